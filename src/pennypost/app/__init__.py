@@ -1,0 +1,1 @@
+"""Composition root: configuration, start, stop, signals, workers. No decisions."""

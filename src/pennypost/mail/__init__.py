@@ -1,0 +1,1 @@
+"""What a mail server decides: authenticate, receive, submit, route, deliver."""

@@ -1,0 +1,13 @@
+"""The nouns of the RFCs: frozen dataclasses, NewTypes, enums and the errors. No behaviour beyond them.
+
+ids             what rows and messages are numbered with
+address         Address, DomainName: an RFC 5321 Mailbox and where it lives
+envelope        Envelope, Recipient: what SMTP says about a message
+flags           system flags and keywords
+mailbox         Mailbox, MailboxRole
+account         Domain, Account, Alias, Credential as they are listed
+authentication  what a SASL exchange asks and what it is answered
+peer            who is at the other end of a connection
+units           octets and their written form
+errors          MailError and its kin, ProtocolError, ConfigError
+"""

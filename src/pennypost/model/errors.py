@@ -1,0 +1,256 @@
+"""The errors everything turns on.
+
+    MailError                an outcome we expect: an enhanced status code (RFC 3463) and a text that is safe to send
+      TransientFailure       try again later (4.x.x)
+      PermanentFailure       never again in this form (5.x.x)
+    ProtocolError
+      PeerError              the peer broke the protocol
+      UsageError             we misused a machine: a bug of ours
+    ConfigError              every problem of a configuration at once
+
+A subclass exists for each cause; each protocol has one table from subclasses to its replies. Anything else that is
+raised is a bug, and is told to the peer as a transient failure without its text.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class MailError(Exception):
+    """An expected outcome. `status`: the enhanced status code; `text`: one line of ASCII, safe to send to a stranger.
+
+    Never raised itself, nor are its two heads.
+    """
+
+    status: ClassVar[str]
+    text: ClassVar[str]
+
+    def __init__(self, text: str | None = None) -> None:
+        self.reason = text if text is not None else self.text
+        super().__init__(self.reason)
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.reason}"
+
+
+class TransientFailure(MailError):
+    """It failed now and may succeed later."""
+
+
+class PermanentFailure(MailError):
+    """It will fail again if it is tried again unchanged."""
+
+
+# -- Addresses and routing
+
+
+class NoSuchRecipient(PermanentFailure):
+    status, text = "5.1.1", "No such recipient here"
+
+
+class BadAddress(PermanentFailure):
+    status, text = "5.1.3", "Bad address syntax"
+
+
+class RelayDenied(PermanentFailure):
+    status, text = "5.7.1", "Relaying denied"
+
+
+class RecipientDisabled(PermanentFailure):
+    status, text = "5.2.1", "Mailbox disabled"
+
+
+class RoutingLoop(PermanentFailure):
+    status, text = "5.4.6", "Routing loop detected"
+
+
+class TooManyRecipients(TransientFailure):
+    status, text = "4.5.3", "Too many recipients"
+
+
+# -- Messages and space
+
+
+class MessageTooLarge(PermanentFailure):
+    status, text = "5.3.4", "Message too large"
+
+
+class OverQuota(TransientFailure):
+    status, text = "4.2.2", "Mailbox is over its quota"
+
+
+class StorageFull(TransientFailure):
+    status, text = "4.3.1", "Insufficient system storage"
+
+
+class BareLineEnding(PermanentFailure):
+    """A CR or LF that is not part of a CRLF: the smuggling class (RFC 5321 §2.3.8)."""
+
+    status, text = "5.6.11", "Bare CR or LF not allowed"
+
+
+class BadMessage(PermanentFailure):
+    status, text = "5.6.0", "Message content not acceptable"
+
+
+class NonAsciiAddress(PermanentFailure):
+    status, text = "5.6.7", "Non-ASCII addresses need SMTPUTF8"
+
+
+# -- Identity
+
+
+class AuthenticationFailed(PermanentFailure):
+    status, text = "5.7.8", "Authentication credentials invalid"
+
+
+class AuthenticationRequired(PermanentFailure):
+    status, text = "5.7.0", "Authentication required"
+
+
+class EncryptionRequired(PermanentFailure):
+    status, text = "5.7.11", "Encryption required for requested authentication mechanism"
+
+
+class SenderNotOwned(PermanentFailure):
+    status, text = "5.7.1", "Sender address not owned by the authenticated account"
+
+
+class AccountDisabled(PermanentFailure):
+    status, text = "5.7.13", "Account disabled"
+
+
+class TooManyFailures(TransientFailure):
+    """A delay or ban after failed authentication is in force."""
+
+    status, text = "4.7.0", "Too many authentication failures, try again later"
+
+
+class AuthenticationUnavailable(TransientFailure):
+    status, text = "4.7.0", "Temporary authentication failure"
+
+
+# -- Mailboxes
+
+
+class NoSuchMailbox(PermanentFailure):
+    status, text = "5.2.0", "No such mailbox"
+
+
+class MailboxExists(PermanentFailure):
+    status, text = "5.2.0", "Mailbox already exists"
+
+
+class MailboxHasChildren(PermanentFailure):
+    status, text = "5.2.0", "Mailbox has children"
+
+
+class BadMailboxName(PermanentFailure):
+    status, text = "5.2.0", "Bad mailbox name"
+
+
+class MailboxNotPermitted(PermanentFailure):
+    """Not with this mailbox: INBOX cannot be deleted, a `\\Noselect` name cannot be opened, …"""
+
+    status, text = "5.2.0", "Not permitted on this mailbox"
+
+
+class MailboxInUse(TransientFailure):
+    """Another session holds the mailbox (POP3's exclusive lock, RFC 1939 §3)."""
+
+    status, text = "4.2.0", "Mailbox is in use by another session"
+
+
+class MailboxLimit(PermanentFailure):
+    status, text = "5.2.0", "Too many mailboxes"
+
+
+class TooManyKeywords(PermanentFailure):
+    status, text = "5.2.0", "Too many keywords"
+
+
+# -- The server itself
+
+
+class TooManyConnections(TransientFailure):
+    status, text = "4.7.0", "Too many connections"
+
+
+class ServerBusy(TransientFailure):
+    status, text = "4.3.2", "Server busy, try again later"
+
+
+class ServerFault(TransientFailure):
+    """What a bug of ours looks like from outside; never carries an exception's text."""
+
+    status, text = "4.3.0", "Internal error, try again later"
+
+
+class ShuttingDown(TransientFailure):
+    status, text = "4.3.2", "Service shutting down"
+
+
+# -- Administration
+
+
+class NoSuchDomain(PermanentFailure):
+    status, text = "5.1.2", "No such domain here"
+
+
+class NoSuchAccount(PermanentFailure):
+    status, text = "5.1.1", "No such account"
+
+
+class NoSuchCredential(PermanentFailure):
+    status, text = "5.7.8", "No such credential"
+
+
+class AlreadyExists(PermanentFailure):
+    status, text = "5.3.0", "It exists already"
+
+
+class StillInUse(PermanentFailure):
+    status, text = "5.3.0", "It is still in use"
+
+
+# -- Protocol machines
+
+
+class ProtocolError(Exception):
+    """Something broke a protocol. Raise one of its two subclasses: whose fault it is always matters."""
+
+    def __init__(self, message: str) -> None:
+        if type(self) is ProtocolError:
+            raise TypeError("raise PeerError or UsageError")
+        super().__init__(message)
+
+
+class PeerError(ProtocolError):
+    """The peer broke the protocol in a way that ends the connection. What can be answered is an event, not this."""
+
+
+class UsageError(ProtocolError):
+    """We called a machine in a state that does not allow it. Always a bug here."""
+
+
+# -- Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing wrong. `key`: dotted path in the file ("listeners.smtp"), or "" for the whole file."""
+
+    key: str
+    problem: str
+
+
+class ConfigError(Exception):
+    """Every problem of one configuration file. `file`: its name, or "" when there is none."""
+
+    def __init__(self, file: str, problems: tuple[ConfigProblem, ...]) -> None:
+        self.file = file
+        self.problems = problems
+        where = f"{file}: " if file else ""
+        super().__init__(
+            "\n".join(f"{where}{p.key}: {p.problem}" if p.key else f"{where}{p.problem}" for p in problems)
+        )

@@ -1,0 +1,1 @@
+"""asyncio: listeners, connections, TLS contexts, timeouts."""

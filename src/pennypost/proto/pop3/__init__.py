@@ -1,0 +1,1 @@
+"""POP3: grammar and the server's state machine."""

@@ -1,0 +1,1 @@
+"""Octets into lines and literals, with bounds: shared by every protocol machine."""

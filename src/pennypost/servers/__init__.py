@@ -1,0 +1,1 @@
+"""Doors, one folder for each protocol. They carry; `mail` decides."""

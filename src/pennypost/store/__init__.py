@@ -1,0 +1,1 @@
+"""What is true: accounts, mailboxes, messages, blobs, queue, changes. SQL lives here and nowhere else."""
