@@ -1,0 +1,40 @@
+#!/bin/sh
+# Install the mail programs that tests/interop drives. They are run by the tests on ports of their own: no service is
+# started here. Without apt, or without the right to use it, the tests that miss a program skip and say so.
+set -eu
+
+packages="postfix dovecot-imapd dovecot-pop3d dovecot-lmtpd swaks msmtp isync fetchmail mutt curl openssl"
+
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "test-deps: no apt-get here; tests that need $packages will be skipped"
+    exit 0
+fi
+
+missing=""
+for package in $packages; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "install ok installed" || missing="$missing $package"
+done
+if [ -z "$missing" ]; then
+    echo "test-deps: all installed"
+    exit 0
+fi
+
+as_root=""
+if [ "$(id -u)" -ne 0 ]; then
+    if ! sudo -n true 2>/dev/null; then
+        echo "test-deps: not root; tests that need$missing will be skipped"
+        exit 0
+    fi
+    as_root="sudo -n"
+fi
+
+# policy-rc.d 101 keeps packages from starting their services; it is put there only if nobody else has one.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+    $as_root chmod 755 "$policy"
+    trap '$as_root rm -f "$policy"' EXIT
+fi
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+# shellcheck disable=SC2086
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
