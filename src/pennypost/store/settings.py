@@ -12,7 +12,7 @@ class StoreSettings:
     """Where a store lives and how much it may use. Sizes are octets.
 
     `data_dir`: holds everything that must survive; `run_dir`: sockets between workers, `data_dir/run` when None.
-    `mailbox_limit`, `keyword_limit`: per account and per mailbox. `subaddress_separator`: one character, or empty for none.
+    `mailbox_limit`, `keyword_limit`: per account and per mailbox. `subaddress_separator`: one character, or empty.
     """
 
     data_dir: Path
