@@ -1,0 +1,98 @@
+"""Trace header fields (RFC 5321 §4.4, RFC 3848, RFC 8314 §4.3, RFC 6531 §4.3)."""
+
+import secrets
+from base64 import b32encode
+from datetime import datetime
+
+from pennypost.mail.reception import Language, SmtpClient
+from pennypost.model.address import Address
+
+_TOKEN_OCTETS = 10
+_HIDDEN_CLIENT = "localhost (authenticated client)"
+"""What stands for the client of a submission: where our users are is nobody's business."""
+
+
+def new_id() -> str:
+    """Make the id of a message on its way: 16 characters, 80 bits of chance."""
+    return str(b32encode(secrets.token_bytes(_TOKEN_OCTETS)), "ascii")
+
+
+def transmission_type(client: SmtpClient, smtputf8: bool) -> str:
+    """Name the protocol as the WITH clause does: "ESMTPSA", "UTF8LMTPS", … (RFC 3848, RFC 6531 §4.3)."""
+    if client.language is Language.SMTP:
+        return "SMTP"
+    base: str = client.language.value
+    if smtputf8:
+        base = "UTF8SMTP" if client.language is Language.ESMTP else "UTF8LMTP"
+    return base + ("S" if client.tls else "") + ("A" if client.authenticated else "")
+
+
+def _printable(text: str) -> str:
+    """A HELO argument is the peer's: nothing of it may end the field or open a comment."""
+    return "".join(c if c.isprintable() and c not in "()\\;" else "?" for c in text)[:255] or "unknown"
+
+
+def _origin(client: SmtpClient) -> str:
+    if client.authenticated is not None:
+        return _HIDDEN_CLIENT
+    ip = client.peer.ip
+    literal = "unix socket" if ip is None else f"[IPv6:{ip}]" if ip.version == 6 else f"[{ip}]"
+    return f"{_printable(client.hello)} ({literal})"
+
+
+def received(
+    client: SmtpClient, hostname: str, trace_id: str, smtputf8: bool, recipient: Address | None, date: bytes
+) -> bytes:
+    """Build the Received field, CRLF included (RFC 5321 §4.4).
+
+    `recipient`: for the FOR clause, given only when the message has one recipient, so that no other is disclosed.
+    `date`: an RFC 5322 date-time. The TLS clause is RFC 8314 §4.3's.
+    """
+    for_clause = ""
+    if recipient is not None and (smtputf8 or recipient.is_ascii):
+        for_clause = f"\r\n\tfor <{recipient}>"
+    tls_clause = f"\r\n\ttls {client.tls.cipher} ({client.tls.version})" if client.tls is not None else ""
+    head = (
+        f"Received: from {_origin(client)}\r\n\tby {hostname} (Pennypost)"
+        f" with {transmission_type(client, smtputf8)} id {trace_id}{for_clause}{tls_clause};\r\n\t"
+    )
+    return head.encode("utf-8") + date + b"\r\n"
+
+
+def return_path(reverse_path: Address | None) -> bytes:
+    """Build the Return-Path field that final delivery adds (RFC 5321 §4.4)."""
+    return f"Return-Path: <{reverse_path or ''}>\r\n".encode()
+
+
+def delivered_to(address: Address) -> bytes:
+    """Build the Delivered-To field, by which a message that comes back is known (RFC 9228)."""
+    return f"Delivered-To: {address}\r\n".encode()
+
+
+class DateStamp:
+    """RFC 5322 dates of the present, made once a second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = b""
+
+    def at(self, instant: datetime) -> bytes:
+        """Write `instant` (aware UTC) as "Mon, 23 Nov 2026 23:05:00 +0000"."""
+        second = int(instant.timestamp())
+        if second != self._second:
+            self._text = date_time(instant)
+            self._second = second
+        return self._text
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def date_time(instant: datetime) -> bytes:
+    """Write an aware UTC instant as RFC 5322 §3.3 does."""
+    d = instant
+    return (
+        f"{_DAYS[d.weekday()]}, {d.day} {_MONTHS[d.month - 1]} {d.year} "
+        f"{d.hour:02d}:{d.minute:02d}:{d.second:02d} +0000"
+    ).encode("ascii")
