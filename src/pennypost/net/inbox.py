@@ -1,0 +1,79 @@
+"""Octets that arrived and were not read yet, and the one reader that waits for them."""
+
+import asyncio
+from collections import deque
+
+
+class Inbox:
+    """A queue of octets with one reader. `size_octets`: how many wait. Whoever feeds it keeps it bounded."""
+
+    __slots__ = ("_chunks", "_failure", "_interrupted", "_waiter", "ended", "size_octets")
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._interrupted = False
+        self._failure: Exception | None = None
+        self.ended = False
+        self.size_octets = 0
+
+    def feed(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self.size_octets += len(data)
+        self._wake()
+
+    def feed_end(self) -> None:
+        """No octet will follow."""
+        self.ended = True
+        self._wake()
+
+    def interrupt(self) -> None:
+        """The pending read, or else the next, gets None."""
+        self._interrupted = True
+        self._wake()
+
+    def fail(self, failure: Exception) -> None:
+        """The pending read raises `failure`; without one, nothing happens."""
+        if self._waiter is not None:
+            self._failure = failure
+            self._wake()
+
+    def discard(self) -> None:
+        """Forget the octets that wait."""
+        self._chunks.clear()
+        self.size_octets = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take` has an answer."""
+        return bool(self._chunks) or self._interrupted or self.ended
+
+    def take(self) -> bytes | None:
+        """Give all octets that wait; b"" at the end; None after an interrupt. Only when `ready`."""
+        if self._interrupted:
+            self._interrupted = False
+            return None
+        chunks = self._chunks
+        if len(chunks) == 1:
+            self.size_octets = 0
+            return chunks.popleft()
+        data = b"".join(chunks)
+        self.discard()
+        return data
+
+    async def wait(self) -> None:
+        """Return once `ready`."""
+        if self._waiter is not None:
+            raise RuntimeError("a connection has one reader at a time")
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

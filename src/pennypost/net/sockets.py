@@ -1,0 +1,304 @@
+"""SocketConnection: a Connection over an asyncio transport, in clear or under TLS."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from ipaddress import IPv6Address, ip_address
+from typing import cast
+
+from pennypost.model.peer import Peer
+from pennypost.net.alarm import Alarm
+from pennypost.net.connection import (
+    READ_LIMIT,
+    WRITE_HIGH_WATER,
+    WRITE_LOW_WATER,
+    Connection,
+    PeerGone,
+    PeerTimeout,
+    TlsFailed,
+)
+from pennypost.net.inbox import Inbox
+from pennypost.net.tls import ServerTls
+from pennypost.net.tls_stream import TlsStream
+
+_LINGER = timedelta(seconds=10)
+"""How long a closed connection may take to send its last octets, or to notice that we ended."""
+
+_UNIX = Peer(None, 0)
+
+
+def peer_of(transport: asyncio.BaseTransport) -> Peer | None:
+    """Who is at the other end; None when it is gone already and nobody knows.
+
+    An IPv4 address that came over an IPv6 socket is an IPv4 address.
+    """
+    if transport.get_extra_info("socket").family == socket.AF_UNIX:
+        return _UNIX
+    name = transport.get_extra_info("peername")
+    if not name:
+        return None
+    ip = ip_address(str(name[0]).partition("%")[0])
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return Peer(ip, int(name[1]))
+
+
+class SocketConnection(Connection, asyncio.Protocol):
+    """A connection over a transport. `made` is called when there is a peer, `lost` when the connection is over.
+
+    `server_tls`: None where `start_tls` is never called.
+    """
+
+    __slots__ = (
+        "_alarm",
+        "_closing",
+        "_drain_waiter",
+        "_handshake",
+        "_inbox",
+        "_lost",
+        "_lost_waiters",
+        "_made",
+        "_on_lost",
+        "_reading_paused",
+        "_server_tls",
+        "_stream",
+        "_transport",
+        "_writing_paused",
+    )
+
+    def __init__(
+        self,
+        server_tls: ServerTls | None,
+        timeout: timedelta,
+        made: Callable[["SocketConnection"], None],
+        lost: Callable[["SocketConnection"], None],
+    ) -> None:
+        super().__init__(_UNIX, timeout)
+        self._server_tls = server_tls
+        self._made = made
+        self._on_lost = lost
+        self._inbox = Inbox()
+        self._alarm = Alarm(asyncio.get_running_loop(), self._timed_out)
+        self._transport: asyncio.Transport | None = None
+        self._stream: TlsStream | None = None
+        self._handshake: asyncio.Future[None] | None = None
+        self._drain_waiter: asyncio.Future[None] | None = None
+        self._lost_waiters: list[asyncio.Future[None]] = []
+        self._reading_paused = False
+        self._writing_paused = False
+        self._closing = False
+        self._lost = False
+
+    # -- What a door calls
+
+    async def read(self) -> bytes | None:
+        inbox = self._inbox
+        if not inbox.ready:
+            self._alarm.set(self.timeout.total_seconds())
+            try:
+                await inbox.wait()
+            finally:
+                self._alarm.clear()
+        data = inbox.take()
+        if self._reading_paused and not inbox.size_octets:
+            self._resume()
+        return data
+
+    def interrupt(self) -> None:
+        self._inbox.interrupt()
+
+    def write(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None or self._closing or not data:
+            return
+        if self._stream is None:
+            transport.write(data)
+            return
+        try:
+            records = self._stream.encrypt(data)
+        except ssl.SSLError:
+            self.abort()
+        else:
+            transport.write(records)
+
+    async def drain(self) -> None:
+        if self._lost:
+            raise PeerGone
+        if not self._writing_paused:
+            return
+        self._drain_waiter = asyncio.get_running_loop().create_future()
+        self._alarm.set(self.timeout.total_seconds())
+        try:
+            await self._drain_waiter
+        finally:
+            self._drain_waiter = None
+            self._alarm.clear()
+
+    async def start_tls(self) -> None:
+        if self._handshake is None:
+            self.expect_tls()
+        assert self._handshake is not None
+        assert self._server_tls is not None
+        assert self._stream is not None
+        self._alarm.set(self._server_tls.settings.handshake_timeout.total_seconds())
+        try:
+            await self._handshake
+        finally:
+            self._handshake = None
+            self._alarm.clear()
+        self.tls = self._server_tls.describe(self._stream.ssl_object)
+
+    def expect_tls(self) -> None:
+        """Take all octets from now on for TLS; `start_tls` has to follow. Drops what was not read."""
+        if self._server_tls is None:
+            raise RuntimeError("TLS without a certificate")
+        if self._stream is not None:
+            raise RuntimeError("TLS under TLS")
+        self._inbox.discard()
+        if self._inbox.ended:
+            raise TlsFailed("the peer is gone")
+        self._stream = TlsStream(self._server_tls.context())
+        self._handshake = asyncio.get_running_loop().create_future()
+        self._resume()
+
+    def close(self) -> None:
+        transport = self._transport
+        if transport is None or self._closing:
+            return
+        if self._stream is not None:
+            transport.write(self._stream.end())
+        self._closing = True
+        unread = bool(self._inbox.size_octets) or self._reading_paused
+        if unread and not self._inbox.ended and transport.can_write_eof():
+            # Closing a socket with unread octets resets it, and the peer may never see our last words (RFC 9293
+            # §3.6.1): end our side, and throw away what still comes until the peer ends its own.
+            self._inbox.discard()
+            self._resume()
+            with suppress(OSError):
+                transport.write_eof()
+        else:
+            transport.close()
+        self._alarm.set(min(self.timeout, _LINGER).total_seconds())
+
+    def abort(self) -> None:
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def closed(self) -> None:
+        if self._lost:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._lost_waiters.append(waiter)
+        await waiter
+
+    def refuse(self, line: bytes) -> None:
+        """Send one line in clear and end, without a reader ever."""
+        self.write(line)
+        self.close()
+
+    # -- What the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER, low=WRITE_LOW_WATER)
+        peer = peer_of(transport)
+        if peer is None:
+            self.abort()
+            return
+        self.peer = peer
+        self._made(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        if self._stream is None:
+            self._deliver(data)
+        else:
+            self._decrypt(self._stream, data)
+
+    def eof_received(self) -> bool:
+        """Keep our side open: a peer that ended its own may still want the answers (a half-closed connection)."""
+        if self._handshake is not None and not self._handshake.done():
+            self._handshake.set_exception(TlsFailed("the peer ended the connection"))
+        self._inbox.feed_end()
+        return not self._closing
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        if self._drain_waiter is not None and not self._drain_waiter.done():
+            self._drain_waiter.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = self._closing = True
+        self._transport = None
+        self._alarm.cancel()
+        self._inbox.feed_end()
+        if self._handshake is not None and not self._handshake.done():
+            self._handshake.set_exception(TlsFailed("the connection was lost"))
+        if self._drain_waiter is not None and not self._drain_waiter.done():
+            self._drain_waiter.set_exception(PeerGone())
+        for waiter in self._lost_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._lost_waiters.clear()
+        self._on_lost(self)
+
+    # -- Inside
+
+    def _deliver(self, data: bytes) -> None:
+        self._inbox.feed(data)
+        if self._inbox.size_octets >= READ_LIMIT and not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def _decrypt(self, stream: TlsStream, data: bytes) -> None:
+        transport = self._transport
+        assert transport is not None
+        try:
+            clear, ended = stream.receive(data)
+        except ssl.SSLError as problem:
+            transport.write(stream.output())
+            if self._handshake is not None and not self._handshake.done():
+                self._handshake.set_exception(TlsFailed(problem.reason or "handshake failure"))
+            self._inbox.feed_end()
+            if stream.established:
+                self.abort()
+            else:
+                transport.close()  # after the alert that says why
+            return
+        if output := stream.output():
+            transport.write(output)
+        if self._handshake is not None and stream.established and not self._handshake.done():
+            self._handshake.set_result(None)
+        if clear:
+            self._deliver(clear)
+        if ended:
+            self._inbox.feed_end()
+
+    def _resume(self) -> None:
+        if self._reading_paused:
+            self._reading_paused = False
+            if self._transport is not None:
+                self._transport.resume_reading()
+
+    def _timed_out(self) -> None:
+        if self._closing:
+            self.abort()
+        elif self._handshake is not None and not self._handshake.done():
+            self._handshake.set_exception(TlsFailed("the handshake took too long"))
+        elif self._drain_waiter is not None and not self._drain_waiter.done():
+            self._drain_waiter.set_exception(PeerTimeout())
+        else:
+            self._inbox.fail(PeerTimeout())
+
+
+def set_keepalive(sock: socket.socket) -> None:
+    """Let the kernel find out that a silent peer is gone."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
