@@ -10,7 +10,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench fuzz test-deps lock wheel clean
+.PHONY: help demo test check format docs bench fuzz test-deps lock wheel clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -31,6 +31,10 @@ check: $(VENV)/.dev ## format, lint, types, import contracts, documentation
 format: $(VENV)/.dev ## let ruff put the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.runtime ## write docs/configuration.md anew
+	$(BIN)/python -c "from pennypost.app.config.describe import configuration_page as page; print(page(), end='')" \
+		> docs/configuration.md
 
 bench: $(VENV)/.dev ## the measurements of bench/README.md (BENCH_ARGS to choose)
 	$(BIN)/python -m bench $(BENCH_ARGS)

@@ -1,0 +1,201 @@
+"""Tables become settings dataclasses, by their annotations.
+
+Theory of operation. A settings class is a frozen dataclass that some package owns and that knows nothing of files. Its
+fields say what may be written: the annotation picks the parser, the default stands where nothing is written, and its
+`__post_init__` may raise ValueError where values do not fit together. The reader walks the table and the class side
+by side. It never stops at a problem: it notes the key and what was expected, and goes on, so that all are told at once.
+"""
+
+import difflib
+import operator
+import os
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from datetime import timedelta
+from enum import Enum
+from functools import reduce
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pennypost.app.config.endpoint import Endpoint, TcpEndpoint, parse_endpoint, parse_tcp_endpoint
+from pennypost.app.config.values import parse_duration, parse_ip, parse_network, parse_octets
+from pennypost.model.errors import ConfigProblem
+from pennypost.model.secret import Secret
+from pennypost.model.units import Octets
+
+INVALID = object()
+"""What a value is when it was refused: the problem has been noted."""
+
+_PARSERS: dict[Any, Callable[[str], Any]] = {
+    Octets: parse_octets,
+    timedelta: parse_duration,
+    TcpEndpoint: parse_tcp_endpoint,
+    IPv4Address | IPv6Address: parse_ip,
+    IPv4Network | IPv6Network: parse_network,
+}
+
+MAX_SECRET_FILE_OCTETS = 64 * 1024
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads one configuration. `base`: what relative paths are below. `problems` fills as it reads."""
+
+    base: Path
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    problems: list[ConfigProblem] = field(default_factory=list)
+
+    def refuse(self, key: str, problem: str) -> object:
+        """Note a problem and give INVALID."""
+        self.problems.append(ConfigProblem(key, problem))
+        return INVALID
+
+    def section(self, cls: type, table: object, key: str, default: Any = None) -> Any:
+        """Read `table` into `cls`. `default`: an instance that stands for what is not written, or None."""
+        if not isinstance(table, dict):
+            return self.refuse(key, "expected a table")
+        hints = get_type_hints(cls)
+        known = {f.name: f for f in fields(cls) if f.init}
+        values: dict[str, Any] = {}
+        for name, value in table.items():
+            path = f"{key}.{name}" if key else name
+            if name not in known:
+                self.refuse(path, f"unknown key{_nearest(name, known)}")
+                continue
+            inner = getattr(default, name) if default is not None else field_default(known[name])
+            values[name] = self.value(hints[name], value, path, inner)
+        missing = [name for name, f in known.items() if name not in values and default is None and is_required(f)]
+        for name in missing:
+            self.refuse(f"{key}.{name}" if key else name, "is required")
+        good = {name: value for name, value in values.items() if value is not INVALID}
+        if missing or (default is None and len(good) < len(values)):
+            return INVALID
+        try:
+            return replace(default, **good) if default is not None else cls(**good)
+        except ValueError as error:
+            return self.refuse(key, str(error))
+
+    def value(self, hint: Any, value: object, key: str, default: Any = None) -> Any:
+        """Read one value by its annotation. Gives INVALID after noting a problem."""
+        origin = get_origin(hint)
+        if hint in _PARSERS:
+            return self._parsed(_PARSERS[hint], value, key)
+        if hint == Endpoint:
+            return self._parsed(lambda text: parse_endpoint(text, self.base), value, key)
+        if origin in (Union, types.UnionType):
+            return self._one_of(get_args(hint), value, key, default)
+        if origin is Literal:
+            return self._choice({str(choice): choice for choice in get_args(hint)}, value, key)
+        if origin in (tuple, list, frozenset, set):
+            return self._many(hint, value, key)
+        if origin in (dict, Mapping):
+            return self._mapping(get_args(hint)[1], value, key)
+        if is_dataclass(hint) and hint is not Secret and isinstance(hint, type):
+            return self.section(hint, value, key, default)
+        return self._scalar(hint, value, key)
+
+    def _scalar(self, hint: Any, value: object, key: str) -> Any:
+        if hint is Secret:
+            return self._secret(value, key)
+        if isinstance(hint, type) and issubclass(hint, Enum):
+            return self._choice({str(member.value): member for member in hint}, value, key)
+        if hint is Path:
+            return self._parsed(lambda text: self.base / Path(text).expanduser(), value, key)
+        if hint is bool:
+            return value if isinstance(value, bool) else self.refuse(key, "expected true or false")
+        if hint is int:
+            fits = isinstance(value, int) and not isinstance(value, bool)
+            return value if fits else self.refuse(key, "expected a whole number")
+        if hint is float:
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+            return float(value) if fits else self.refuse(key, "expected a number")  # type: ignore[arg-type]
+        if hint is str:
+            return value if isinstance(value, str) else self.refuse(key, "expected a text in quotes")
+        raise TypeError(f"{key}: no way to read a {hint}")
+
+    def _parsed(self, parse: Callable[[str], Any], value: object, key: str) -> Any:
+        if not isinstance(value, str):
+            value = "" if isinstance(value, dict | list) else str(value)
+        try:
+            return parse(value)
+        except ValueError as error:
+            return self.refuse(key, f"{error}, not {value!r}")
+
+    def _choice(self, choices: dict[str, Any], value: object, key: str) -> Any:
+        if isinstance(value, str) and value in choices:
+            return choices[value]
+        expected = " or ".join(f'"{choice}"' for choice in choices)
+        return self.refuse(key, f"expected {expected}{_nearest(str(value), choices)}")
+
+    def _one_of(self, hints: tuple[Any, ...], value: object, key: str, default: Any) -> Any:
+        """Read by the first annotation that takes the value; None is written "none"."""
+        if type(None) in hints:
+            if value == "none":
+                return None
+            hints = tuple(hint for hint in hints if hint is not type(None))
+            union = reduce(operator.or_, hints)
+            if len(hints) == 1 or union in _PARSERS or union == Endpoint:
+                return self.value(union, value, key, default)
+        noted = len(self.problems)
+        for hint in hints:
+            before = len(self.problems)
+            result = self.value(hint, value, key, default if is_dataclass(hint) else None)
+            if len(self.problems) == before:
+                del self.problems[noted:]
+                return result
+        expected = " or ".join(dict.fromkeys(p.problem.removeprefix("expected ") for p in self.problems[noted:]))
+        del self.problems[noted:]
+        return self.refuse(key, f"expected {expected}")
+
+    def _many(self, hint: Any, value: object, key: str) -> Any:
+        """Read a list. One value may stand without brackets; "off" is the empty list."""
+        origin, inner = get_origin(hint), get_args(hint)[0]
+        if value == "off":
+            items: list[Any] = []
+        else:
+            items = value if isinstance(value, list) else [value]
+        results = [self.value(inner, item, f"{key}.{n}" if len(items) > 1 else key) for n, item in enumerate(items)]
+        return INVALID if INVALID in results else origin(results)
+
+    def _mapping(self, hint: Any, value: object, key: str) -> Any:
+        if not isinstance(value, dict):
+            return self.refuse(key, "expected a table")
+        results = {name: self.value(hint, item, f"{key}.{name}") for name, item in value.items()}
+        return INVALID if INVALID in results.values() else results
+
+    def _secret(self, value: object, key: str) -> Any:
+        """Read a secret: written out, `{ file = … }` (its last line ending is dropped) or `{ env = … }`."""
+        match value:
+            case str():
+                return Secret(value)
+            case {"file": str(name), **rest} if not rest:
+                try:
+                    with (self.base / name).open("rb") as file:
+                        return Secret(file.read(MAX_SECRET_FILE_OCTETS).decode().removesuffix("\n").removesuffix("\r"))
+                except (OSError, UnicodeDecodeError) as error:
+                    return self.refuse(key, f"cannot read the secret: {error}")
+            case {"env": str(name), **rest} if not rest:
+                if name not in self.environment:
+                    return self.refuse(key, f"the environment has no {name}")
+                return Secret(self.environment[name])
+            case _:
+                return self.refuse(key, 'expected a text, { file = "…" } or { env = "…" }')
+
+
+def is_required(f: Field[Any]) -> bool:
+    """Whether a field has no default."""
+    return f.default is MISSING and f.default_factory is MISSING
+
+
+def field_default(f: Field[Any]) -> Any:
+    """Give a field's default, or None when it has none."""
+    if f.default is not MISSING:
+        return f.default
+    return f.default_factory() if f.default_factory is not MISSING else None
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f'; did you mean "{near[0]}"?' if near else ""

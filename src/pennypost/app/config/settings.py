@@ -1,0 +1,156 @@
+"""Config: everything that can be set, section by section."""
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Literal
+
+from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
+from pennypost.model.errors import ConfigProblem
+
+MAX_DEFAULT_WORKERS = 4
+"""Past this the disk, not the processor, bounds an embedded store."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """The machine and the process."""
+
+    hostname: str = ""
+    """Our name in greetings, EHLO and Received fields (RFC 5321 §2.3.5). Empty: the machine's own name."""
+
+    data_dir: Path = Path("/var/lib/pennypost")
+    """Where all mail is. One folder is one server."""
+
+    run_dir: Path | None = None
+    """Sockets between workers, and figures they share; "none" is `run` in the data folder."""
+
+    workers: int | Literal["auto"] = "auto"
+    """Processes that serve. "auto": as many as processor cores, at most 4."""
+
+    user: str = ""
+    """Whom to become once the ports are bound, when started as root. Empty: stay who we are."""
+
+    group: str = ""
+    """The group to become. Empty: the primary group of `user`."""
+
+    stop_time: timedelta = timedelta(seconds=10)
+    """How long sessions may take to finish when the server stops."""
+
+    @property
+    def own_hostname(self) -> str:
+        return self.hostname or socket.gethostname()
+
+    @property
+    def worker_count(self) -> int:
+        if isinstance(self.workers, int):
+            return self.workers
+        return max(1, min(MAX_DEFAULT_WORKERS, len(os.sched_getaffinity(0))))
+
+    @property
+    def run_folder(self) -> Path:
+        return self.run_dir if self.run_dir is not None else self.data_dir / "run"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.workers, int) and not 1 <= self.workers <= 256:
+            raise ValueError("workers: expected 1 to 256")
+
+
+def _on(port: int) -> tuple[Endpoint, ...]:
+    return (TcpEndpoint("*", port),)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """Where each door listens: an address, a list of them, or "off".
+
+    An address is "host:port", "[IPv6]:port", "*:port" for every address, or "unix:/path" for a Unix socket.
+    """
+
+    smtp: tuple[Endpoint, ...] = _on(25)
+    """Mail from other servers (RFC 5321)."""
+
+    submission: tuple[Endpoint, ...] = _on(587)
+    """Mail from our users, with STARTTLS (RFC 6409)."""
+
+    submissions: tuple[Endpoint, ...] = _on(465)
+    """Mail from our users, under TLS from the start (RFC 8314 §3.3)."""
+
+    lmtp: tuple[Endpoint, ...] = ()
+    """Mail from programs of this machine that we deliver for (RFC 2033): a Unix socket, or a loopback port."""
+
+    imap: tuple[Endpoint, ...] = _on(143)
+    """IMAP with STARTTLS (RFC 9051)."""
+
+    imaps: tuple[Endpoint, ...] = _on(993)
+    """IMAP under TLS from the start (RFC 8314 §3.2)."""
+
+    pop3: tuple[Endpoint, ...] = _on(110)
+    """POP3 with STLS (RFC 1939, RFC 2595)."""
+
+    pop3s: tuple[Endpoint, ...] = _on(995)
+    """POP3 under TLS from the start (RFC 8314 §3.1)."""
+
+    http: tuple[Endpoint, ...] = (TcpEndpoint("127.0.0.1", 8025),)
+    """Metrics and health. Whoever reaches it can read the figures: leave it on loopback."""
+
+
+class LogFormat(Enum):
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(Enum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is written to standard error."""
+
+    level: LogLevel = LogLevel.INFO
+    """The least severity that is written."""
+
+    format: LogFormat = LogFormat.AUTO
+    """"console": key=value. "json": one object a line. "auto": console on a terminal, else json."""
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """Whom we ask for names."""
+
+    resolver: TcpEndpoint | None = None
+    """host:port of a resolver that validates DNSSEC; "none": those of the system."""
+
+    timeout: timedelta = timedelta(seconds=5)
+    """How long one question may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    listeners: ListenerSettings = field(default_factory=ListenerSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    dns: DnsSettings = field(default_factory=DnsSettings)
+
+
+def check_together(config: Config) -> Iterator[ConfigProblem]:
+    """Find what no section can see alone."""
+    seen: dict[Endpoint, str] = {}
+    for name in ListenerSettings.__dataclass_fields__:
+        for endpoint in getattr(config.listeners, name):
+            if isinstance(endpoint, TcpEndpoint) and endpoint.port == 0:
+                continue
+            if endpoint in seen:
+                yield ConfigProblem(f"listeners.{name}", f"{endpoint} is taken by listeners.{seen[endpoint]}")
+            seen[endpoint] = name
