@@ -1,0 +1,77 @@
+"""APPEND (RFC 9051 §6.3.12), with BINARY (RFC 3516 §4.4).
+
+The message is never an argument: when the machine meets a literal in an APPEND it asks `begin_append` whether the
+message starts here, announces it, and hands it on in chunks. What may follow it is read by `end_append`.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from pennypost.model.flags import Flags
+from pennypost.proto.imap.dates import parse_date_time
+from pennypost.proto.imap.flags import FlagList
+from pennypost.proto.imap.limits import MAX_NUMBER64
+from pennypost.proto.imap.reader import BadSyntax, Reader
+
+_MESSAGE = re.compile(rb"(~?)\{([0-9]{1,19})(\+?)\}\Z")
+_ARGUMENT = re.compile(rb"\{[0-9]{1,19}\+?\}\Z")
+_NO_FLAGS = FlagList(Flags.NONE, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A message that is about to come. `date`: the internal date asked for, None means now.
+
+    `size`: octets that follow. `binary`: it comes as a literal8 and may hold NUL (RFC 3516 §4.4). `synchronizing`: the
+    client waits to be asked for it.
+    """
+
+    mailbox: str
+    flags: FlagList
+    date: datetime | None
+    size: int
+    binary: bool
+    synchronizing: bool
+
+
+def begin_append(reader: Reader) -> Append | None:
+    """Read an APPEND up to the literal announced at its end; None if that literal is the mailbox name still."""
+    reader.space("a mailbox name")
+    if _ARGUMENT.match(reader.octets, reader.at):
+        return None
+    mailbox = reader.mailbox()
+    reader.space("a message literal")
+    flags = _NO_FLAGS
+    if reader.opens():
+        flags = reader.flag_list()
+        reader.space("a message literal")
+    date = None
+    if reader.next_octet() == 0x22:
+        date = _read_date(reader)
+        reader.space("a message literal")
+    found = _MESSAGE.match(reader.octets, reader.at)
+    if found is None:
+        raise BadSyntax("expected a message literal")
+    size = int(found.group(2))
+    if size > MAX_NUMBER64:
+        raise BadSyntax("message literal is too large")
+    return Append(mailbox, flags, date, size, bool(found.group(1)), not found.group(3))
+
+
+def end_append(reader: Reader) -> None:
+    """Read what follows the message: nothing."""
+    reader.end()
+
+
+def parse_append(reader: Reader) -> Append:
+    """Read an APPEND that ended without a message: never well-formed."""
+    begin_append(reader)
+    raise BadSyntax("expected a message literal")
+
+
+def _read_date(reader: Reader) -> datetime:
+    try:
+        return parse_date_time(reader.string("a date and time"))
+    except ValueError:
+        raise BadSyntax("bad date and time") from None

@@ -1,0 +1,172 @@
+"""FETCH and UID FETCH (RFC 9051 §6.4.5), with BINARY (RFC 3516)."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from pennypost.proto.imap.limits import MAX_FETCH_ITEMS
+from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.section import (
+    Part,
+    Partial,
+    Section,
+    part_octets,
+    read_part,
+    read_partial,
+    read_section,
+    section_octets,
+)
+from pennypost.proto.imap.sequence import SequenceSet
+
+
+class FetchAttribute(Enum):
+    """Data items that are one word; the value is what stands on the wire, in the request and in the response.
+
+    The three of RFC 3501 that RFC 9051 dropped are alike to BODY[], BODY.PEEK[HEADER] and BODY[TEXT] but for their
+    name in the response.
+    """
+
+    BODY = b"BODY"
+    BODYSTRUCTURE = b"BODYSTRUCTURE"
+    ENVELOPE = b"ENVELOPE"
+    FLAGS = b"FLAGS"
+    INTERNALDATE = b"INTERNALDATE"
+    RFC822_SIZE = b"RFC822.SIZE"
+    UID = b"UID"
+    RFC822 = b"RFC822"
+    RFC822_HEADER = b"RFC822.HEADER"
+    RFC822_TEXT = b"RFC822.TEXT"
+
+
+@dataclass(frozen=True, slots=True)
+class BodyItem:
+    r"""BODY[…] and BODY.PEEK[…]. `peek`: `\Seen` is not set. `label`: how the response names it, `BODY[1.MIME]<0>`."""
+
+    section: Section
+    peek: bool
+    partial: Partial | None
+    label: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryItem:
+    """BINARY[…] and BINARY.PEEK[…]: a part with its transfer encoding undone (RFC 3516 §4.2).
+
+    `partial` counts decoded octets.
+    """
+
+    part: Part
+    peek: bool
+    partial: Partial | None
+    label: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BinarySizeItem:
+    """BINARY.SIZE[…]: how many octets BINARY[…] would have (RFC 3516 §4.3)."""
+
+    part: Part
+    label: bytes
+
+
+FetchItem = FetchAttribute | BodyItem | BinaryItem | BinarySizeItem
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Ask for data of messages. `uid`: `messages` are UIDs, and `items` holds UID, asked for or not.
+
+    `items`: macros expanded, what is asked twice kept once, in the client's order.
+    """
+
+    messages: SequenceSet
+    items: tuple[FetchItem, ...]
+    uid: bool
+
+
+_FAST = (FetchAttribute.FLAGS, FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE)
+_MACROS: dict[bytes, tuple[FetchItem, ...]] = {
+    b"FAST": _FAST,
+    b"ALL": (*_FAST, FetchAttribute.ENVELOPE),
+    b"FULL": (*_FAST, FetchAttribute.ENVELOPE, FetchAttribute.BODY),
+}
+_ATTRIBUTES: dict[bytes, FetchAttribute] = {attribute.value: attribute for attribute in FetchAttribute}
+_NAME = re.compile(rb"[A-Za-z0-9.]+")
+_BRACKET = 0x5B
+
+
+def parse_fetch(reader: Reader) -> Fetch:
+    reader.space("a sequence set")
+    messages = reader.sequence_set()
+    reader.space("fetch items")
+    items = _read_items(reader)
+    reader.end()
+    return Fetch(messages, items, False)
+
+
+def parse_uid_fetch(reader: Reader) -> Fetch:
+    reader.space("a sequence set")
+    messages = reader.sequence_set()
+    reader.space("fetch items")
+    items = _read_items(reader)
+    reader.end()
+    if FetchAttribute.UID not in items:  # RFC 9051 §6.4.9: it is in every response
+        items = (FetchAttribute.UID, *items)
+    return Fetch(messages, items, True)
+
+
+def _read_items(reader: Reader) -> tuple[FetchItem, ...]:
+    if not reader.skip(b"("):
+        macro = _MACROS.get(reader.peek_word())
+        if macro is not None:
+            reader.word("a fetch item")
+            return macro
+        return (_read_item(reader),)
+    items: dict[FetchItem, None] = {}
+    for _ in range(MAX_FETCH_ITEMS):
+        items[_read_item(reader)] = None
+        if not reader.skip(b" "):
+            reader.expect(b")", "a fetch item or a closing parenthesis")
+            return tuple(items)
+    raise BadSyntax("too many fetch items")
+
+
+def _read_item(reader: Reader) -> FetchItem:
+    found = _NAME.match(reader.octets, reader.at)
+    if found is None:
+        raise BadSyntax("expected a fetch item")
+    reader.at = found.end()
+    name = found.group().upper()
+    if reader.next_octet() != _BRACKET:
+        attribute = _ATTRIBUTES.get(name)
+        if attribute is None:
+            raise BadSyntax("unknown fetch item")
+        return attribute
+    match name:
+        case b"BODY" | b"BODY.PEEK":
+            section = read_section(reader)
+            partial = read_partial(reader)
+            label = b"BODY" + section_octets(section) + _origin(partial)
+            return BodyItem(section, name == b"BODY.PEEK", partial, label)
+        case b"BINARY" | b"BINARY.PEEK":
+            part = _read_binary_part(reader)
+            partial = read_partial(reader)
+            label = b"BINARY[" + part_octets(part) + b"]" + _origin(partial)
+            return BinaryItem(part, name == b"BINARY.PEEK", partial, label)
+        case b"BINARY.SIZE":
+            part = _read_binary_part(reader)
+            return BinarySizeItem(part, b"BINARY.SIZE[" + part_octets(part) + b"]")
+    raise BadSyntax("unknown fetch item")
+
+
+def _read_binary_part(reader: Reader) -> Part:
+    """Read `[1.2]`, also `[]` (RFC 3516 §7, section-binary)."""
+    reader.expect(b"[", "a part")
+    part = read_part(reader)
+    reader.expect(b"]", "the end of the part")
+    return part
+
+
+def _origin(partial: Partial | None) -> bytes:
+    """Name the first octet of a partial answer (RFC 9051 §7.5.2)."""
+    return b"" if partial is None else b"<%d>" % partial[0]

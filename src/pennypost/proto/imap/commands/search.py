@@ -1,0 +1,90 @@
+"""SEARCH and UID SEARCH (RFC 9051 §6.4.4), with ESEARCH (RFC 4731) and SAVE (RFC 5182)."""
+
+from dataclasses import dataclass
+from enum import Flag, auto
+
+from pennypost.proto.imap.limits import MAX_LIST_ITEMS
+from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.search_keys import SearchKey
+from pennypost.proto.imap.search_syntax import CHARSETS, SearchReader
+
+
+class SearchReturn(Flag):
+    """What to tell of the result (RFC 9051 §6.4.4.1)."""
+
+    NONE = 0
+    MIN = auto()
+    MAX = auto()
+    ALL = auto()
+    COUNT = auto()
+    SAVE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Look for messages. `uid`: the result is in UIDs.
+
+    `returns`: None if RETURN was not given: the answer is SEARCH in IMAP4rev1, ESEARCH with ALL in IMAP4rev2;
+    `RETURN ()` is ALL. `charset`: in capitals, None if not given (texts were UTF-8 then). `charset_known` False: answer
+    NO [BADCHARSET], the texts in `key` mean nothing.
+    """
+
+    uid: bool
+    key: SearchKey
+    returns: SearchReturn | None = None
+    charset: str | None = None
+    charset_known: bool = True
+
+
+_RETURNS: dict[bytes, SearchReturn] = {
+    b"MIN": SearchReturn.MIN,
+    b"MAX": SearchReturn.MAX,
+    b"ALL": SearchReturn.ALL,
+    b"COUNT": SearchReturn.COUNT,
+    b"SAVE": SearchReturn.SAVE,
+}
+
+
+def parse_search(reader: Reader) -> Search:
+    return _parse(reader, uid=False)
+
+
+def parse_uid_search(reader: Reader) -> Search:
+    return _parse(reader, uid=True)
+
+
+def _parse(reader: Reader, uid: bool) -> Search:
+    reader.space("a search key")
+    returns, charset, codec = None, None, "utf-8"
+    word = reader.peek_word()
+    if word == b"RETURN":
+        returns = _read_returns(reader)
+        reader.space("a search key")
+        word = reader.peek_word()
+    if word == b"CHARSET":
+        reader.word("CHARSET")
+        reader.space("a charset")
+        charset = reader.text("a charset").upper()
+        reader.space("a search key")
+        codec = CHARSETS.get(charset, "latin-1")
+    key = SearchReader(reader, codec).keys()
+    reader.end()
+    return Search(uid, key, returns, charset, charset is None or charset in CHARSETS)
+
+
+def _read_returns(reader: Reader) -> SearchReturn:
+    reader.word("RETURN")
+    reader.space("SEARCH return options")
+    reader.expect(b"(", "SEARCH return options")
+    if reader.skip(b")"):
+        return SearchReturn.ALL
+    returns = SearchReturn.NONE
+    for _ in range(MAX_LIST_ITEMS):
+        option = _RETURNS.get(reader.word("a SEARCH return option"))
+        if option is None:
+            raise BadSyntax("unknown SEARCH return option")
+        returns |= option
+        if not reader.skip(b" "):
+            reader.expect(b")", "a SEARCH return option or a closing parenthesis")
+            return returns
+    raise BadSyntax("too many SEARCH return options")

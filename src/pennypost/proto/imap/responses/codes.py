@@ -1,0 +1,83 @@
+"""Response codes (RFC 9051 §7.1, RFC 5530, RFC 4315, RFC 7889, RFC 9208).
+
+A `ResponseCode` is what stands between the brackets. Those without arguments are constants.
+"""
+
+from collections.abc import Iterable
+from typing import NewType
+
+from pennypost.proto.imap.responses.search import sequence_set
+from pennypost.proto.imap.responses.text import astring
+from pennypost.proto.imap.sequence import Ranges
+
+ResponseCode = NewType("ResponseCode", bytes)
+
+# RFC 9051 §7.1
+ALERT = ResponseCode(b"ALERT")
+PARSE = ResponseCode(b"PARSE")
+READ_ONLY = ResponseCode(b"READ-ONLY")
+READ_WRITE = ResponseCode(b"READ-WRITE")
+TRYCREATE = ResponseCode(b"TRYCREATE")
+CLOSED = ResponseCode(b"CLOSED")
+UIDNOTSTICKY = ResponseCode(b"UIDNOTSTICKY")
+HASCHILDREN = ResponseCode(b"HASCHILDREN")
+NOTSAVED = ResponseCode(b"NOTSAVED")  # RFC 5182 §2.1
+UNKNOWN_CTE = ResponseCode(b"UNKNOWN-CTE")  # RFC 3516 §4.3
+
+# RFC 5530 §3
+UNAVAILABLE = ResponseCode(b"UNAVAILABLE")
+AUTHENTICATIONFAILED = ResponseCode(b"AUTHENTICATIONFAILED")
+AUTHORIZATIONFAILED = ResponseCode(b"AUTHORIZATIONFAILED")
+EXPIRED = ResponseCode(b"EXPIRED")
+PRIVACYREQUIRED = ResponseCode(b"PRIVACYREQUIRED")
+CONTACTADMIN = ResponseCode(b"CONTACTADMIN")
+NOPERM = ResponseCode(b"NOPERM")
+INUSE = ResponseCode(b"INUSE")
+EXPUNGEISSUED = ResponseCode(b"EXPUNGEISSUED")
+CORRUPTION = ResponseCode(b"CORRUPTION")
+SERVERBUG = ResponseCode(b"SERVERBUG")
+CLIENTBUG = ResponseCode(b"CLIENTBUG")
+CANNOT = ResponseCode(b"CANNOT")
+LIMIT = ResponseCode(b"LIMIT")
+OVERQUOTA = ResponseCode(b"OVERQUOTA")
+ALREADYEXISTS = ResponseCode(b"ALREADYEXISTS")
+NONEXISTENT = ResponseCode(b"NONEXISTENT")
+
+TOOBIG = ResponseCode(b"TOOBIG")  # RFC 4469 §4.2, used by RFC 7889 §4
+USEATTR = ResponseCode(b"USEATTR")  # RFC 6154 §6
+
+
+def capabilities(names: Iterable[bytes]) -> ResponseCode:
+    return ResponseCode(b"CAPABILITY " + b" ".join(names))
+
+
+def permanentflags(flags: bytes) -> ResponseCode:
+    """PERMANENTFLAGS (RFC 9051 §7.1). `flags`: as `fetch.available_flags` gives them."""
+    return ResponseCode(b"PERMANENTFLAGS (%b)" % flags)
+
+
+def uidnext(uid: int) -> ResponseCode:
+    return ResponseCode(b"UIDNEXT %d" % uid)
+
+
+def uidvalidity(value: int) -> ResponseCode:
+    return ResponseCode(b"UIDVALIDITY %d" % value)
+
+
+def unseen(number: int) -> ResponseCode:
+    """UNSEEN: the number of the first unseen message (RFC 3501 §7.1)."""
+    return ResponseCode(b"UNSEEN %d" % number)
+
+
+def badcharset(charsets: Iterable[str]) -> ResponseCode:
+    return ResponseCode(b"BADCHARSET (%b)" % b" ".join([astring(name.encode("ascii")) for name in charsets]))
+
+
+def appenduid(uid_validity: int, uids: Ranges) -> ResponseCode:
+    """APPENDUID (RFC 9051 §7.1, RFC 4315 §3); several UIDs for MULTIAPPEND."""
+    return ResponseCode(b"APPENDUID %d %b" % (uid_validity, sequence_set(uids)))
+
+
+def copyuid(uid_validity: int, sources: bytes, destinations: bytes) -> ResponseCode:
+    """COPYUID (RFC 9051 §7.1, RFC 4315 §3): both sets in the order of copying, see `search.uid_set`."""
+    return ResponseCode(b"COPYUID %d %b %b" % (uid_validity, sources, destinations))

@@ -1,0 +1,64 @@
+"""Untagged data about mailboxes: FLAGS, LIST, LSUB, STATUS, EXISTS, RECENT, EXPUNGE (RFC 9051 §7.3, §7.4)."""
+
+from collections.abc import Sequence
+
+from pennypost.model.mailbox import DELIMITER
+from pennypost.proto.imap.responses.text import mailbox
+from pennypost.proto.imap.status_items import StatusItem
+
+_DELIMITER = b'"%b"' % DELIMITER.encode("ascii")
+
+
+def exists(count: int) -> bytes:
+    return b"* %d EXISTS\r\n" % count
+
+
+def recent(count: int) -> bytes:
+    """RECENT (RFC 3501 §7.3.2): not for a client that enabled IMAP4rev2."""
+    return b"* %d RECENT\r\n" % count
+
+
+def expunge(number: int) -> bytes:
+    return b"* %d EXPUNGE\r\n" % number
+
+
+def flags(names: bytes) -> bytes:
+    """FLAGS (RFC 9051 §7.3.5). `names`: one space apart, without parentheses; see `fetch.flag_octets`."""
+    return b"* FLAGS (%b)\r\n" % names
+
+
+def list_name(
+    name: str,
+    attributes: Sequence[bytes],
+    utf8: bool,
+    child_info: Sequence[bytes] = (),
+    old_name: str | None = None,
+) -> bytes:
+    r"""LIST (RFC 9051 §7.3.1). `attributes`: with backslash, `\HasChildren`.
+
+    `child_info`: selection criteria that a name below meets, in capitals (CHILDINFO, RFC 5258 §3.5). `old_name`: what
+    the client called it (OLDNAME, RFC 9051 §6.3.9.7).
+    """
+    extended: list[bytes] = []
+    if child_info:
+        extended.append(b'"CHILDINFO" (%b)' % b" ".join([b'"%b"' % criterion for criterion in child_info]))
+    if old_name is not None:
+        extended.append(b'"OLDNAME" (%b)' % mailbox(old_name, utf8))
+    line = b"* LIST (%b) %b %b" % (b" ".join(attributes), _DELIMITER, mailbox(name, utf8))
+    return b"%b (%b)\r\n" % (line, b" ".join(extended)) if extended else line + b"\r\n"
+
+
+def list_delimiter() -> bytes:
+    """Answer `LIST "" ""` (RFC 9051 §6.3.9.6)."""
+    return b'* LIST (\\Noselect) %b ""\r\n' % _DELIMITER
+
+
+def lsub_name(name: str, attributes: Sequence[bytes], utf8: bool) -> bytes:
+    """LSUB (RFC 3501 §7.2.3)."""
+    return b"* LSUB (%b) %b %b\r\n" % (b" ".join(attributes), _DELIMITER, mailbox(name, utf8))
+
+
+def status(name: str, values: Sequence[tuple[StatusItem, int | None]], utf8: bool) -> bytes:
+    """STATUS (RFC 9051 §7.3.4). A value of None is NIL: an APPENDLIMIT without limit (RFC 7889 §3.2)."""
+    items = [item.value + b" NIL" if value is None else b"%b %d" % (item.value, value) for item, value in values]
+    return b"* STATUS %b (%b)\r\n" % (mailbox(name, utf8), b" ".join(items))

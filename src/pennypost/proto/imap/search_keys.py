@@ -1,0 +1,136 @@
+"""Search keys: the criteria of SEARCH as a tree (RFC 9051 §6.4.4). `search_syntax` reads them.
+
+Text is decoded already, and matches as a substring without regard to case (RFC 9051 §6.4.4); empty text in a header
+key asks only that the field is there.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+
+from pennypost.model.flags import Flags
+from pennypost.proto.imap.sequence import SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every message."""
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Two keys or more, all of which must match."""
+
+    keys: tuple["SearchKey", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Two keys or more, one of which must match. A chain of ORs on the right is one flat `Or`."""
+
+    keys: tuple["SearchKey", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    key: "SearchKey"
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceKey:
+    """Message numbers; `$` stands for a saved result (RFC 9051 §6.4.4.1)."""
+
+    messages: SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class UidKey:
+    """UIDs (UID 1:5)."""
+
+    uids: SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class FlagKey:
+    """ANSWERED, UNSEEN, …: one system flag, set or not."""
+
+    flag: Flags
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordKey:
+    """KEYWORD, UNKEYWORD: compare without regard to case."""
+
+    keyword: str
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecentKey:
+    r"""RECENT (`present`) and OLD (not `present`): `\Recent` in this session (RFC 3501 §6.4.4)."""
+
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderKey:
+    """A header field, `name` in the client's case; FROM, SUBJECT and the like come as the field of that name."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BodyKey:
+    """The body, headers of nested messages included, the message's own left out."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextKey:
+    """The header or the body."""
+
+    text: str
+
+
+class DateRelation(Enum):
+    BEFORE = "before"
+    ON = "on"
+    SINCE = "since"
+
+
+@dataclass(frozen=True, slots=True)
+class DateKey:
+    """A day, without regard to time and zone. `sent`: of the Date field, else the internal date."""
+
+    relation: DateRelation
+    day: date
+    sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SizeKey:
+    """LARGER, SMALLER: RFC822.SIZE strictly above or below."""
+
+    larger: bool
+    octets: int
+
+
+SearchKey = (
+    All
+    | And
+    | Or
+    | Not
+    | SequenceKey
+    | UidKey
+    | FlagKey
+    | KeywordKey
+    | RecentKey
+    | HeaderKey
+    | BodyKey
+    | TextKey
+    | DateKey
+    | SizeKey
+)

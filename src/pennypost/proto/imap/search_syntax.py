@@ -1,0 +1,194 @@
+"""Reading search keys (RFC 9051 §6.4.4 and §9, search-key).
+
+Keys that are one word, or a word and one argument, stand in tables. Depth and number are bounded: nested parentheses
+must not reach Python's own recursion limit, neither here nor in those who walk the tree.
+"""
+
+from collections.abc import Callable
+from datetime import date
+
+from pennypost.model.flags import Flags
+from pennypost.proto.imap.dates import parse_date
+from pennypost.proto.imap.limits import MAX_NESTING, MAX_SEARCH_KEYS
+from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.search_keys import (
+    All,
+    And,
+    BodyKey,
+    DateKey,
+    DateRelation,
+    FlagKey,
+    HeaderKey,
+    KeywordKey,
+    Not,
+    Or,
+    RecentKey,
+    SearchKey,
+    SequenceKey,
+    SizeKey,
+    TextKey,
+    UidKey,
+)
+
+CHARSETS: dict[str, str] = {
+    "US-ASCII": "ascii",
+    "UTF-8": "utf-8",
+    **{f"ISO-8859-{n}": f"iso8859-{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16)},
+    **{f"WINDOWS-{n}": f"cp{n}" for n in range(1250, 1259)},
+    "KOI8-R": "koi8-r",
+    "KOI8-U": "koi8-u",
+    "ISO-2022-JP": "iso2022-jp",
+    "EUC-JP": "euc-jp",
+    "SHIFT_JIS": "shift-jis",
+    "GB2312": "gb2312",
+    "GBK": "gbk",
+    "GB18030": "gb18030",
+    "BIG5": "big5",
+    "EUC-KR": "euc-kr",
+}
+"""Charsets of SEARCH, by their registered names in capitals, and the codec of each (RFC 9051 §6.4.4)."""
+
+_WORDS: dict[bytes, SearchKey] = {
+    b"ALL": All(),
+    b"ANSWERED": FlagKey(Flags.ANSWERED, True),
+    b"DELETED": FlagKey(Flags.DELETED, True),
+    b"DRAFT": FlagKey(Flags.DRAFT, True),
+    b"FLAGGED": FlagKey(Flags.FLAGGED, True),
+    b"SEEN": FlagKey(Flags.SEEN, True),
+    b"UNANSWERED": FlagKey(Flags.ANSWERED, False),
+    b"UNDELETED": FlagKey(Flags.DELETED, False),
+    b"UNDRAFT": FlagKey(Flags.DRAFT, False),
+    b"UNFLAGGED": FlagKey(Flags.FLAGGED, False),
+    b"UNSEEN": FlagKey(Flags.SEEN, False),
+    b"NEW": And((RecentKey(True), FlagKey(Flags.SEEN, False))),  # RFC 3501 §6.4.4
+    b"OLD": RecentKey(False),
+    b"RECENT": RecentKey(True),
+}
+
+_HEADERS = {b"BCC": "Bcc", b"CC": "Cc", b"FROM": "From", b"SUBJECT": "Subject", b"TO": "To"}
+
+_DATES: dict[bytes, tuple[DateRelation, bool]] = {
+    b"BEFORE": (DateRelation.BEFORE, False),
+    b"ON": (DateRelation.ON, False),
+    b"SINCE": (DateRelation.SINCE, False),
+    b"SENTBEFORE": (DateRelation.BEFORE, True),
+    b"SENTON": (DateRelation.ON, True),
+    b"SENTSINCE": (DateRelation.SINCE, True),
+}
+
+_SEQUENCE_OCTETS = frozenset(b"0123456789*$")
+
+
+class SearchReader:
+    """Reads the keys of one search program. `codec`: of the charset the texts are in."""
+
+    __slots__ = ("_codec", "_count", "_depth", "_reader")
+
+    def __init__(self, reader: Reader, codec: str) -> None:
+        self._reader = reader
+        self._codec = codec
+        self._depth = 0
+        self._count = 0
+
+    def keys(self) -> SearchKey:
+        """Read one key or more, to whatever ends the list; several mean all of them."""
+        found = [self.key()]
+        while self._reader.skip(b" "):
+            found.append(self.key())
+        return found[0] if len(found) == 1 else And(tuple(found))
+
+    def key(self) -> SearchKey:
+        """Read one search-key."""
+        self._count += 1
+        if self._count > MAX_SEARCH_KEYS:
+            raise BadSyntax("too many search keys")
+        reader = self._reader
+        head = reader.next_octet()
+        if head == 0x28:
+            return self._nested(self._parenthesized)
+        if head in _SEQUENCE_OCTETS:
+            return SequenceKey(reader.sequence_set())
+        word = reader.word("a search key")
+        simple = _WORDS.get(word)
+        if simple is not None:
+            return simple
+        if word == b"NOT":
+            reader.space("a search key")
+            return Not(self._nested(self.key))
+        if word == b"OR":
+            return self._or()
+        return self._with_argument(word)
+
+    def _nested(self, read: Callable[[], SearchKey]) -> SearchKey:
+        self._depth += 1
+        if self._depth > MAX_NESTING:
+            raise BadSyntax("search keys are nested too deeply")
+        key = read()
+        self._depth -= 1
+        return key
+
+    def _parenthesized(self) -> SearchKey:
+        self._reader.expect(b"(", "a search key")
+        key = self.keys()
+        self._reader.expect(b")", "a search key or a closing parenthesis")
+        return key
+
+    def _or(self) -> SearchKey:
+        """Read what follows OR. `OR a OR b OR c d` is read in a loop: such chains are as long as clients like."""
+        reader = self._reader
+        alternatives: list[SearchKey] = []
+        while True:
+            reader.space("a search key")
+            alternatives.append(self._nested(self.key))
+            reader.space("a second search key for OR")
+            if reader.peek_word() != b"OR":
+                break
+            reader.word("a search key")
+            self._count += 1
+        alternatives.append(self._nested(self.key))
+        return Or(tuple(alternatives))
+
+    def _with_argument(self, word: bytes) -> SearchKey:
+        """Read the argument of a key that has one (HEADER has two)."""
+        header, dated = _HEADERS.get(word), _DATES.get(word)
+        if header is not None:
+            return HeaderKey(header, self._text())
+        if dated is not None:
+            return DateKey(dated[0], self._date(), dated[1])
+        reader = self._reader
+        match word:
+            case b"BODY":
+                return BodyKey(self._text())
+            case b"TEXT":
+                return TextKey(self._text())
+            case b"HEADER":
+                reader.space("a header field name")
+                name = reader.astring("a header field name")
+                if not name.isascii():
+                    raise BadSyntax("bad header field name")
+                return HeaderKey(name.decode("ascii"), self._text())
+            case b"KEYWORD" | b"UNKEYWORD":
+                reader.space("a keyword")
+                return KeywordKey(reader.atom("a keyword").decode("ascii"), word == b"KEYWORD")
+            case b"LARGER" | b"SMALLER":
+                reader.space("a number of octets")
+                return SizeKey(word == b"LARGER", reader.number64("a number of octets"))
+            case b"UID":
+                reader.space("a sequence set")
+                return UidKey(reader.sequence_set())
+        raise BadSyntax("unknown search key")
+
+    def _text(self) -> str:
+        self._reader.space("a text to search for")
+        octets = self._reader.astring("a text to search for")
+        try:
+            return octets.decode(self._codec)
+        except UnicodeDecodeError:
+            raise BadSyntax("search text is not in its charset") from None
+
+    def _date(self) -> date:
+        self._reader.space("a date")
+        try:
+            return parse_date(self._reader.astring("a date"))
+        except ValueError:
+            raise BadSyntax("bad date") from None
