@@ -7,6 +7,7 @@ flags           system flags and keywords
 mailbox         Mailbox, MailboxRole
 account         Domain, Account, Alias, Credential as they are listed
 authentication  what a SASL exchange asks and what it is answered
+saslprep        the form in which user names and passwords are compared
 peer            who is at the other end of a connection
 units           octets and their written form
 errors          MailError and its kin, ProtocolError, ConfigError

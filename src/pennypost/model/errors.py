@@ -104,6 +104,12 @@ class AuthenticationFailed(PermanentFailure):
     status, text = "5.7.8", "Authentication credentials invalid"
 
 
+class MalformedAuthentication(PermanentFailure):
+    """A SASL exchange broke its mechanism's grammar, or was cancelled (RFC 4954 §4, RFC 4422 §3)."""
+
+    status, text = "5.5.2", "Malformed authentication exchange"
+
+
 class AuthenticationRequired(PermanentFailure):
     status, text = "5.7.0", "Authentication required"
 
