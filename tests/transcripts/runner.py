@@ -11,7 +11,7 @@ A transcript is a text file in UTF-8. Line endings in it are LF; on the wire eac
     C: USER alice               the client sends this line
     S1: +OK                     1, 2, …: several connections; none is 1. One is made when it is first named, and again
     C2: NOOP                    when the client speaks on it after it was closed
-    S: +OK $size octets         $name matches one word (no space, bracket or parenthesis) and is bound to it by the first
+    S: +OK $size octets         $name matches one word (no space, bracket or parenthesis) and is bound to it by first
     C: RETR $size               use; afterwards it stands for the same. Names are lower case; $$ is a dollar
     S/: \* \d+ EXISTS           a regular expression for the whole line; (?P<name>…) binds and compares like $name
     S*: * FLAGS (\Seen)         neighbouring lines marked * may come in any order …
