@@ -31,17 +31,17 @@ class AuthSettings:
     scram_iterations: int = 4096
     """Iteration count of the SCRAM keys of new passwords (RFC 7677 §4 asks for at least 4096)."""
 
-    failures_before_delay: int = 3
-    """Wrong passwords from one network, or for one account, before answers begin to be delayed."""
+    network_failures_free: int = 3
+    """Wrong passwords from one network (an IPv4 address, an IPv6 /64) before it has to wait between attempts."""
 
-    max_delay: timedelta = timedelta(seconds=10)
-    """The longest such delay; it starts at one second and doubles."""
+    network_failures_before_ban: int = 20
+    """Wrong passwords from one network before it is banned from logging in."""
 
-    failures_before_ban: int = 20
-    """Wrong passwords from one network (IPv4 /32, IPv6 /64) before it is banned from logging in."""
+    account_failures_free: int = 10
+    """Wrong passwords for one account, from everywhere, before networks it does not know have to wait."""
 
     account_failures_before_ban: int = 100
-    """Wrong passwords for one account, from everywhere, before new networks are banned from it."""
+    """Wrong passwords for one account, from everywhere, before networks it does not know are banned from it."""
 
     ban_time: timedelta = timedelta(minutes=15)
     """How long a ban lasts."""
