@@ -1,7 +1,7 @@
 """Hash and check passwords.
 
-A password that a person chose is kept as Argon2id (RFC 9106). An app password is 100 bits of chance that we chose, which
-no one can guess however fast the hash: it is kept as salted SHA-256, so that an account may have many of them and a
+A password that a person chose is kept as Argon2id (RFC 9106). An app password is 100 bits of chance that we chose,
+which no one can guess however fast the hash: it is kept as salted SHA-256, so that an account may have many of them and a
 login still costs one Argon2id at the most. Both forms carry their parameters, so that settings can change.
 """
 
@@ -20,6 +20,7 @@ from pennypost.mail.scram import scram_keys
 from pennypost.mail.settings import AuthSettings
 from pennypost.model.authentication import ScramHash, ScramKeys
 from pennypost.model.errors import AuthenticationUnavailable
+from pennypost.model.saslprep import saslprep
 from pennypost.model.units import KIB
 
 _APP_PREFIX = "$pennypost-sha256$"
@@ -52,11 +53,14 @@ def _hasher(settings: AuthSettings) -> PasswordHasher:
 
 
 def account_credential(password: str, settings: AuthSettings) -> NewCredential:
-    """Hash a password that a person chose. Takes some 40 ms of processor time: not for the event loop."""
+    """Hash a password that a person chose. Takes some 40 ms of processor time: not for the event loop.
+
+    Raises ValueError when SASLprep prohibits it (RFC 4013 §2.3).
+    """
     salt1, salt256 = secrets.token_bytes(SALT_OCTETS), secrets.token_bytes(SALT_OCTETS)
     rounds = settings.scram_iterations
     return NewCredential(
-        password_hash=_hasher(settings).hash(password),
+        password_hash=_hasher(settings).hash(prepared(password)),
         scram_sha1=scram_keys(password, salt1, rounds, ScramHash.SHA_1),
         scram_sha256=scram_keys(password, salt256, rounds, ScramHash.SHA_256),
     )
@@ -67,6 +71,11 @@ def app_credential(password: str) -> NewCredential:
     salt = secrets.token_bytes(SALT_OCTETS)
     digest = hashlib.sha256(salt + _app_form(password)).digest()
     return NewCredential(_APP_PREFIX + b64encode(salt + digest).decode("ascii"), None, None)
+
+
+def prepared(password: str) -> str:
+    """Give the form in which passwords are hashed and compared (RFC 4013): SASLprep, whatever way one came in by."""
+    return saslprep(password)
 
 
 def _app_form(password: str) -> bytes:

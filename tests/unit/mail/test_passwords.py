@@ -3,8 +3,6 @@
 import asyncio
 import re
 
-import pytest
-
 from pennypost.mail.passwords import (
     PasswordChecker,
     account_credential,
@@ -12,6 +10,7 @@ from pennypost.mail.passwords import (
     generate_password,
     is_slow,
     matches_app,
+    prepared,
 )
 from pennypost.mail.settings import AuthSettings
 from pennypost.model.errors import AuthenticationUnavailable
@@ -57,4 +56,12 @@ async def test_too_many_waiting_checks_are_told_to_come_again() -> None:
     results = await asyncio.gather(*(checker.matches(hashed, "pw") for _ in range(5)), return_exceptions=True)
     assert results.count(True) == 2
     assert sum(isinstance(r, AuthenticationUnavailable) for r in results) == 3
+    checker.close()
+
+
+async def test_compatible_spellings_are_one_password() -> None:
+    """RFC 4013 §2.2: NFKC; a soft hyphen is nothing."""
+    checker = PasswordChecker(QUICK)
+    hashed = account_credential("ﬁsch\u00ad", QUICK).password_hash
+    assert await checker.matches(hashed, prepared("fisch"))
     checker.close()
