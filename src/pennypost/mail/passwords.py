@@ -1,8 +1,8 @@
 """Hash and check passwords.
 
 A password that a person chose is kept as Argon2id (RFC 9106). An app password is 100 bits of chance that we chose,
-which no one can guess however fast the hash: it is kept as salted SHA-256, so that an account may have many of them and a
-login still costs one Argon2id at the most. Both forms carry their parameters, so that settings can change.
+which no one can guess however fast the hash: it is kept as salted SHA-256, so that an account may have many of them
+and a login still costs one Argon2id at the most. Both forms carry their parameters, so that settings can change.
 """
 
 import asyncio
