@@ -1,0 +1,117 @@
+"""ENVELOPE, BODYSTRUCTURE and BODY in the octets in which IMAP sends them (RFC 9051 §7.5.2, RFC 3501 §7.4.2).
+
+They are stored like this. Strings are quoted where quoting can carry them: ASCII without CR, LF and NUL. All else,
+raw 8-bit text above all, goes as a literal, which every client of either protocol version reads. A NUL, which nothing
+but literal8 can carry, becomes "?".
+"""
+
+import re
+
+from pennypost.message.addresses import AddressList
+from pennypost.message.structure import Parameters, Part
+from pennypost.message.summary import Summary
+
+_UNSAFE = re.compile(rb'["\\\x00-\x08\x0a-\x1f\x7f-\xff]')
+_NEEDS_LITERAL = re.compile(rb"[\x00\r\n\x80-\xff]")
+_QUOTED_SPECIALS = re.compile(rb'(["\\])')
+
+
+def string(octets: bytes) -> bytes:
+    """Write a string: quoted if it can be, else a literal (RFC 9051 §4.3)."""
+    if not _UNSAFE.search(octets):
+        return b'"' + octets + b'"'
+    if not _NEEDS_LITERAL.search(octets):
+        return b'"' + _QUOTED_SPECIALS.sub(rb"\\\1", octets) + b'"'
+    octets = octets.replace(b"\0", b"?")
+    return b"{%d}\r\n%b" % (len(octets), octets)
+
+
+def nstring(octets: bytes | None) -> bytes:
+    """Write a string, or NIL for None (RFC 9051 §4.5)."""
+    return b"NIL" if octets is None else string(octets)
+
+
+def imap_envelope(summary: Summary) -> bytes:
+    """Write ENVELOPE. Sender and Reply-To repeat From where the message has none (RFC 9051 §7.5.2)."""
+    author = _addresses(summary.from_)
+    return b"(%b %b %b %b %b %b %b %b %b %b)" % (
+        nstring(summary.date),
+        nstring(summary.subject),
+        author,
+        _addresses(summary.sender) if summary.sender else author,
+        _addresses(summary.reply_to) if summary.reply_to else author,
+        _addresses(summary.to),
+        _addresses(summary.cc),
+        _addresses(summary.bcc),
+        nstring(summary.in_reply_to),
+        nstring(summary.message_id),
+    )
+
+
+def _addresses(entries: AddressList) -> bytes:
+    if not entries:
+        return b"NIL"
+    written = [
+        b"(%b %b %b %b)" % (nstring(entry.name), nstring(entry.route), nstring(entry.local_part), nstring(entry.domain))
+        for entry in entries
+    ]
+    return b"(" + b"".join(written) + b")"
+
+
+def imap_bodystructure(index: Part) -> bytes:
+    """Write BODYSTRUCTURE, extension data included."""
+    return _structure(index, True)
+
+
+def imap_body(index: Part) -> bytes:
+    """Write BODY: BODYSTRUCTURE without extension data."""
+    return _structure(index, False)
+
+
+def _structure(part: Part, extended: bool) -> bytes:
+    if part.type == b"multipart" and part.children:
+        octets = b"".join([_structure(child, extended) for child in part.children]) + b" " + string(part.subtype)
+        if extended:
+            octets += b" %b %b" % (_parameters(part.parameters), _extension(part))
+        return b"(" + octets + b")"
+    octets = b"(%b %b %b %b %b %b %d" % (
+        string(part.type),
+        string(part.subtype),
+        _parameters(part.parameters),
+        nstring(part.content_id),
+        nstring(part.description),
+        string(part.encoding),
+        part.size,
+    )
+    if part.is_message:
+        inner = part.children[0]
+        octets += b" %b %b" % (
+            inner.envelope or b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)",
+            _structure(inner, extended),
+        )
+    if part.lines >= 0:
+        octets += b" %d" % part.lines
+    if extended:
+        octets += b" %b %b" % (nstring(part.md5), _extension(part))
+    return octets + b")"
+
+
+def _extension(part: Part) -> bytes:
+    """Write disposition, language and location."""
+    if part.disposition is None and not part.language and part.location is None:
+        return b"NIL NIL NIL"
+    disposition = b"NIL"
+    if part.disposition is not None:
+        disposition = b"(%b %b)" % (string(part.disposition), _parameters(part.disposition_parameters))
+    language = b"NIL"
+    if len(part.language) == 1:
+        language = string(part.language[0])
+    elif part.language:
+        language = b"(" + b" ".join([string(tag) for tag in part.language]) + b")"
+    return b"%b %b %b" % (disposition, language, nstring(part.location))
+
+
+def _parameters(parameters: Parameters) -> bytes:
+    if not parameters:
+        return b"NIL"
+    return b"(" + b" ".join([string(name) + b" " + string(value) for name, value in parameters]) + b")"

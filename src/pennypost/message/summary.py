@@ -1,0 +1,191 @@
+"""The summary of a message: what IMAP calls ENVELOPE (RFC 9051 §7.5.2), with what sorts and threads it."""
+
+from datetime import datetime
+
+import msgspec
+
+from pennypost.message.addresses import AddressList, HeaderAddress, parse_addresses
+from pennypost.message.dates import parse_date
+from pennypost.message.headers import FIELD, unfold
+from pennypost.message.limits import MAX_HEADER_FIELDS
+from pennypost.message.threading import base_subject, message_ids
+
+_ADDRESS_FIELDS = frozenset({b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"})
+
+_WANTED = {
+    spelling: name
+    for name in (
+        *_ADDRESS_FIELDS,
+        b"date",
+        b"subject",
+        b"in-reply-to",
+        b"message-id",
+        b"references",
+        b"content-type",
+        b"content-transfer-encoding",
+        b"content-id",
+        b"content-description",
+        b"content-md5",
+        b"content-disposition",
+        b"content-language",
+        b"content-location",
+    )
+    for spelling in (name, name.title(), name.upper())
+} | {b"Message-ID": b"message-id", b"Content-ID": b"content-id", b"Content-MD5": b"content-md5"}
+"""Every usual spelling, so that most names need no lower()."""
+
+Fields = dict[bytes, bytes]
+"""Lower-case name -> unfolded body, for the fields in `_WANTED`. The first of several counts; address lists are
+joined."""
+
+
+class FieldScan(msgspec.Struct):
+    """`fields` of one header. `covered` is False when some line is no field; `duplicates`: names that came twice."""
+
+    fields: Fields
+    covered: bool
+    duplicates: list[bytes]
+    count: int
+
+
+def scan_fields(header: bytes) -> FieldScan:
+    """Collect what the summary and the index need, in one pass over a header. Bounded by the caller in size."""
+    fields: Fields = {}
+    duplicates: list[bytes] = []
+    found = FIELD.findall(header)
+    octets = 0
+    wanted = _WANTED
+    for spelling, body in found:
+        octets += len(spelling) + len(body)
+        name = wanted.get(spelling)
+        if name is None:
+            name = wanted.get(spelling.lower())
+            if name is None:
+                continue
+        body = unfold(body) if b"\n" in body else body.strip()
+        if name not in fields:
+            fields[name] = body
+        else:
+            duplicates.append(name)
+            # Two From fields name two authors to whoever checks them, whichever of the two a reader shows.
+            if name in _ADDRESS_FIELDS:
+                fields[name] += b", " + body
+        if len(fields) + len(duplicates) > MAX_HEADER_FIELDS:
+            break
+    count = len(found)
+    return FieldScan(fields, octets + 2 * count + 2 >= len(header), duplicates, count)
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=False):
+    """Who wrote what to whom, when. Octets are unfolded and otherwise as they were written.
+
+    `sender` and `reply_to` are empty when the message has none, though ENVELOPE then repeats From. Message-IDs are
+    normalized (RFC 5256 §3); `thread_ids` are references and in-reply-to, oldest first.
+    """
+
+    date: bytes | None
+    sent_at: datetime | None
+    """UTC; None if there is no date that can be read."""
+    subject: bytes | None
+    from_: AddressList
+    sender: AddressList
+    reply_to: AddressList
+    to: AddressList
+    cc: AddressList
+    bcc: AddressList
+    in_reply_to: bytes | None
+    message_id: bytes | None
+    base_subject: str
+    is_reply: bool
+    own_id: bytes | None
+    """The Message-ID, normalized."""
+    thread_ids: tuple[bytes, ...]
+
+    @property
+    def from_key(self) -> str:
+        """SORT FROM (RFC 5256 §3): the local part of the first address, casefolded."""
+        return sort_key(self.from_)
+
+    @property
+    def to_key(self) -> str:
+        """SORT TO (RFC 5256 §3)."""
+        return sort_key(self.to)
+
+    @property
+    def cc_key(self) -> str:
+        """SORT CC (RFC 5256 §3)."""
+        return sort_key(self.cc)
+
+    @property
+    def from_display(self) -> str:
+        """SORT DISPLAYFROM (RFC 5957 §3)."""
+        return display_key(self.from_)
+
+    @property
+    def to_display(self) -> str:
+        """SORT DISPLAYTO (RFC 5957 §3)."""
+        return display_key(self.to)
+
+    @property
+    def subject_key(self) -> str:
+        """SORT SUBJECT and the threads' second key (RFC 5256 §2.1): the base subject, casefolded."""
+        return self.base_subject.casefold()
+
+
+def sort_key(entries: AddressList) -> str:
+    """Give the local part of the first entry, casefolded; of a group its name."""
+    if not entries:
+        return ""
+    local = entries[0].local_part
+    return local.decode("utf-8", "replace").casefold() if local else ""
+
+
+def display_key(entries: AddressList) -> str:
+    """Give what stands for the first entry in a list: its name, else its address (RFC 5957 §3). Case kept."""
+    if not entries:
+        return ""
+    first = entries[0]
+    name = first.display_name
+    if name:
+        return name
+    if first.domain is None:
+        return ""
+    octets = (first.local_part or b"") + b"@" + first.domain
+    return octets.decode("utf-8", "replace")
+
+
+def summarize(fields: Fields) -> Summary:
+    """Make the summary of the fields that `scan_fields` collected."""
+    get = fields.get
+    date = get(b"date")
+    subject = get(b"subject")
+    in_reply_to = get(b"in-reply-to")
+    references = get(b"references")
+    message_id = get(b"message-id")
+    base, is_reply = base_subject(subject) if subject else ("", False)
+    if references:
+        thread_ids = message_ids(references + b" " + in_reply_to if in_reply_to else references)
+    else:
+        thread_ids = message_ids(in_reply_to) if in_reply_to else ()
+    own = message_ids(message_id) if message_id else ()
+    return Summary(
+        date or None,
+        parse_date(date) if date else None,
+        subject,
+        _list(get(b"from")),
+        _list(get(b"sender")),
+        _list(get(b"reply-to")),
+        _list(get(b"to")),
+        _list(get(b"cc")),
+        _list(get(b"bcc")),
+        in_reply_to or None,
+        message_id or None,
+        base,
+        is_reply,
+        own[0] if own else None,
+        thread_ids,
+    )
+
+
+def _list(body: bytes | None) -> tuple[HeaderAddress, ...]:
+    return parse_addresses(body) if body else ()
