@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
+from pennypost.mail.settings import AuthSettings, DeliverySettings
 from pennypost.model.errors import ConfigProblem
+from pennypost.net.settings import ListenerLimits, TlsSettings
+from pennypost.servers.http.settings import HttpSettings
 
 MAX_DEFAULT_WORKERS = 4
 """Past this the disk, not the processor, bounds an embedded store."""
@@ -140,6 +143,11 @@ class Config:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     listeners: ListenerSettings = field(default_factory=ListenerSettings)
+    tls: TlsSettings = field(default_factory=TlsSettings)
+    limits: ListenerLimits = field(default_factory=ListenerLimits)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
 

@@ -1,0 +1,5 @@
+"""`python -m pennypost` is `pennypost`."""
+
+from pennypost.cli.main import main
+
+main()

@@ -1,0 +1,38 @@
+"""The command and its groups. Exit status: 0 it worked, 1 it failed (one line says why), 2 it was called wrongly."""
+
+from importlib import import_module
+
+import click
+
+from pennypost import __version__
+
+_COMMANDS = {
+    "serve": ("pennypost.cli.serve", "serve", "Run the mail server."),
+    "config": ("pennypost.cli.config", "config", "Check and show the configuration."),
+}
+"""Where each command is and what it is for: `pennypost --help` imports none of them."""
+
+
+class _LazyGroup(click.Group):
+    """Imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name, _ = _COMMANDS[cmd_name]
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, purpose) for name, (_, _, purpose) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pennypost")
+def main() -> None:
+    """Pennypost: a complete mail server in one program."""
