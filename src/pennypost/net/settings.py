@@ -3,45 +3,56 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-
-MODERN_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!MD5:!DSS"
-"""For TLS 1.2, in OpenSSL's notation: forward secrecy and authenticated encryption (RFC 9325 §4.2)."""
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """One certificate. `chain`: PEM, ours first, then the intermediates. `key`: PEM, not encrypted."""
+    """One certificate."""
 
     chain: Path
+    """PEM: ours first, then the intermediates."""
+
     key: Path
+    """PEM, not encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """How connections are encrypted.
-
-    `certificates`: chosen by the name the client asks for; the first is the default. Empty: a self-signed one is made
-    in the data folder. `minimum_version`: "TLSv1.2" or "TLSv1.3". `ciphers`: for TLS 1.2, in OpenSSL's notation.
-    `handshake_timeout`: from the first octet due to the last. `recheck`: how often the files are looked at for a
-    change. `ca_file`: PEM with the authorities outbound connections trust; None is the system's.
-    """
+    """How connections are encrypted."""
 
     certificates: tuple[CertificateFiles, ...] = ()
-    minimum_version: str = "TLSv1.2"
-    ciphers: str = MODERN_CIPHERS
+    """Chosen by the name the client asks for; the first is the default. Empty: a self-signed one is made."""
+
+    minimum_version: Literal["TLSv1.2", "TLSv1.3"] = "TLSv1.2"
+    """The oldest version that is spoken (RFC 8996)."""
+
+    ciphers: str = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!MD5:!DSS"
+    """For TLS 1.2, in OpenSSL's notation: forward secrecy and authenticated encryption (RFC 9325 §4.2)."""
+
     handshake_timeout: timedelta = timedelta(seconds=30)
+    """How long a handshake may take."""
+
     recheck: timedelta = timedelta(seconds=15)
+    """How often the certificate files are looked at for a change."""
+
     ca_file: Path | None = None
+    """PEM with the authorities that outbound connections trust; "none": the system's."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerLimits:
-    """How many connections a door takes at once.
-
-    `connections`: in one process. `connections_per_address`: from one IPv4 address or one IPv6 /64, in one process;
-    Unix sockets are not counted by address. `backlog`: connections the kernel holds until they are accepted.
-    """
+    """How many connections a door takes at once, in one process."""
 
     connections: int = 10_000
+    """In all."""
+
     connections_per_address: int = 100
+    """From one IPv4 address or one IPv6 /64. Unix sockets are not counted by address."""
+
     backlog: int = 1024
+    """Connections the kernel holds until they are accepted."""
+
+    def __post_init__(self) -> None:
+        if min(self.connections, self.connections_per_address, self.backlog) < 1:
+            raise ValueError("expected limits of at least 1")

@@ -1,0 +1,172 @@
+"""The grammar of each command, and the states in which it is valid (RFC 1939 §9)."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
+
+from pennypost.proto.pop3.events import (
+    Authenticate,
+    Capabilities,
+    Delete,
+    Event,
+    Language,
+    List,
+    ListMechanisms,
+    NoOperation,
+    Quit,
+    Reset,
+    Retrieve,
+    StartTls,
+    Statistics,
+    Top,
+    UniqueIds,
+    User,
+    Utf8,
+)
+from pennypost.proto.sasl import decode_initial
+
+
+class State(Flag):
+    """Where a session is (RFC 1939 §3); an exchange of AUTH and the time after QUIT or STLS are states too."""
+
+    AUTHORIZATION = auto()
+    TRANSACTION = auto()
+    SASL = auto()
+    """A Challenge was sent: the next line is no command."""
+    STARTING_TLS = auto()
+    CLOSED = auto()
+
+
+class Fault(Enum):
+    """Why a line is no command that can be done. The value is a text for people."""
+
+    UNKNOWN = "Unknown command"
+    STATE = "Command not valid in this state"
+    SYNTAX = "Syntax error in arguments"
+    NOT_UTF8 = "Not UTF-8"
+    NO_APOP = "APOP is not offered: it would need passwords in clear"
+    BASE64 = "Not base64"
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """PASS, before it is known whether there was a USER."""
+
+    password: str
+
+
+_NUMBER = re.compile(rb"[0-9]{1,10}")
+"""Ten digits are enough for any maildrop, and few enough to be converted safely."""
+
+_LANGUAGE = re.compile(rb"\*|[A-Za-z0-9]{1,8}(?:-[A-Za-z0-9]{1,8})*")
+"""RFC 4647 §2.1, language-range, as far as LANG takes it (RFC 6856 §3)."""
+
+_MECHANISM = re.compile(rb"[A-Za-z0-9_-]{1,20}")
+"""RFC 4422 §3.1, sasl-mech."""
+
+Parsed = Event | Password | Fault
+
+
+def _bare(event: Event) -> Callable[[bytes], Parsed]:
+    return lambda argument: Fault.SYNTAX if argument.strip(b" ") else event
+
+
+def _number(make: Callable[[int], Event]) -> Callable[[bytes], Parsed]:
+    def parse(argument: bytes) -> Parsed:
+        argument = argument.rstrip(b" ")
+        return make(int(argument)) if _NUMBER.fullmatch(argument) else Fault.SYNTAX
+
+    return parse
+
+
+def _optional_number(make: Callable[[int | None], Event]) -> Callable[[bytes], Parsed]:
+    def parse(argument: bytes) -> Parsed:
+        argument = argument.rstrip(b" ")
+        if not argument:
+            return make(None)
+        return make(int(argument)) if _NUMBER.fullmatch(argument) else Fault.SYNTAX
+
+    return parse
+
+
+def _top(argument: bytes) -> Parsed:
+    number, _, lines = argument.rstrip(b" ").partition(b" ")
+    if not (_NUMBER.fullmatch(number) and _NUMBER.fullmatch(lines)):
+        return Fault.SYNTAX
+    return Top(int(number), int(lines))
+
+
+def _user(argument: bytes) -> Parsed:
+    """RFC 1939 §7: all that follows the space is the name; RFC 6856 §2.2: it may be UTF-8."""
+    if not argument:
+        return Fault.SYNTAX
+    try:
+        return User(argument.decode("utf-8"))
+    except UnicodeDecodeError:
+        return Fault.NOT_UTF8
+
+
+def _pass(argument: bytes) -> Parsed:
+    """RFC 1939 §7: spaces may be part of the password, also at its end."""
+    if not argument:
+        return Fault.SYNTAX
+    try:
+        return Password(argument.decode("utf-8"))
+    except UnicodeDecodeError:
+        return Fault.NOT_UTF8
+
+
+def _auth(argument: bytes) -> Parsed:
+    mechanism, _, initial = argument.rstrip(b" ").partition(b" ")
+    if not mechanism:
+        return ListMechanisms()
+    if not _MECHANISM.fullmatch(mechanism):
+        return Fault.SYNTAX
+    decoded = decode_initial(initial)
+    if initial and decoded is None:
+        return Fault.BASE64
+    return Authenticate(mechanism.decode("ascii").upper(), decoded)
+
+
+def _lang(argument: bytes) -> Parsed:
+    argument = argument.rstrip(b" ")
+    if not argument:
+        return Language(None)
+    return Language(argument.decode("ascii").lower()) if _LANGUAGE.fullmatch(argument) else Fault.SYNTAX
+
+
+_ANY = State.AUTHORIZATION | State.TRANSACTION
+
+_COMMANDS: dict[bytes, tuple[State, Callable[[bytes], Parsed]]] = {
+    b"USER": (State.AUTHORIZATION, _user),
+    b"PASS": (State.AUTHORIZATION, _pass),
+    b"APOP": (State.AUTHORIZATION, lambda _: Fault.NO_APOP),
+    b"AUTH": (State.AUTHORIZATION, _auth),
+    b"STLS": (State.AUTHORIZATION, _bare(StartTls())),
+    b"UTF8": (State.AUTHORIZATION, _bare(Utf8())),
+    b"CAPA": (_ANY, _bare(Capabilities())),
+    b"LANG": (_ANY, _lang),
+    b"QUIT": (_ANY, _bare(Quit(update=False))),
+    b"STAT": (State.TRANSACTION, _bare(Statistics())),
+    b"LIST": (State.TRANSACTION, _optional_number(List)),
+    b"UIDL": (State.TRANSACTION, _optional_number(UniqueIds)),
+    b"RETR": (State.TRANSACTION, _number(Retrieve)),
+    b"TOP": (State.TRANSACTION, _top),
+    b"DELE": (State.TRANSACTION, _number(Delete)),
+    b"RSET": (State.TRANSACTION, _bare(Reset())),
+    # RFC 1939 §5 has NOOP in TRANSACTION only.
+    b"NOOP": (State.TRANSACTION, _bare(NoOperation())),
+}
+
+
+def parse_command(line: bytes, state: State) -> Parsed:
+    """Read a command. `line`: without its CRLF. Keywords are case-insensitive; one space separates (RFC 1939 §3)."""
+    keyword, _, argument = line.partition(b" ")
+    found = _COMMANDS.get(keyword.upper())
+    if found is None:
+        return Fault.UNKNOWN
+    states, parse = found
+    if not states & state:
+        return Fault.STATE
+    return parse(argument)
