@@ -22,7 +22,7 @@ CREATE TABLE account (
   display_name      TEXT NOT NULL,
   domain            INTEGER NOT NULL,
   enabled           INTEGER NOT NULL,
-  removed           INTEGER NOT NULL,     -- 1: gone for everybody, its rows wait for removal.step
+  removed           INTEGER NOT NULL,     -- 1: gone for everybody, its rows wait for `removal.step`
   quota_octets      INTEGER,
   created_at        INTEGER NOT NULL,
   modseq            INTEGER NOT NULL,     -- the last one given out
@@ -33,6 +33,7 @@ CREATE TABLE account (
   entry_count       INTEGER NOT NULL      -- rows of entry; equal to message_count while no message lies in two mailboxes
 );
 CREATE INDEX account_domain ON account (domain);
+CREATE INDEX account_removed ON account (id) WHERE removed = 1;
 
 -- An account's own address is one row with `account`; an alias is one row per target, in order.
 CREATE TABLE address (
@@ -65,7 +66,7 @@ CREATE TABLE mailbox (
   name           TEXT NOT NULL,
   role           TEXT,                    -- model.MailboxRole
   selectable     INTEGER NOT NULL,
-  removed        INTEGER NOT NULL,        -- 1: gone for everybody, its entries wait for removal.step
+  removed        INTEGER NOT NULL,        -- 1: gone for everybody, its entries wait for `removal.step`
   uid_validity   INTEGER NOT NULL,
   uid_next       INTEGER NOT NULL,
   highest_modseq INTEGER NOT NULL,
@@ -77,6 +78,7 @@ CREATE TABLE mailbox (
   PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX mailbox_name ON mailbox (account, name);
+CREATE INDEX mailbox_removed ON mailbox (account, id) WHERE removed = 1;
 
 -- By name, since a subscription outlives the mailbox (RFC 9051 section 6.3.7).
 CREATE TABLE subscription (
@@ -105,14 +107,13 @@ CREATE TABLE message (
   header_size      INTEGER NOT NULL,
   received_at      INTEGER NOT NULL,      -- INTERNALDATE
   sent_at          INTEGER,               -- Date, NULL when there is none that can be read
-  sent_zone        INTEGER NOT NULL,      -- the Date's zone, minutes east of UTC
   thread           INTEGER NOT NULL,
-  message_id_field TEXT,
-  base_subject     TEXT NOT NULL,         -- sort keys of RFC 5256
+  has_attachment   INTEGER NOT NULL,
+  message_id_field BLOB,                  -- normalized (RFC 5256 section 3)
+  base_subject     TEXT NOT NULL,         -- casefolded, as the next three: sort keys of RFC 5256
   sort_from        TEXT NOT NULL,
   sort_to          TEXT NOT NULL,
   sort_cc          TEXT NOT NULL,
-  preview          TEXT,
   header           BLOB NOT NULL,         -- up to and with the empty line
   envelope         BLOB NOT NULL,         -- as IMAP sends it
   bodystructure    BLOB NOT NULL,         -- as IMAP sends it

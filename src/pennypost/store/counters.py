@@ -1,0 +1,98 @@
+"""A mailbox's counters, kept up to date by every operation in the one statement that also marks it as changed."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pennypost.model.errors import MailboxNotPermitted, NoSuchMailbox
+from pennypost.model.flags import Flags
+from pennypost.model.ids import MAX_UID, AccountId, MailboxId, ModSeq, Uid, UidValidity
+from pennypost.store.engine import Transaction
+
+_SEEN = int(Flags.SEEN)
+_DELETED = int(Flags.DELETED)
+
+
+class Figures(NamedTuple):
+    """What some entries add to a mailbox's counters, or, negated, take from them."""
+
+    total: int
+    unseen: int
+    deleted: int
+    octets: int
+
+    def negated(self) -> "Figures":
+        return Figures(-self.total, -self.unseen, -self.deleted, -self.octets)
+
+
+def of_entry(flags: int, size: int) -> Figures:
+    """Give what one entry counts for."""
+    return Figures(1, 0 if flags & _SEEN else 1, 1 if flags & _DELETED else 0, size)
+
+
+def flags_changed(old: int, new: int) -> tuple[int, int]:
+    """Give by how much `unseen` and `deleted` change when an entry's flags do."""
+    return (old & _SEEN) - (new & _SEEN), ((new & _DELETED) - (old & _DELETED)) // _DELETED
+
+
+class Reserved(NamedTuple):
+    """UIDs that are now given out, the first of them, and what they are valid under."""
+
+    first: Uid
+    uid_validity: UidValidity
+
+
+async def reserve(tx: Transaction, account: AccountId, mailbox: MailboxId, modseq: ModSeq, added: Figures) -> Reserved:
+    """Give out `added.total` UIDs of a mailbox and count what they are for, in one statement.
+
+    Raises NoSuchMailbox; MailboxNotPermitted when it cannot be selected or its UIDs are used up.
+    """
+    row = await tx.fetch_one(
+        "UPDATE mailbox SET uid_next = uid_next + ?, highest_modseq = ?, total = total + ?, unseen = unseen + ?, "
+        "deleted = deleted + ?, octets = octets + ? WHERE account = ? AND id = ? AND selectable = 1 AND removed = 0 "
+        "RETURNING uid_next, uid_validity",
+        added.total,
+        modseq,
+        *added,
+        account,
+        mailbox,
+    )
+    if row is None:
+        await refuse(tx, account, mailbox)
+        raise AssertionError("refuse raises")
+    if row[0] - 1 > MAX_UID:
+        raise MailboxNotPermitted("The UIDs of this mailbox are used up")
+    return Reserved(Uid(row[0] - added.total), UidValidity(row[1]))
+
+
+async def add(tx: Transaction, account: AccountId, mailbox: MailboxId, modseq: ModSeq, change: Figures) -> None:
+    """Add to a mailbox's counters and mark it as changed."""
+    await tx.execute(
+        "UPDATE mailbox SET highest_modseq = ?, total = total + ?, unseen = unseen + ?, deleted = deleted + ?, "
+        "octets = octets + ? WHERE account = ? AND id = ?",
+        modseq,
+        *change,
+        account,
+        mailbox,
+    )
+
+
+async def refuse(tx: Transaction, account: AccountId, mailbox: MailboxId) -> None:
+    """Raise NoSuchMailbox or MailboxNotPermitted unless a mailbox is there and can be selected."""
+    row = await tx.fetch_one(
+        "SELECT selectable FROM mailbox WHERE account = ? AND id = ? AND removed = 0", account, mailbox
+    )
+    if row is None:
+        raise NoSuchMailbox
+    if not row[0]:
+        raise MailboxNotPermitted("Mailbox name cannot be selected")
+
+
+def total(entries: Iterable[tuple[int, int]]) -> Figures:
+    """Give what entries, as pairs of flags and size, count for together."""
+    count = unseen = deleted = octets = 0
+    for flags, size in entries:
+        count += 1
+        unseen += not flags & _SEEN
+        deleted += (flags & _DELETED) != 0
+        octets += size
+    return Figures(count, unseen, deleted, octets)

@@ -1,0 +1,56 @@
+"""The forms in which names of ours are stored and compared: domains as A-labels, addresses as keys."""
+
+import unicodedata
+
+import idna
+
+from pennypost.model.address import Address
+from pennypost.model.errors import BadAddress
+
+MAX_DOMAIN_OCTETS = 255
+"""RFC 5321 §4.5.3.1.2."""
+MAX_LOCAL_PART_OCTETS = 64
+"""RFC 5321 §4.5.3.1.1; of UTF-8 (RFC 6531 §3.3)."""
+MAX_ALIAS_TARGETS = 1000
+
+
+def canonical_domain(name: str) -> str:
+    """Give a domain name in lower case and A-labels (RFC 5890 §2.3.2.1), without a final dot.
+
+    An address literal ("[192.0.2.1]") stays as it is, in lower case. Raises BadAddress for what is no domain name.
+    """
+    name = name.removesuffix(".")
+    if not name.isascii():
+        try:
+            return idna.encode(name, uts46=True).decode("ascii")
+        except idna.IDNAError as error:
+            raise BadAddress("Bad domain name") from error
+    if not name or len(name) > MAX_DOMAIN_OCTETS or any(c <= " " or c == "\x7f" or c == "@" for c in name):
+        raise BadAddress("Bad domain name")
+    return name.lower()
+
+
+def local_key(local_part: str) -> str:
+    """Give the form in which local parts of ours are compared: NFC (RFC 6532 §3.1), without regard to case."""
+    return local_part.lower() if local_part.isascii() else unicodedata.normalize("NFC", local_part.casefold())
+
+
+def address_key(address: Address) -> str:
+    """Give the form in which addresses of ours are stored and compared; the domain in A-labels. Raises BadAddress."""
+    return f"{local_key(address.local_part)}@{canonical_domain(address.domain)}"
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Cut "local@domain" into its two parts: the last "@" divides them, since a domain has none."""
+    local, _, domain = key.rpartition("@")
+    return local, domain
+
+
+def parse_key(text: str) -> str:
+    """Give the key of an address written as `local@domain`, unquoted, as administrators do. Raises BadAddress."""
+    local, domain = split_key(text.strip())
+    if not local or len(local.encode("utf-8", "replace")) > MAX_LOCAL_PART_OCTETS:
+        raise BadAddress
+    if not local.isprintable():
+        raise BadAddress
+    return f"{local_key(local)}@{canonical_domain(domain)}"

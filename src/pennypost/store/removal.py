@@ -1,0 +1,120 @@
+"""Taking entries and messages away, and removing what is large in steps, so that other work never waits for seconds.
+
+A mailbox or an account that is removed is gone for everybody in the transaction that says so: it is marked, its name
+is free again, and no operation finds it. Its rows follow in steps of bounded size (`step`), driven by housekeeping or
+by the command that removed it (`finish`). Blobs are not touched: the collector sees that nothing refers to them.
+"""
+
+from collections.abc import Sequence
+
+from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq
+from pennypost.store import quota, sets
+from pennypost.store.engine import Engine, Row, Transaction
+
+STEP = 1000
+"""Rows of one kind removed in one transaction."""
+
+
+async def drop_messages(tx: Transaction, account: AccountId, entries: Sequence[tuple[MessageId, int]]) -> ModSeq:
+    """Settle the account after entries went: remove the messages that have none left, and count.
+
+    `entries`: message and size of each entry that was deleted. Gives the operation's number of the modification
+    sequence. Works for an account that is marked as removed, too.
+    """
+    row = await tx.fetch_one("SELECT entry_count - message_count FROM account WHERE id = ?", account)
+    gone = dict(entries)
+    if row is not None and row[0]:  # some message lies in several mailboxes
+        for piece in sets.pieces(sorted(gone)):
+            rows = await tx.fetch_all(
+                f"SELECT DISTINCT message FROM entry WHERE account = ? AND message {piece.clause}",
+                account,
+                *piece.values,
+            )
+            for (message,) in rows:
+                gone.pop(message, None)
+    for piece in sets.pieces(sorted(gone)):
+        await tx.execute(
+            f"DELETE FROM message WHERE account = ? AND id {piece.clause}",
+            account,
+            *piece.values,
+        )
+    return await quota.release(tx, account, octets=sum(gone.values()), messages=len(gone), entries=len(entries))
+
+
+async def remove_mailbox(tx: Transaction, account: AccountId, mailbox: MailboxId, total: int) -> None:
+    """Take a mailbox away from everybody. Its rows go at once when they are few, else in steps."""
+    await tx.execute(
+        "UPDATE mailbox SET removed = 1, selectable = 0, role = NULL, name = ? WHERE account = ? AND id = ?",
+        hidden_name(mailbox),
+        account,
+        mailbox,
+    )
+    if total <= STEP:
+        await _empty(tx, account, mailbox, STEP)
+        await tx.execute("DELETE FROM mailbox WHERE account = ? AND id = ?", account, mailbox)
+
+
+def hidden_name(number: int) -> str:
+    """Give a name that no client can ask for: what waits to be removed must not hold its own any more."""
+    return f"\x7f{number}"
+
+
+async def step(tx: Transaction, limit: int = STEP) -> bool:
+    """Remove at most about `limit` rows of what is marked. Gives whether there may be more to do."""
+    row = await tx.fetch_one("SELECT account, id FROM mailbox WHERE removed = 1 LIMIT 1")
+    if row is not None:
+        account, mailbox = row
+        if await _empty(tx, account, mailbox, limit) < limit:
+            await tx.execute("DELETE FROM mailbox WHERE account = ? AND id = ?", account, mailbox)
+        return True
+    row = await tx.fetch_one("SELECT id FROM account WHERE removed = 1 LIMIT 1")
+    if row is None:
+        return False
+    await _remove_rest(tx, row[0], limit)
+    return True
+
+
+async def finish(store: Engine) -> int:
+    """Run steps, each a transaction of its own, until nothing is marked. Gives how many there were."""
+    steps = 0
+    while await store.write(step):
+        steps += 1
+    return steps
+
+
+async def _empty(tx: Transaction, account: AccountId, mailbox: MailboxId, limit: int) -> int:
+    """Remove the first entries of a marked mailbox. Gives how many there were."""
+    rows: list[Row] = await tx.fetch_all(
+        "SELECT uid, message, size FROM entry WHERE account = ? AND mailbox = ? ORDER BY uid LIMIT ?",
+        account,
+        mailbox,
+        limit,
+    )
+    if rows:
+        await tx.execute(
+            "DELETE FROM entry WHERE account = ? AND mailbox = ? AND uid <= ?", account, mailbox, rows[-1][0]
+        )
+        await drop_messages(tx, account, [(message, size) for _, message, size in rows])
+    return len(rows)
+
+
+_REST = (
+    "DELETE FROM change WHERE account = ? AND modseq IN "
+    "(SELECT modseq FROM change WHERE account = ? ORDER BY modseq LIMIT ?)",
+    "DELETE FROM thread_key WHERE account = ? AND key IN "
+    "(SELECT key FROM thread_key WHERE account = ? ORDER BY key LIMIT ?)",
+    "DELETE FROM subscription WHERE account = ? AND name IN "
+    "(SELECT name FROM subscription WHERE account = ? ORDER BY name LIMIT ?)",
+)
+
+
+async def _remove_rest(tx: Transaction, account: AccountId, limit: int) -> None:
+    """Remove what is left of an account without mailboxes: its log, its threads' keys, in the end itself.
+
+    Mail of its that waits in the queue was accepted, so it is still sent, on nobody's behalf.
+    """
+    for statement in _REST:
+        if await tx.execute(statement, account, account, limit):
+            return
+    await tx.execute("UPDATE queued SET account = NULL WHERE account = ?", account)
+    await tx.execute("DELETE FROM account WHERE id = ?", account)
