@@ -24,6 +24,10 @@ class StoreSettings:
     cache_size: int = 32 * MIB
     """Of the writer's connection; each reader has an eighth of it."""
     mmap_size: int = 256 * MIB
+    checkpoint_size: int = 8 * MIB
+    """How much of the log is moved into the database at one time."""
+    log_limit: int = 64 * MIB
+    """From this size on of the log, writes are held up for a moment so that it can begin anew."""
     statement_cache: int = 512
     """Prepared statements kept per connection: more than the store has."""
     readers: int = 4

@@ -1,0 +1,96 @@
+"""The SQLite engine: one writer thread, one checkpoint thread, readers, over one database file."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import apsw
+
+from pennypost.store.engine import Notice, Operation, StoreUnusable, T
+from pennypost.store.settings import StoreSettings
+from pennypost.store.sqlite.checkpoint import Checkpointer
+from pennypost.store.sqlite.connection import connect
+from pennypost.store.sqlite.lock import FairLock
+from pennypost.store.sqlite.migrate import known_migrations, migrate
+from pennypost.store.sqlite.reader import Readers
+from pennypost.store.sqlite.writer import Writer
+
+DATABASE = "pennypost.db"
+_LOCKS = "lock"
+_BUSY = timedelta(seconds=10)
+
+
+class SqliteEngine:
+    """The `Engine` of one event loop over `settings.data_dir`, which exists. Open it after a fork, never before."""
+
+    def __init__(self, writer: Writer, readers: Readers, checkpointer: Checkpointer) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._checkpointer = checkpointer
+        self._closed: asyncio.Future[None] | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        settings: StoreSettings,
+        *,
+        clock: Callable[[], datetime],
+        committed: Callable[[list[Notice]], None],
+        migrations: list[str] | None = None,
+    ) -> "SqliteEngine":
+        """Open, or make, the database. `committed` is called on the loop with the notices of each commit.
+
+        `migrations`: other ones than the program brings. Raises UnknownSchema, or StoreUnusable if this is no
+        database.
+        """
+        file = settings.data_dir / DATABASE
+        locks = settings.data_dir / _LOCKS
+        steps = known_migrations() if migrations is None else migrations
+        try:
+            connection = await asyncio.to_thread(_prepare, file, locks, settings, steps)
+        except (apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError) as error:
+            raise StoreUnusable(f"{file} cannot be used: {error}") from error
+        checkpointer = Checkpointer(connection, locks, settings)
+        writer = Writer(file, locks, settings, clock, committed, checkpointer.log_pages)
+        writer.start()
+        return cls(writer, Readers(file, settings, clock), checkpointer)
+
+    async def write(self, operation: Operation[T]) -> T:
+        """Run an operation in a group commit; see `Engine.write`."""
+        return await self._writer.submit(operation)
+
+    async def read(self, operation: Operation[T]) -> T:
+        """Run a bounded read on the event loop; never suspends."""
+        return self._readers.read(operation)
+
+    async def scan(self, operation: Operation[T]) -> T:
+        """Run an unbounded read on a thread."""
+        return await self._readers.scan(operation)
+
+    async def close(self) -> None:
+        """Finish what was handed over and close. The last process to close also empties the log."""
+        if self._closed is None:
+            self._closed = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closed)
+
+    async def _close(self) -> None:
+        await self._writer.close()
+        await self._readers.close()
+        await asyncio.to_thread(self._checkpointer.close)
+
+
+def _prepare(file: Path, locks: Path, settings: StoreSettings, migrations: list[str]) -> apsw.Connection:
+    """Make what is missing, migrate, and give the connection for checkpoints."""
+    locks.mkdir(mode=0o700, exist_ok=True)
+    lock = FairLock(locks, "migrate")
+    try:
+        connection = connect(file, settings, cache_size=settings.cache_size // 8, busy=_BUSY)
+        try:
+            migrate(connection, lock, migrations)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    finally:
+        lock.close()

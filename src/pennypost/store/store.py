@@ -1,0 +1,104 @@
+"""The open store: what a worker holds."""
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from pennypost.model.ids import AccountId, ModSeq
+from pennypost.store.engine import Engine, Operation, StoreUnusable, T, utc_now
+from pennypost.store.notices import Notices
+from pennypost.store.settings import StoreSettings
+from pennypost.store.sqlite.engine import SqliteEngine
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_STRANGERS = stat.S_IRWXO
+
+
+class Store:
+    """Everything that is true, as one worker sees it. Open one per process and event loop, after any fork.
+
+    Operations are the functions of this package's modules: `await store.write(lambda tx: mailboxes.create(tx, …))`.
+    """
+
+    def __init__(
+        self,
+        settings: StoreSettings,
+        worker: int,
+        clock: Callable[[], datetime],
+        engine: Engine,
+        notices: Notices,
+    ) -> None:
+        self.settings = settings
+        self.worker = worker
+        self.clock = clock
+        self.engine = engine
+        self._notices = notices
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls, settings: StoreSettings, *, worker: int = 0, clock: Callable[[], datetime] = utc_now
+    ) -> "Store":
+        """Open the store in `settings.data_dir`, which is made if it is missing, and bring its schema up to date.
+
+        Raises UnknownSchema if a newer program has used it; StoreUnusable if the folder belongs to another user or
+        is open to others, or holds something else.
+        """
+        await asyncio.to_thread(prepare_folder, settings.data_dir)
+        notices = Notices(settings.run_dir or settings.data_dir / "run")
+        try:
+            engine = await SqliteEngine.open(settings, clock=clock, committed=notices.post)
+        except BaseException:
+            notices.close()
+            raise
+        return cls(settings, worker, clock, engine, notices)
+
+    async def write(self, operation: Operation[T]) -> T:
+        """Run an operation that may change rows; on return it is committed and synced. See `Engine.write`."""
+        return await self.engine.write(operation)
+
+    async def read(self, operation: Operation[T]) -> T:
+        """Run an operation that reads a little, on the event loop, in one snapshot."""
+        return await self.engine.read(operation)
+
+    async def scan(self, operation: Operation[T]) -> T:
+        """Run an operation that reads much, off the event loop, in one snapshot."""
+        return await self.engine.scan(operation)
+
+    def subscribe(self, account: AccountId, callback: Callable[[ModSeq], None]) -> Callable[[], None]:
+        """Call `callback` on the loop after a commit of any worker that changed the account; gives the unsubscription.
+
+        A hint: it may come late, twice, or not at all when the machine is overloaded. What it carries is at least the
+        ModSeq that one commit gave; the store says what is true.
+        """
+        return self._notices.subscribe(account, callback)
+
+    async def close(self) -> None:
+        """Finish the writes that were handed over and let go of everything. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        await self.engine.close()
+        self._notices.close()
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the data folder, for us alone (0700), or see that the one there is fit for mail. Raises StoreUnusable."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StoreUnusable(f"{folder} is not a folder") from error
+    except OSError as error:
+        raise StoreUnusable(f"{folder} cannot be made: {error.strerror}") from error
+    status = folder.stat()
+    if status.st_uid != os.geteuid():
+        raise StoreUnusable(
+            f"{folder} belongs to user {status.st_uid}, and this is user {os.geteuid()}: run as that one"
+        )
+    if status.st_mode & (_OTHERS_WRITE | _STRANGERS):
+        if any(folder.iterdir()):
+            raise StoreUnusable(f"{folder} is open to other users: run chmod 700 on it")
+        folder.chmod(0o700)
