@@ -64,6 +64,11 @@ class Connection(ABC):
     async def drain(self) -> None:
         """Return once little enough (`WRITE_HIGH_WATER`) waits to be sent. Raises PeerTimeout, PeerGone."""
 
+    @property
+    @abstractmethod
+    def can_start_tls(self) -> bool:
+        """Whether `start_tls` may be called: there is a certificate, and no TLS yet."""
+
     @abstractmethod
     async def start_tls(self) -> None:
         """Become encrypted, as the server. All that came in clear and was not read is dropped (RFC 3207 §4.2).

@@ -134,7 +134,8 @@ class Listener:
             try:
                 await asyncio.wait_for(self._all_gone.wait(), grace.total_seconds())
             except TimeoutError:
-                _log.info("connections cut off", listener=self.name, count=len(self._connections))
+                if self._connections:
+                    _log.info("connections cut off", listener=self.name, count=len(self._connections))
         remaining = list(self._tasks.values())
         for connection in list(self._connections):
             connection.abort()

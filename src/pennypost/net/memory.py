@@ -72,6 +72,10 @@ class MemoryConnection(Connection):
         if self._closed.is_set():
             raise PeerGone
 
+    @property
+    def can_start_tls(self) -> bool:
+        return self.tls is None
+
     async def start_tls(self) -> None:
         self._inbox.discard()
         if self._inbox.ended:

@@ -137,6 +137,10 @@ class SocketConnection(Connection, asyncio.Protocol):
             self._drain_waiter = None
             self._alarm.clear()
 
+    @property
+    def can_start_tls(self) -> bool:
+        return self._server_tls is not None and self._stream is None
+
     async def start_tls(self) -> None:
         if self._handshake is None:
             self.expect_tls()

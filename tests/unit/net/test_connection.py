@@ -75,6 +75,7 @@ async def test_octets_go_both_ways_and_the_end_is_empty():
     async def upper(connection: Connection) -> None:
         assert str(connection.peer) == "127.0.0.1"
         assert connection.tls is None
+        assert not connection.can_start_tls
         while data := await connection.read():
             connection.write(data.upper())
         connection.write(b"bye")
@@ -213,10 +214,12 @@ async def test_starttls_drops_what_came_in_clear(server_tls):
     async def session(connection: Connection) -> None:
         assert (await connection.read()).startswith(b"STARTTLS\r\n")
         await asyncio.sleep(0.02)  # more clear text arrives, and waits
+        assert connection.can_start_tls
         connection.write(b"go\r\n")
         await connection.start_tls()
         data = await connection.read()
         info = connection.tls
+        assert not connection.can_start_tls
         connection.write(b"%b under %b" % (data, info.version.encode()))
 
     async with served(session, tls=server_tls) as address:
