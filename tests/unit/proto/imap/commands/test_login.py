@@ -1,0 +1,50 @@
+import pytest
+from tests.unit.proto.imap.parsing import parse, reason
+
+from pennypost.proto.imap.commands.login import Login
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"LOGIN alice secret", Login("alice", "secret")),
+        (b'login "al ice" "se\\"cr\\\\et"', Login("al ice", 'se"cr\\et')),
+        (b"LOGIN {5}\r\nalice {8+}\r\na b\r\nc d", Login("alice", "a b\r\nc d")),
+        (b"LOGIN NIL ]", Login("NIL", "]")),
+        (b'LOGIN a ""', Login("a", "")),
+        ('LOGIN "ælice" "ß"'.encode(), Login("ælice", "ß")),
+    ],
+)
+def test_well_formed(line: bytes, expected: Login) -> None:
+    assert parse(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"LOGIN", "expected a space and a user name"),
+        (b"LOGIN ", "expected a user name"),
+        (b"LOGIN alice", "expected a space and a password"),
+        (b"LOGIN  alice secret", "expected a user name"),
+        (b"LOGIN alice  secret", "expected a password"),
+        (b"LOGIN alice secret more", "unexpected text after the command"),
+        (b'LOGIN "alice secret', "bad quoted string for a user name"),
+        (b'LOGIN alice "a\\b"', "bad quoted string for a password"),
+        (b'LOGIN alice "a\nb"', "bad quoted string for a password"),
+        (b'LOGIN alice "a\x00b"', "bad quoted string for a password"),
+        (b'LOGIN alice"x" y', "expected a space and a password"),
+        (b"LOGIN al(ice secret", "expected a space and a password"),
+        (b"LOGIN alice {3}\r\na\x00b", "NUL in the literal for a password"),
+        (b"LOGIN alice {9}\r\nabc", "bad literal for a password"),
+        (b"LOGIN alice {x}", "bad literal for a password"),
+        (b"LOGIN alice ~{1}\r\nx", "unexpected text after the command"),
+        (b'LOGIN alice "\xff"', "a password is not UTF-8"),
+        (b"LOGIN \xc3\xa6 x", "expected a user name"),
+    ],
+)
+def test_malformed(line: bytes, expected: str) -> None:
+    assert reason(line) == expected
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "secret" not in repr(Login("alice", "secret"))

@@ -1,0 +1,104 @@
+"""Commands whose arguments are mailbox names."""
+
+import pytest
+from tests.unit.proto.imap.parsing import parse, reason
+
+from pennypost.proto.imap.commands import CommandBody
+from pennypost.proto.imap.commands.create import Create
+from pennypost.proto.imap.commands.delete import Delete
+from pennypost.proto.imap.commands.quota import GetQuotaRoot
+from pennypost.proto.imap.commands.rename import Rename
+from pennypost.proto.imap.commands.select import Examine, Select
+from pennypost.proto.imap.commands.subscribe import Subscribe, Unsubscribe
+
+ONE_NAME = {
+    b"SELECT": Select,  # RFC 9051 §6.3.2
+    b"EXAMINE": Examine,  # RFC 9051 §6.3.3
+    b"CREATE": Create,  # RFC 9051 §6.3.4
+    b"DELETE": Delete,  # RFC 9051 §6.3.5
+    b"SUBSCRIBE": Subscribe,  # RFC 9051 §6.3.7
+    b"UNSUBSCRIBE": Unsubscribe,  # RFC 9051 §6.3.8
+    b"GETQUOTAROOT": GetQuotaRoot,  # RFC 9208 §4.1.2
+}
+
+
+@pytest.mark.parametrize("verb", ONE_NAME)
+def test_one_name(verb: bytes) -> None:
+    command = ONE_NAME[verb]
+    assert parse(verb + b" work") == command("work")
+    assert parse(verb + b' "my mail/a \\"b\\""') == command('my mail/a "b"')
+    assert parse(verb + b" {4}\r\nwork") == command("work")
+    assert parse(verb + b" inBox") == command("INBOX")
+    assert parse(verb + b" Inbox/a") == command("INBOX/a")
+    assert parse(verb + b" inboxes") == command("inboxes")
+    assert parse(verb + b" Entw&APw-rfe") == command("Entwürfe")
+    assert parse(verb + b" a]&-") == command("a]&")
+    assert parse(verb + ' "Entwürfe & Rest"'.encode(), utf8=True) == command("Entwürfe & Rest")
+    assert parse(verb + ' "Entwu\u0308rfe"'.encode(), utf8=True) == command("Entwürfe")
+
+
+@pytest.mark.parametrize("verb", ONE_NAME)
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        (b"", "expected a space and a mailbox name"),
+        (b" ", "expected a mailbox name"),
+        (b"  x", "expected a mailbox name"),
+        (b' "x', "bad quoted string for a mailbox name"),
+        (b" %", "expected a mailbox name"),
+        (b" &", "mailbox name is not modified UTF-7"),
+        (b" &AGE-", "mailbox name is not modified UTF-7"),
+        (b" &2Kw-", "mailbox name is not modified UTF-7"),
+        (b' "\xc3\xbc"', "mailbox name is not modified UTF-7"),
+    ],
+)
+def test_one_name_malformed(verb: bytes, rest: bytes, expected: str) -> None:
+    assert reason(verb + rest) == expected
+
+
+@pytest.mark.parametrize("verb", sorted(set(ONE_NAME) - {b"CREATE"}))
+def test_nothing_after_the_name(verb: bytes) -> None:
+    assert reason(verb + b" a b") == "unexpected text after the command"
+
+
+def test_utf8_names_have_to_be_utf8() -> None:
+    assert reason(b'SELECT "\xff"', utf8=True) == "mailbox name is not UTF-8"
+
+
+def test_rename() -> None:
+    """RFC 9051 §6.3.6."""
+    assert parse(b'RENAME a "b c"') == Rename("a", "b c")
+    assert reason(b"RENAME a") == "expected a space and the new mailbox name"
+    assert reason(b"RENAME a b c") == "unexpected text after the command"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        # RFC 6154 §3
+        (b"CREATE x (USE (\\Drafts))", Create("x", (b"\\Drafts",))),
+        (b"CREATE x (use (\\Sent \\X))", Create("x", (b"\\Sent", b"\\X"))),
+        (b"CREATE x (USE ())", Create("x", ())),
+    ],
+)
+def test_special_uses(line: bytes, expected: CommandBody) -> None:
+    assert parse(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"CREATE x ", "expected CREATE parameters"),
+        (b"CREATE x USE", "expected CREATE parameters"),
+        (b"CREATE x ()", "expected a CREATE parameter"),
+        (b"CREATE x (FOO (\\A))", "unknown CREATE parameter"),
+        (b"CREATE x (USE)", "expected a space and a list of special uses"),
+        (b"CREATE x (USE \\Sent)", "expected a list of special uses"),
+        (b"CREATE x (USE (Sent))", "expected a special use"),
+        (b"CREATE x (USE (\\Sent)", "expected a closing parenthesis"),
+        (b"CREATE x (USE (\\Sent))x", "unexpected text after the command"),
+        (b"CREATE x (USE (" + b" ".join([b"\\A"] * 257) + b"))", "too many special uses"),
+    ],
+)
+def test_special_uses_malformed(line: bytes, expected: str) -> None:
+    assert reason(line) == expected
