@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 
 from pennypost.app.config.endpoint import TcpEndpoint, UnixEndpoint
 from pennypost.app.config.load import Loaded
-from pennypost.app.config.reader import field_default
+from pennypost.app.config.reader import field_default, hidden_fields
 from pennypost.app.config.settings import Config
 from pennypost.app.config.values import render_value
 from pennypost.model.secret import Secret
@@ -48,12 +48,14 @@ def values(config: Config) -> Iterator[tuple[str, str]]:
     return _values("", Config, config)
 
 
-def _values(prefix: str, cls: type, instance: Any) -> Iterator[tuple[str, str]]:
+def _values(prefix: str, cls: type, instance: Any, hidden: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
     hints = get_type_hints(cls)
     for f in fields(cls):
+        if f.name in hidden:
+            continue
         key, value = f"{prefix}{f.name}", getattr(instance, f.name)
         if _is_section(value):
-            yield from _values(f"{key}.", type(value), value)
+            yield from _values(f"{key}.", type(value), value, hidden_fields(f))
         elif isinstance(value, tuple) and value and _is_section(value[0]):
             for number, item in enumerate(value):
                 yield from _values(f"{key}.{number}.", type(item), item)
@@ -69,21 +71,23 @@ def _has_octets(hint: Any) -> bool:
     return hint is Octets or Octets in get_args(hint)
 
 
-def _walk(prefix: str, cls: type, instance: Any) -> Iterator[Section]:
+def _walk(prefix: str, cls: type, instance: Any, hidden: frozenset[str] = frozenset()) -> Iterator[Section]:
     meanings, hints = field_meanings(cls), get_type_hints(cls)
     settings: list[Setting] = []
-    inner: list[tuple[str, Any]] = []
+    inner: list[tuple[str, Any, frozenset[str]]] = []
     for f in fields(cls):
+        if f.name in hidden:
+            continue
         value = getattr(instance, f.name) if instance is not None else field_default(f)
         if _is_section(value):
-            inner.append((f"{prefix}.{f.name}" if prefix else f.name, value))
+            inner.append((f"{prefix}.{f.name}" if prefix else f.name, value, hidden_fields(f)))
         else:
             text = render_value(value, octets=_has_octets(hints[f.name]))
             settings.append(Setting(f.name, text, meanings.get(f.name, "")))
     if settings:
         yield Section(prefix, _purpose(cls), tuple(settings))
-    for name, value in inner:
-        yield from _walk(name, type(value), value)
+    for name, value, unseen in inner:
+        yield from _walk(name, type(value), value, unseen)
 
 
 def _purpose(cls: type) -> str:
@@ -91,11 +95,19 @@ def _purpose(cls: type) -> str:
 
 
 def field_meanings(cls: type) -> dict[str, str]:
-    """Collect what a settings class says of its fields."""
+    """Collect what a settings class, and those it extends, say of its fields."""
     names = {f.name for f in fields(cls)}
-    meanings = _in_docstring(inspect.getdoc(cls) or "", names)
+    meanings: dict[str, str] = {}
+    for each in reversed(cls.__mro__):
+        if is_dataclass(each):
+            meanings |= _in_docstring(inspect.cleandoc(each.__doc__ or ""), names) | _beneath_fields(each)
+    return meanings
+
+
+def _beneath_fields(cls: type) -> dict[str, str]:
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     assert isinstance(body, ast.ClassDef)
+    meanings: dict[str, str] = {}
     field_name = ""
     for node in body.body:
         match node:

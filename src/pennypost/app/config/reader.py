@@ -52,12 +52,17 @@ class Reader:
         self.problems.append(ConfigProblem(key, problem))
         return INVALID
 
-    def section(self, cls: type, table: object, key: str, default: Any = None) -> Any:
-        """Read `table` into `cls`. `default`: an instance that stands for what is not written, or None."""
+    def section(
+        self, cls: type, table: object, key: str, default: Any = None, hidden: frozenset[str] = frozenset()
+    ) -> Any:
+        """Read `table` into `cls`. `default`: an instance that stands for what is not written, or None.
+
+        `hidden`: fields that cannot be written here, because something else sets them.
+        """
         if not isinstance(table, dict):
             return self.refuse(key, "expected a table")
         hints = get_type_hints(cls)
-        known = {f.name: f for f in fields(cls) if f.init}
+        known = {f.name: f for f in fields(cls) if f.init and f.name not in hidden}
         values: dict[str, Any] = {}
         for name, value in table.items():
             path = f"{key}.{name}" if key else name
@@ -65,7 +70,10 @@ class Reader:
                 self.refuse(path, f"unknown key{_nearest(name, known)}")
                 continue
             inner = getattr(default, name) if default is not None else field_default(known[name])
-            values[name] = self.value(hints[name], value, path, inner)
+            if own := hidden_fields(known[name]):
+                values[name] = self.section(hints[name], value, path, inner, own)
+            else:
+                values[name] = self.value(hints[name], value, path, inner)
         missing = [name for name, f in known.items() if name not in values and default is None and is_required(f)]
         for name in missing:
             self.refuse(f"{key}.{name}" if key else name, "is required")
@@ -182,6 +190,17 @@ class Reader:
                 return Secret(self.environment[name])
             case _:
                 return self.refuse(key, 'expected a text, { file = "…" } or { env = "…" }')
+
+
+def derived(*names: str) -> dict[str, frozenset[str]]:
+    """Metadata for a field that is a section: these fields of it are set from elsewhere, not written in the file."""
+    return {"hidden": frozenset(names)}
+
+
+def hidden_fields(f: Field[Any]) -> frozenset[str]:
+    """Give what `derived` named."""
+    hidden: frozenset[str] = f.metadata.get("hidden", frozenset())
+    return hidden
 
 
 def is_required(f: Field[Any]) -> bool:

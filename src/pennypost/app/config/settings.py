@@ -137,6 +137,19 @@ class DnsSettings:
     """How long one question may take."""
 
 
+class CleartextLogin(Enum):
+    NEVER = "never"
+    LOOPBACK = "loopback"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationSettings(AuthSettings):
+    """How passwords are kept and guessed at."""
+
+    allow_cleartext_login: CleartextLogin = CleartextLogin.NEVER
+    """Who may send a password without TLS: nobody, or clients on a loopback address."""
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """Everything that can be set."""
@@ -145,7 +158,7 @@ class Config:
     listeners: ListenerSettings = field(default_factory=ListenerSettings)
     tls: TlsSettings = field(default_factory=TlsSettings)
     limits: ListenerLimits = field(default_factory=ListenerLimits)
-    auth: AuthSettings = field(default_factory=AuthSettings)
+    auth: AuthenticationSettings = field(default_factory=AuthenticationSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
