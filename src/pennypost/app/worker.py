@@ -8,7 +8,6 @@ from typing import Protocol
 
 import structlog
 
-from pennypost.app.config.settings import Config
 from pennypost.app.logging import FLUSH_INTERVAL, LogOutput
 from pennypost.app.sockets import Sockets
 from pennypost.app.supervisor import BEAT_INTERVAL, WorkerPort
