@@ -1,0 +1,100 @@
+"""Count what doors and intakes do, from outside: neither knows that it is counted."""
+
+import time
+
+from pennypost.app.figures import Figures
+from pennypost.mail.reception import Acceptance, Intake, Reception, SmtpClient
+from pennypost.model.envelope import Envelope, Recipient
+from pennypost.model.errors import MailError
+from pennypost.net.connection import Connection
+from pennypost.net.listener import Handler
+
+
+def measured_handler(handler: Handler, figures: Figures, door: str) -> Handler:
+    """Count the connections of a door, and how many of them are open."""
+    served = figures.counter("pennypost_connections", door)
+    opened = figures.counter("pennypost_connections_open", door)
+
+    async def serve(connection: Connection) -> None:
+        served.add()
+        opened.add()
+        try:
+            await handler(connection)
+        finally:
+            opened.add(-1)
+
+    return serve
+
+
+class MeasuredIntake:
+    """An Intake whose transactions are counted under `name`: accepted, refused and why, and how long a commit took."""
+
+    def __init__(self, intake: Intake, figures: Figures, name: str) -> None:
+        self._intake = intake
+        self._figures = figures
+        self._name = name
+        self.accepted = figures.counter("pennypost_messages_accepted", name)
+        self.octets = figures.counter("pennypost_messages_octets", name)
+        self.recipients = figures.counter("pennypost_recipients_accepted", name)
+        self.seconds = figures.histogram("pennypost_accept_seconds", name)
+
+    @property
+    def max_message_size(self) -> int:
+        return self._intake.max_message_size
+
+    @property
+    def max_recipients(self) -> int:
+        return self._intake.max_recipients
+
+    def begin(self, client: SmtpClient) -> Reception:
+        return _MeasuredReception(self, self._intake.begin(client))
+
+    def refused(self, stage: str, error: MailError) -> None:
+        """Count a refusal by its cause."""
+        self._figures.counter("pennypost_refusals", self._name, stage, type(error).__name__).add()
+
+
+class _MeasuredReception:
+    __slots__ = ("_inner", "_intake")
+
+    def __init__(self, intake: MeasuredIntake, inner: Reception) -> None:
+        self._intake = intake
+        self._inner = inner
+
+    async def sender(self, envelope: Envelope) -> None:
+        try:
+            await self._inner.sender(envelope)
+        except MailError as error:
+            self._intake.refused("sender", error)
+            raise
+
+    async def recipient(self, recipient: Recipient) -> None:
+        try:
+            await self._inner.recipient(recipient)
+        except MailError as error:
+            self._intake.refused("recipient", error)
+            raise
+
+    def write(self, chunk: bytes) -> None:
+        self._inner.write(chunk)
+
+    async def accept(self) -> Acceptance:
+        begun = time.perf_counter()
+        try:
+            acceptance = await self._inner.accept()
+        except MailError as error:
+            self._intake.refused("message", error)
+            raise
+        intake = self._intake
+        intake.seconds.observe(time.perf_counter() - begun)
+        intake.accepted.add()
+        intake.octets.add(acceptance.size)
+        for outcome in acceptance.outcomes:
+            if outcome is None:
+                intake.recipients.add()
+            else:
+                intake.refused("message", outcome)
+        return acceptance
+
+    def discard(self) -> None:
+        self._inner.discard()
