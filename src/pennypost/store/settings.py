@@ -4,53 +4,72 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from pennypost.model.units import KIB, MIB
+from pennypost.model.units import KIB, MIB, Octets
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """Where a store lives and how much it may use. Sizes are octets.
+    """Where a store lives and how much it may use.
 
     `data_dir`: holds everything that must survive; `run_dir`: sockets between workers, `data_dir/run` when None.
-    `mailbox_limit`, `keyword_limit`: per account and per mailbox. `subaddress_separator`: one character, or empty.
     """
 
     data_dir: Path
     run_dir: Path | None = None
 
     # -- SQLite
-    page_size: int = 4096
+    page_size: Octets = Octets(4096)
     """Of a database that is made anew; an existing one keeps its own."""
-    cache_size: int = 32 * MIB
+
+    cache_size: Octets = Octets(32 * MIB)
     """Of the writer's connection; each reader has an eighth of it."""
-    mmap_size: int = 256 * MIB
-    checkpoint_size: int = 8 * MIB
+
+    mmap_size: Octets = Octets(256 * MIB)
+    """How much of the database is read through mapped memory."""
+
+    checkpoint_size: Octets = Octets(8 * MIB)
     """How much of the log is moved into the database at one time."""
-    log_limit: int = 64 * MIB
+
+    log_limit: Octets = Octets(64 * MIB)
     """From this size on of the log, writes are held up for a moment so that it can begin anew."""
+
     statement_cache: int = 512
     """Prepared statements kept per connection: more than the store has."""
+
     readers: int = 4
     """Threads for unbounded reads."""
+
     lock_timeout: timedelta = timedelta(seconds=20)
     """How long a write waits for other processes before it is ServerBusy."""
+
     group_limit: int = 256
     """Operations in one commit."""
 
     # -- Bodies
-    inline_limit: int = 64 * KIB
+    inline_limit: Octets = Octets(64 * KIB)
     """Bodies up to this many octets lie in the database, larger ones in files."""
+
     compression_level: int = 1
+    """Of zstd: 1 is fast, 19 is small."""
+
     blob_threads: int = 2
     """Large bodies that are hashed and compressed at one time."""
+
     blob_grace: timedelta = timedelta(hours=1)
     """How long a body that nothing refers to is kept."""
-    spool_memory_limit: int = 1 * MIB
+
+    spool_memory_limit: Octets = Octets(1 * MIB)
     """What one message on its way in may take of memory before it goes to a file."""
-    spool_memory_total: int = 64 * MIB
+
+    spool_memory_total: Octets = Octets(64 * MIB)
     """What all of them in one worker may take together."""
 
     # -- Meaning
     subaddress_separator: str = "+"
+    """What parts `user` from `tag` in `user+tag` (RFC 5233): one character; empty: nothing does."""
+
     mailbox_limit: int = 10_000
+    """Mailboxes of one account."""
+
     keyword_limit: int = 128
+    """Different keywords in one mailbox."""

@@ -3,17 +3,21 @@
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Literal
 
 from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
+from pennypost.app.config.reader import derived
 from pennypost.mail.settings import AuthSettings, DeliverySettings
 from pennypost.model.errors import ConfigProblem
 from pennypost.net.settings import ListenerLimits, TlsSettings
 from pennypost.servers.http.settings import HttpSettings
+from pennypost.store.settings import StoreSettings
+
+DEFAULT_DATA_DIR = Path("/var/lib/pennypost")
 
 MAX_DEFAULT_WORKERS = 4
 """Past this the disk, not the processor, bounds an embedded store."""
@@ -26,7 +30,7 @@ class ServerSettings:
     hostname: str = ""
     """Our name in greetings, EHLO and Received fields (RFC 5321 §2.3.5). Empty: the machine's own name."""
 
-    data_dir: Path = Path("/var/lib/pennypost")
+    data_dir: Path = DEFAULT_DATA_DIR
     """Where all mail is. One folder is one server."""
 
     run_dir: Path | None = None
@@ -159,8 +163,17 @@ class Config:
     tls: TlsSettings = field(default_factory=TlsSettings)
     limits: ListenerLimits = field(default_factory=ListenerLimits)
     auth: AuthenticationSettings = field(default_factory=AuthenticationSettings)
+    store: StoreSettings = field(
+        default_factory=lambda: StoreSettings(DEFAULT_DATA_DIR), metadata=derived("data_dir", "run_dir")
+    )
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     http: HttpSettings = field(default_factory=HttpSettings)
+
+    @property
+    def store_settings(self) -> StoreSettings:
+        """The store's settings, with its folders, which are the server's."""
+        return replace(self.store, data_dir=self.server.data_dir, run_dir=self.server.run_folder)
+
     log: LogSettings = field(default_factory=LogSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
 
