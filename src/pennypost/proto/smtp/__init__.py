@@ -1,1 +1,19 @@
-"""SMTP, submission and LMTP: grammar and the server's state machine."""
+"""SMTP, submission and LMTP (RFC 5321, RFC 6409, RFC 2033), server side: grammar and state machine.
+
+session     SmtpServerSession: octets in, events out, replies in, octets out
+events      what it says has happened
+states      the transition table
+commands    the lines a client sends, verb by verb
+path        reverse-path and forward-path
+parameters  what follows a path: SIZE, BODY, NOTIFY …
+text        the text of a message after DATA or BDAT
+reply       Reply, and which MailError becomes which
+offer       Offer: what EHLO announces and commands are held against
+limits      how long things may be
+"""
+
+from pennypost.proto.smtp.offer import Flavour, Offer
+from pennypost.proto.smtp.reply import Reply, reply_for
+from pennypost.proto.smtp.session import SmtpServerSession
+
+__all__ = ["Flavour", "Offer", "Reply", "SmtpServerSession", "reply_for"]

@@ -1,0 +1,197 @@
+"""What follows a path: `SIZE=1000 BODY=8BITMIME` (RFC 5321 §4.1.2, esmtp-param), and the values of each extension."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar
+
+from pennypost.model.address import Address
+from pennypost.model.envelope import BodyType, Envelope, Notify, Recipient, ReturnContent
+from pennypost.proto.smtp.limits import MAX_ENVELOPE_ID, MAX_ORIGINAL_RECIPIENT, MAX_SIZE_DIGITS
+from pennypost.proto.smtp.reply import Refused
+
+T = TypeVar("T")
+
+_KEYWORD = re.compile(rb"[A-Za-z0-9][A-Za-z0-9-]*")
+# xtext = *( xchar / hexchar ) (RFC 3461 §4)
+_XTEXT = re.compile(rb"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
+_HEXCHAR = re.compile(rb"\+([0-9A-F]{2})")
+# EmbeddedUnicodeChar of utf-8-addr-xtext (RFC 6533 §3)
+_UNICODE_CHAR = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
+# addr-type is an atom (RFC 3461 §4.2)
+_ADDRESS_TYPE = re.compile(rb"[A-Za-z0-9-]+")
+
+_NOTIFY: Mapping[bytes, Notify] = MappingProxyType(
+    {b"SUCCESS": Notify.SUCCESS, b"FAILURE": Notify.FAILURE, b"DELAY": Notify.DELAY}
+)
+
+
+def decode_xtext(octets: bytes) -> bytes:
+    """Undo xtext (RFC 3461 §4). Raises ValueError."""
+    if _XTEXT.fullmatch(octets) is None:
+        raise ValueError("no xtext")
+    if b"+" not in octets:
+        return octets
+    return _HEXCHAR.sub(lambda match: bytes((int(match[1], 16),)), octets)
+
+
+@dataclass(slots=True)
+class MailParameters:
+    """What MAIL declared, while it is read."""
+
+    size: int | None = None
+    body: BodyType = BodyType.SEVEN_BIT
+    smtputf8: bool = False
+    require_tls: bool = False
+    return_content: ReturnContent | None = None
+    envelope_id: str | None = None
+
+
+@dataclass(slots=True)
+class RcptParameters:
+    """What RCPT declared, while it is read."""
+
+    notify: Notify = Notify.UNSPECIFIED
+    original_recipient: str | None = None
+
+
+def _printable(octets: bytes) -> str:
+    text = str(octets, "ascii")
+    if not text.isprintable():
+        raise ValueError("not printable")
+    return text
+
+
+def _size(into: MailParameters, value: bytes) -> None:
+    """RFC 1870 §4."""
+    if not value.isdigit() or len(value) > MAX_SIZE_DIGITS:
+        raise ValueError("no size")
+    into.size = int(value)
+
+
+def _body(into: MailParameters, value: bytes) -> None:
+    """RFC 6152 §2, RFC 3030 §3."""
+    into.body = BodyType(str(value.upper(), "ascii"))
+
+
+def _smtputf8(into: MailParameters, value: bytes) -> None:
+    """RFC 6531 §3.4: it has no value."""
+    if value:
+        raise ValueError("SMTPUTF8 has no value")
+    into.smtputf8 = True
+
+
+def _require_tls(into: MailParameters, value: bytes) -> None:
+    """RFC 8689 §2: it has no value."""
+    if value:
+        raise ValueError("REQUIRETLS has no value")
+    into.require_tls = True
+
+
+def _auth(into: MailParameters, value: bytes) -> None:
+    """RFC 4954 §5: who the message comes from, as another server saw it. We trust nobody to say so and read on."""
+    decode_xtext(value)
+
+
+def _ret(into: MailParameters, value: bytes) -> None:
+    """RFC 3461 §4.3."""
+    into.return_content = ReturnContent(str(value.upper(), "ascii"))
+
+
+def _envid(into: MailParameters, value: bytes) -> None:
+    """RFC 3461 §4.4."""
+    if not value or len(value) > MAX_ENVELOPE_ID:
+        raise ValueError("no envelope id")
+    into.envelope_id = _printable(decode_xtext(value))
+
+
+def _notify(into: RcptParameters, value: bytes) -> None:
+    """RFC 3461 §4.1: NEVER alone, or a list."""
+    value = value.upper()
+    if value == b"NEVER":
+        into.notify = Notify.NEVER
+        return
+    for name in value.split(b","):
+        if name not in _NOTIFY:
+            raise ValueError("unknown NOTIFY")
+        into.notify |= _NOTIFY[name]
+
+
+def _orcpt(into: RcptParameters, value: bytes) -> None:
+    """RFC 3461 §4.2; addresses of type utf-8: RFC 6533 §3."""
+    kind, semicolon, address = value.partition(b";")
+    if not semicolon or not address or len(value) > MAX_ORIGINAL_RECIPIENT or not _ADDRESS_TYPE.fullmatch(kind):
+        raise ValueError("no original recipient")
+    if kind.lower() == b"utf-8":
+        text = _UNICODE_CHAR.sub(lambda match: chr(int(match[1], 16)), str(address, "utf-8"))
+        text.encode("utf-8")  # no surrogates
+        if not text.isprintable():
+            raise ValueError("not printable")
+    else:
+        text = _printable(decode_xtext(address))
+    into.original_recipient = f"{str(kind, 'ascii')};{text}"
+
+
+_FOR_MAIL: Mapping[bytes, Callable[[MailParameters, bytes], None]] = MappingProxyType(
+    {
+        b"SIZE": _size,
+        b"BODY": _body,
+        b"SMTPUTF8": _smtputf8,
+        b"REQUIRETLS": _require_tls,
+        b"AUTH": _auth,
+        b"RET": _ret,
+        b"ENVID": _envid,
+    }
+)
+_FOR_RCPT: Mapping[bytes, Callable[[RcptParameters, bytes], None]] = MappingProxyType(
+    {b"NOTIFY": _notify, b"ORCPT": _orcpt}
+)
+_VALUELESS = frozenset({b"SMTPUTF8", b"REQUIRETLS"})
+
+
+def _read(octets: bytes, table: Mapping[bytes, Callable[[T, bytes], None]], into: T) -> T:
+    """Read parameters into `into`. Raises Refused: 555 for one that we do not know (RFC 5321 §4.1.1.11), 501 for a
+    bad value or one that comes twice."""
+    seen = set()
+    for parameter in octets.split():
+        keyword, equals, value = parameter.partition(b"=")
+        keyword = keyword.upper()
+        reader = table.get(keyword)
+        if reader is None:
+            if _KEYWORD.fullmatch(keyword) is None:
+                raise Refused(501, "5.5.4", "Bad parameter syntax")
+            raise Refused(555, "5.5.4", f"Unsupported parameter {str(keyword, 'ascii')}")
+        try:
+            if keyword in seen or bool(equals) is (keyword in _VALUELESS):
+                raise ValueError("twice, or without its value")
+            reader(into, value)
+        except ValueError:
+            raise Refused(501, "5.5.4", f"Bad parameter {str(keyword, 'ascii')}") from None
+        seen.add(keyword)
+    return into
+
+
+def mail_envelope(reverse_path: Address | None, octets: bytes) -> Envelope:
+    """Read the parameters of MAIL. `octets`: what follows the path. Raises Refused."""
+    if not octets:
+        return Envelope(reverse_path)
+    given = _read(octets, _FOR_MAIL, MailParameters())
+    return Envelope(
+        reverse_path,
+        (),
+        given.body,
+        given.smtputf8,
+        given.require_tls,
+        given.return_content,
+        given.envelope_id,
+        given.size,
+    )
+
+
+def rcpt_recipient(address: Address, octets: bytes) -> Recipient:
+    """Read the parameters of RCPT. `octets`: what follows the path. Raises Refused."""
+    if not octets:
+        return Recipient(address)
+    given = _read(octets, _FOR_RCPT, RcptParameters())
+    return Recipient(address, given.notify, given.original_recipient)
