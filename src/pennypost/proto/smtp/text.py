@@ -17,7 +17,8 @@ _BEGINNINGS_OF_END = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
 
 
 class _Checker:
-    """What both kinds of text are held against. `size`: octets so far. `problem`: the first that was found."""
+    """What both kinds of text are held against. `size`: octets so far. `problem`: the gravest that was found, so
+    that it does not depend on the cut: line endings, then NUL, then size."""
 
     __slots__ = ("_limit", "problem", "size")
 
@@ -39,9 +40,9 @@ class _Checker:
         """Look for a CR or LF that is no CRLF, and NUL. `piece` does not end within a CRLF."""
         crlf = piece.count(b"\r\n")
         if piece.count(b"\n") != crlf or piece.count(b"\r") != crlf:
-            self.problem = self.problem or BareLineEnding()
-        elif b"\0" in piece:
-            self.problem = self.problem or BadMessage("NUL is not allowed in a message")
+            self.problem = BareLineEnding()
+        elif b"\0" in piece and not isinstance(self.problem, BareLineEnding):
+            self.problem = BadMessage("NUL is not allowed in a message")
 
 
 class DotText(_Checker):
@@ -121,5 +122,5 @@ class ChunkText(_Checker):
         """Give what was kept, when the last chunk is empty."""
         if self._kept:
             self._kept = b""
-            self.problem = self.problem or BareLineEnding()
+            self.problem = BareLineEnding()
         return b""
