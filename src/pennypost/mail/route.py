@@ -1,0 +1,56 @@
+"""Where an address leads: to mailboxes of ours, to other hosts, or nowhere (RFC 5321 §3.6, §5)."""
+
+from dataclasses import dataclass
+
+from pennypost.model.address import Address
+from pennypost.model.errors import BadMailboxName, NoSuchRecipient, RelayDenied
+from pennypost.model.ids import AccountId, MailboxId
+from pennypost.store import mailboxes
+from pennypost.store.engine import Transaction
+from pennypost.store.resolve import LocalRecipient, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTarget:
+    """An account that gets the message. `mailbox`: where it is filed, its inbox if nothing else was asked for."""
+
+    account: AccountId
+    mailbox: MailboxId
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What becomes of one recipient. `local` and `remote` may both be filled: an alias can do both."""
+
+    local: tuple[LocalTarget, ...]
+    remote: tuple[Address, ...]
+
+
+async def route(tx: Transaction, address: Address, separator: str, *, relay: bool, subaddress_mailboxes: bool) -> Route:
+    """Find the route of a recipient.
+
+    `separator`: see `StoreSettings.subaddress_separator`. `relay`: whether addresses of domains that are not ours are
+    taken; only our own users may ask for that. `subaddress_mailboxes`: mail for `user+tag` goes into the mailbox `tag`
+    where there is one (RFC 5233). Raises NoSuchRecipient, RecipientDisabled, RelayDenied.
+    """
+    found = await resolve(tx, address, separator)
+    if found is None:
+        if relay and address.domain:
+            return Route((), (address,))
+        raise RelayDenied if address.domain else NoSuchRecipient
+    local = []
+    for recipient in found.accounts:
+        mailbox = recipient.inbox
+        if subaddress_mailboxes and recipient.detail is not None:
+            mailbox = await _mailbox_of_tag(tx, recipient, recipient.detail)
+        local.append(LocalTarget(recipient.account, mailbox))
+    return Route(tuple(local), found.remote)
+
+
+async def _mailbox_of_tag(tx: Transaction, recipient: LocalRecipient, tag: str) -> MailboxId:
+    """Find the mailbox called like the tag. Tags come from strangers, so they choose among mailboxes and make none."""
+    try:
+        mailbox = await mailboxes.find(tx, recipient.account, tag)
+    except BadMailboxName:
+        return recipient.inbox
+    return mailbox.id if mailbox is not None and mailbox.selectable else recipient.inbox
