@@ -12,6 +12,9 @@ threading   base subjects, Message-IDs
 parameters  Content-Type and its kin
 words       encoded words
 charsets    octets to text
+decode      the content of a part: transfer encodings and charsets undone
+text        what a reader sees: text, HTML, attachments, preview
+build       building messages and reports
 defects     what can be wrong
 limits      every bound
 

@@ -32,7 +32,10 @@ _SECTION = re.compile(rb"([^*]++)\*(0|[1-9][0-9]{0,2})(\*?)")
 
 
 def parse_content_type(body: bytes) -> tuple[bytes, bytes, Parameters] | None:
-    """Read an unfolded Content-Type: type and subtype in lower case, parameters. None if there is no type/subtype."""
+    """Read an unfolded Content-Type: type and subtype in lower case, parameters. None if there is no type/subtype.
+
+    The default charset of text/plain is filled in (RFC 2046 §4.1.2).
+    """
     if len(body) > 100 or b"boundary" in body:  # no two messages share a boundary: it would only push others out
         return _content_type(body)
     return _cached_content_type(body)
@@ -42,8 +45,11 @@ def _content_type(body: bytes) -> tuple[bytes, bytes, Parameters] | None:
     found = _TYPE.match(body)
     if found is None:
         return None
-    end = found.end()
-    return (found[1].lower(), found[2].lower(), parse_parameters(body[end:]) if end < len(body) else ())
+    type_, subtype, end = found[1].lower(), found[2].lower(), found.end()
+    parameters = parse_parameters(body[end:]) if end < len(body) else ()
+    if type_ == b"text" and subtype == b"plain" and not any(name == b"charset" for name, _ in parameters):
+        parameters = (*parameters, (b"charset", b"us-ascii"))
+    return type_, subtype, parameters
 
 
 _cached_content_type = lru_cache(maxsize=512)(_content_type)

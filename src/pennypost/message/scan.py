@@ -116,6 +116,9 @@ class Scanner:
         else:
             self.find_delimiter(body_start)
         body_end = self.part_end(body_start)
+        if children and children[-1].body_end > body_end:
+            # The line end before a delimiter may be the one that ends the header of an empty part: it is both.
+            body_end = children[-1].body_end
         lines = NO_LINES
         if type_ == b"text":
             lines = self.count_lines(body_start, body_end)
@@ -158,12 +161,16 @@ class Scanner:
     def multipart(
         self, subtype: bytes, parameters: Parameters, header_start: int, body_start: int, depth: int
     ) -> tuple[Part, ...]:
-        """Scan the parts of a multipart (RFC 2046 §5.1.1). None are found without a boundary or without delimiters."""
+        """Scan the parts of a multipart (RFC 2046 §5.1.1).
+
+        Without a boundary or without delimiters all is preamble, and one empty text part stands for the parts: IMAP
+        has no way to say that there are none (RFC 9051 §9, body-type-mpart).
+        """
         boundary = next((value for name, value in parameters if name == b"boundary"), b"").rstrip()
         if not boundary or len(boundary) > MAX_BOUNDARY_OCTETS:
             self.defect(DefectKind.NO_BOUNDARY, header_start)
             self.find_delimiter(body_start)
-            return ()
+            return (self.no_part(body_start),)
         level = len(self.boundaries)
         outer_needle = self.needle
         self.boundaries.append(boundary)
@@ -182,6 +189,7 @@ class Scanner:
             self.find_delimiter(self.next)  # what is left is the epilogue
         elif not children:
             self.defect(DefectKind.NO_PARTS, header_start)
+            children.append(self.no_part(body_start))
         else:
             self.defect(DefectKind.NO_CLOSE_DELIMITER, self.hit)
         return tuple(children)
@@ -263,6 +271,12 @@ class Scanner:
                     self.next = min(stop + 1, self.end)
                     return True
         return False
+
+    def no_part(self, body_start: int) -> Part:
+        """Make the empty part that stands at the end of a multipart in which none was found."""
+        self.parts += 1
+        end = self.part_end(body_start)
+        return Part(end, end, end, *DEFAULT_TYPE, lines=0)
 
     def opaque_rest(self, start: int) -> Part:
         """Make one leaf of all that is left, down to the end of the body."""

@@ -61,6 +61,11 @@ class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.type == b"multipart"
 
     @property
+    def lacks_parts(self) -> bool:
+        """Whether it is a multipart in which no part was found: all of its body is preamble."""
+        return len(self.children) == 1 and self.children[0].header_start == self.body_end and self.is_multipart
+
+    @property
     def is_message(self) -> bool:
         """Whether it is a message/rfc822 (or RFC 6532 message/global) part with a message inside."""
         return self.type == b"message" and len(self.children) == 1

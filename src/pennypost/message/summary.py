@@ -35,8 +35,8 @@ _WANTED = {
 """Every usual spelling, so that most names need no lower()."""
 
 Fields = dict[bytes, bytes]
-"""Lower-case name -> unfolded body, for the fields in `_WANTED`. The first of several counts; address lists are
-joined."""
+"""Lower-case name -> unfolded body, for the fields in `_WANTED`. Of several with one name, which RFC 5322 §3.6 does not
+allow, the last counts (as it does for DKIM, RFC 6376 §5.4.2), of MIME fields the first; address lists are joined."""
 
 
 class FieldScan(msgspec.Struct):
@@ -70,6 +70,8 @@ def scan_fields(header: bytes) -> FieldScan:
             # Two From fields name two authors to whoever checks them, whichever of the two a reader shows.
             if name in _ADDRESS_FIELDS:
                 fields[name] += b", " + body
+            elif not name.startswith(b"content-"):
+                fields[name] = body
         if len(fields) + len(duplicates) > MAX_HEADER_FIELDS:
             break
     count = len(found)
@@ -169,7 +171,7 @@ def summarize(fields: Fields) -> Summary:
         thread_ids = message_ids(in_reply_to) if in_reply_to else ()
     own = message_ids(message_id) if message_id else ()
     return Summary(
-        date or None,
+        date,
         parse_date(date) if date else None,
         subject,
         _list(get(b"from")),
@@ -178,8 +180,8 @@ def summarize(fields: Fields) -> Summary:
         _list(get(b"to")),
         _list(get(b"cc")),
         _list(get(b"bcc")),
-        in_reply_to or None,
-        message_id or None,
+        in_reply_to,
+        message_id,
         base,
         is_reply,
         own[0] if own else None,
