@@ -8,6 +8,11 @@ from pennypost import __version__
 
 _COMMANDS = {
     "serve": ("pennypost.cli.serve", "serve", "Run the mail server."),
+    "domain": ("pennypost.cli.domain", "domain", "Manage the domains whose mail is ours."),
+    "account": ("pennypost.cli.account", "account", "Manage the accounts: who has mailboxes here."),
+    "alias": ("pennypost.cli.alias", "alias", "Manage the aliases: addresses whose mail goes elsewhere."),
+    "app-password": ("pennypost.cli.app_password", "app_password", "Manage app passwords, one for each program."),
+    "mailbox": ("pennypost.cli.mailbox", "mailbox", "Look at mailboxes."),
     "config": ("pennypost.cli.config", "config", "Check and show the configuration."),
 }
 """Where each command is and what it is for: `pennypost --help` imports none of them."""

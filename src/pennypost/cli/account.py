@@ -1,0 +1,169 @@
+"""`pennypost account`."""
+
+import sys
+
+import click
+
+from pennypost.cli.options import Loaded, as_json, configured, fail
+from pennypost.cli.output import show_records
+from pennypost.cli.parameters import bound, size
+from pennypost.cli.running import find_account, read, with_store, write
+from pennypost.mail.passwords import NewCredential, account_credential, generate_password
+from pennypost.store import directory, removal
+from pennypost.store.engine import Transaction
+from pennypost.store.store import Store
+
+
+@click.group()
+def account() -> None:
+    """Manage the accounts: who has mailboxes here."""
+
+
+def _new_password(generate: bool, from_stdin: bool) -> str:
+    if generate and from_stdin:
+        raise click.UsageError("--generate-password and --password-stdin exclude each other")
+    if generate:
+        return generate_password()
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+        if not password:
+            fail("no password on standard input")
+        return password
+    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return asked
+
+
+def _credential(loaded: Loaded, password: str) -> NewCredential:
+    try:
+        return account_credential(password, loaded.config.auth)
+    except ValueError as error:
+        fail(f"this password cannot be used: {error}")
+
+
+_generate = click.option("--generate-password", "generate", is_flag=True, help="Make a password and print it.")
+_from_stdin = click.option(
+    "--password-stdin", "from_stdin", is_flag=True, help="Read the password from standard input."
+)
+
+
+@account.command("add")
+@configured
+@click.argument("name")
+@click.option("--display-name", default="", help="The name people see.")
+@click.option("--quota", type=size, help='What it may hold, as "5 GiB".')
+@_generate
+@_from_stdin
+def add(loaded: Loaded, name: str, display_name: str, quota: int | None, generate: bool, from_stdin: bool) -> None:
+    """Add the account NAME, which is its address and its login name. Its domain must be there already."""
+    password = _new_password(generate, from_stdin)
+    new = _credential(loaded, password)
+    added = write(
+        loaded,
+        lambda tx: directory.add_account(
+            tx, name, display_name, new.password_hash, new.scram_sha1, new.scram_sha256, bound(quota)
+        ),
+    )
+    click.echo(password if generate else f"{added.name} added")
+
+
+@account.command("list")
+@configured
+@click.option("--domain", help="Only those of this domain.")
+@as_json
+def list_(loaded: Loaded, domain: str | None, as_json: bool) -> None:
+    """List the accounts."""
+    records = [
+        {
+            "name": a.name,
+            "display_name": a.display_name,
+            "enabled": a.enabled,
+            "messages": a.message_count,
+            "used_octets": a.used_octets,
+            "quota_octets": a.quota_octets,
+            "created_at": a.created_at.isoformat(timespec="seconds"),
+        }
+        for a in read(loaded, lambda tx: directory.accounts(tx, domain))
+    ]
+    show_records(records, as_json=as_json, empty="no accounts")
+
+
+@account.command("passwd")
+@configured
+@click.argument("name")
+@_generate
+@_from_stdin
+def passwd(loaded: Loaded, name: str, generate: bool, from_stdin: bool) -> None:
+    """Set the password of the account NAME. App passwords stay."""
+    password = _new_password(generate, from_stdin)
+    new = _credential(loaded, password)
+
+    async def change(tx: Transaction) -> None:
+        found = await find_account(tx, name)
+        await directory.set_password(tx, found.id, new.password_hash, new.scram_sha1, new.scram_sha256)
+
+    write(loaded, change)
+    click.echo(password if generate else f"password of {name} changed")
+
+
+def _set_enabled(loaded: Loaded, name: str, enabled: bool) -> None:
+    async def change(tx: Transaction) -> None:
+        await directory.set_enabled(tx, (await find_account(tx, name)).id, enabled)
+
+    write(loaded, change)
+
+
+@account.command("disable")
+@configured
+@click.argument("name")
+def disable(loaded: Loaded, name: str) -> None:
+    """Let the account NAME neither log in nor get mail; what it holds stays."""
+    _set_enabled(loaded, name, enabled=False)
+    click.echo(f"{name} disabled")
+
+
+@account.command("enable")
+@configured
+@click.argument("name")
+def enable(loaded: Loaded, name: str) -> None:
+    """Undo `disable`."""
+    _set_enabled(loaded, name, enabled=True)
+    click.echo(f"{name} enabled")
+
+
+@account.command("set")
+@configured
+@click.argument("name")
+@click.option("--display-name", help="The name people see.")
+@click.option("--quota", type=size, help='What it may hold, as "5 GiB", or none.')
+def set_(loaded: Loaded, name: str, display_name: str | None, quota: int | None) -> None:
+    """Change the account NAME."""
+
+    async def change(tx: Transaction) -> None:
+        found = await find_account(tx, name)
+        if display_name is not None:
+            await directory.set_display_name(tx, found.id, display_name)
+        if quota is not None:
+            await directory.set_quota(tx, found.id, bound(quota))
+
+    write(loaded, change)
+    click.echo(f"{name} changed")
+
+
+@account.command("remove")
+@configured
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(loaded: Loaded, name: str, yes: bool) -> None:
+    """Remove the account NAME with all its mail."""
+    if not yes:
+        click.confirm(f"Remove {name} and all its mail?", abort=True, err=True)
+
+    async def work(store: Store) -> None:
+        async def change(tx: Transaction) -> None:
+            await directory.remove_account(tx, (await find_account(tx, name)).id)
+
+        await store.write(change)
+        await removal.finish(store.engine)
+
+    with_store(loaded, work)
+    click.echo(f"{name} removed")

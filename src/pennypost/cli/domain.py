@@ -1,0 +1,65 @@
+"""`pennypost domain`."""
+
+import click
+
+from pennypost.cli.options import Loaded, as_json, configured
+from pennypost.cli.output import show_records
+from pennypost.cli.parameters import bound, size
+from pennypost.cli.running import read, write
+from pennypost.store import directory
+from pennypost.store.engine import Transaction
+
+
+@click.group()
+def domain() -> None:
+    """Manage the domains whose mail is ours."""
+
+
+@domain.command("add")
+@configured
+@click.argument("name")
+@click.option("--quota", type=size, help='What all its accounts may hold together, as "10 GiB".')
+@click.option("--catch-all", metavar="ADDRESS", help="Who gets mail for addresses that do not exist.")
+def add(loaded: Loaded, name: str, quota: int | None, catch_all: str | None) -> None:
+    """Serve the domain NAME."""
+    added = write(loaded, lambda tx: directory.add_domain(tx, name, bound(quota), catch_all))
+    click.echo(f"{added.name} added")
+
+
+@domain.command("list")
+@configured
+@as_json
+def list_(loaded: Loaded, as_json: bool) -> None:
+    """List the domains."""
+    records = [
+        {"name": d.name, "quota_octets": d.quota_octets, "catch_all": d.catch_all}
+        for d in read(loaded, directory.domains)
+    ]
+    show_records(records, as_json=as_json, empty="no domains")
+
+
+@domain.command("set")
+@configured
+@click.argument("name")
+@click.option("--quota", type=size, help='What all its accounts may hold together, as "10 GiB", or none.')
+@click.option("--catch-all", metavar="ADDRESS", help="Who gets mail for addresses that do not exist, or none.")
+def set_(loaded: Loaded, name: str, quota: int | None, catch_all: str | None) -> None:
+    """Change the domain NAME."""
+
+    async def change(tx: Transaction) -> None:
+        if quota is not None:
+            await directory.set_domain_quota(tx, name, bound(quota))
+        if catch_all is not None:
+            await directory.set_catch_all(tx, name, None if catch_all == "none" else catch_all)
+
+    write(loaded, change)
+    click.echo(f"{name} changed")
+
+
+@domain.command("remove")
+@configured
+@click.argument("name")
+def remove(loaded: Loaded, name: str) -> None:
+    """Serve the domain NAME no longer. It must have no accounts and no aliases."""
+    write(loaded, lambda tx: directory.remove_domain(tx, name))
+    click.echo(f"{name} removed")

@@ -1,0 +1,24 @@
+"""Kinds of values that commands take."""
+
+import click
+
+from pennypost.app.config.values import parse_octets
+from pennypost.model.units import Octets
+
+UNBOUNDED = -1
+"""What "none" is as a size: None is an option that was not given."""
+
+
+def size(text: str) -> int:
+    """Read a size with its unit, or "none"."""
+    if text == "none":
+        return UNBOUNDED
+    try:
+        return parse_octets(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}, or none") from None
+
+
+def bound(octets: int | None) -> Octets | None:
+    """Give what the store calls a quota."""
+    return None if octets is None or octets == UNBOUNDED else Octets(octets)

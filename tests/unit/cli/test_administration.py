@@ -1,0 +1,145 @@
+"""Every command that changes or lists what is in the store, on a store of its own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from pennypost.cli.main import main
+
+
+class Shell:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *arguments: str, typed: str | None = None) -> str:
+        status, output, errors = self.run(*arguments, typed=typed)
+        assert (status, errors) == (0, ""), errors
+        return output
+
+    def run(self, *arguments: str, typed: str | None = None) -> tuple[int, str, str]:
+        settings = (f"server.data_dir={self.folder}", "auth.hash_memory=8 KiB", "auth.hash_passes=1")
+        options = [part for setting in settings for part in ("--set", setting)]
+        result = CliRunner().invoke(main, [*arguments, *options], input=typed)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    def records(self, *arguments: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self(*arguments, "--json"))
+        return found
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    shell = Shell(tmp_path / "data")
+    shell("domain", "add", "Example.ORG")
+    return shell
+
+
+def test_domains(shell: Shell) -> None:
+    assert shell("domain", "add", "bücher.example", "--quota", "1 GiB", "--catch-all", "all@example.org")
+    assert shell.records("domain", "list") == [
+        {"name": "example.org", "quota_octets": None, "catch_all": None},
+        {"name": "xn--bcher-kva.example", "quota_octets": 2**30, "catch_all": "all@example.org"},
+    ]
+    shell("domain", "set", "bücher.example", "--quota", "none", "--catch-all", "none")
+    assert shell.records("domain", "list")[1] == {
+        "name": "xn--bcher-kva.example", "quota_octets": None, "catch_all": None,
+    }  # fmt: skip
+    assert shell.run("domain", "add", "example.org") == (1, "", "pennypost: the domain exists already\n")
+    assert shell.run("domain", "add", "x.example", "--quota", "7")[0] == 2
+    shell("domain", "remove", "bücher.example")
+    assert [record["name"] for record in shell.records("domain", "list")] == ["example.org"]
+    assert shell.run("domain", "remove", "bücher.example")[0] == 1
+
+
+def test_accounts(shell: Shell) -> None:
+    password = shell("account", "add", "Alice@example.org", "--display-name", "Alice", "--generate-password").strip()
+    assert len(password) > 20
+    shell("account", "add", "bob@example.org", "--quota", "1 MiB", "--password-stdin", typed="secret\n")
+    alice, bob = shell.records("account", "list")
+    assert (alice["name"], alice["display_name"], alice["enabled"]) == ("alice@example.org", "Alice", True)
+    assert (bob["name"], bob["quota_octets"], bob["messages"]) == ("bob@example.org", 2**20, 0)
+
+    assert shell("account", "passwd", "bob@example.org", "--generate-password").strip() != password
+    shell("account", "disable", "bob@example.org")
+    assert [a["enabled"] for a in shell.records("account", "list", "--domain", "example.org")] == [True, False]
+    shell("account", "enable", "bob@example.org")
+    shell("account", "set", "bob@example.org", "--quota", "none", "--display-name", "Bob")
+    bob = shell.records("account", "list")[1]
+    assert (bob["enabled"], bob["quota_octets"], bob["display_name"]) == (True, None, "Bob")
+
+    shell("account", "remove", "bob@example.org", "--yes")
+    assert len(shell.records("account", "list")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("account", "add", "x@elsewhere.example", "--generate-password"), "no such domain here"),
+        (("account", "add", "example.org", "--generate-password"), "bad address syntax"),
+        (("account", "disable", "nobody@example.org"), "no such account: nobody@example.org"),
+        (("account", "passwd", "nobody@example.org", "--generate-password"), "no such account: nobody@example.org"),
+        (("account", "remove", "nobody@example.org", "--yes"), "no such account: nobody@example.org"),
+        (("mailbox", "list", "nobody@example.org"), "no such account: nobody@example.org"),
+        (("app-password", "list", "nobody@example.org"), "no such account: nobody@example.org"),
+        (("alias", "remove", "nobody@example.org"), "no such alias"),
+        (("alias", "add", "a@elsewhere.example", "b@example.org"), "no such domain here"),
+        (("account", "list", "--domain", "elsewhere.example"), "no such domain here"),
+    ],
+)
+def test_a_failure_is_one_line(shell: Shell, arguments: tuple[str, ...], reason: str) -> None:
+    assert shell.run(*arguments) == (1, "", f"pennypost: {reason}\n")
+
+
+def test_passwords_that_cannot_be(shell: Shell) -> None:
+    add = ("account", "add", "a@example.org", "--password-stdin")
+    assert shell.run(*add, typed="\n")[0] == 1
+    assert shell.run(*add, typed="bell\x07\n")[0] == 1
+    assert shell.run(*add, "--generate-password")[0] == 2
+    assert shell("account", "list") == "no accounts\n"
+
+
+def test_a_password_is_asked_for_twice(shell: Shell) -> None:
+    status, output, _ = shell.run("account", "add", "a@example.org", typed="one\none\n")
+    assert (status, output) == (0, "a@example.org added\n")
+
+
+def test_aliases(shell: Shell) -> None:
+    shell("alias", "add", "Team@example.org", "a@example.org", "b@elsewhere.example")
+    assert shell.records("alias", "list") == [
+        {"address": "team@example.org", "targets": ["a@example.org", "b@elsewhere.example"]}
+    ]
+    assert "team@example.org  a@example.org, b@elsewhere.example" in shell("alias", "list")
+    shell("alias", "remove", "team@example.org")
+    assert shell("alias", "list") == "no aliases\n"
+
+
+def test_app_passwords(shell: Shell) -> None:
+    shell("account", "add", "a@example.org", "--generate-password")
+    password = shell("app-password", "add", "a@example.org", "telephone").strip()
+    assert len(password) > 20
+    (record,) = shell.records("app-password", "list", "a@example.org")
+    assert (record["label"], record["last_used_at"]) == ("telephone", None)
+    assert password not in shell("app-password", "list", "a@example.org")
+    assert shell.run("app-password", "add", "a@example.org", "telephone")[0] == 1
+    shell("app-password", "revoke", "a@example.org", "telephone")
+    assert shell.records("app-password", "list", "a@example.org") == []
+    assert shell.run("app-password", "revoke", "a@example.org", "telephone")[0] == 1
+
+
+def test_mailboxes(shell: Shell) -> None:
+    shell("account", "add", "a@example.org", "--generate-password")
+    roles = {record["name"]: record["role"] for record in shell.records("mailbox", "list", "a@example.org")}
+    assert roles["INBOX"] == "inbox"
+    assert {"sent", "drafts", "junk", "trash", "archive"} <= set(roles.values())
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    status, _, errors = Shell(tmp_path / "file").run("domain", "list")
+    assert status == 1
+    assert "is not a folder" in errors
