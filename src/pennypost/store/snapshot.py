@@ -1,0 +1,320 @@
+"""A mailbox in memory: arrays that follow the log of changes. `view` says what for, and is how sessions read it."""
+
+import asyncio
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from itertools import compress
+from operator import itemgetter
+from typing import NamedTuple
+
+from pennypost.model.errors import NoSuchMailbox
+from pennypost.model.flags import Flags, Keywords
+from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq, Uid
+from pennypost.store import changes, mailboxes, sets
+from pennypost.store.changes import ChangeKind
+from pennypost.store.engine import Engine, Row, Transaction
+from pennypost.store.keywords import unpack_keywords
+
+LOG_LENGTH = 64
+"""Advances a view may lag behind before it compares in full."""
+LOG_UIDS = 20_000
+"""UIDs in one advance that is kept in the log: more are compared in full."""
+LOOP_ROWS = 1_000
+"""Entries read on the event loop at most: more are read on a thread."""
+
+
+class EntryState(NamedTuple):
+    """One message as the snapshot has it. `received_at`: microseconds since the epoch."""
+
+    uid: Uid
+    message: MessageId
+    flags: Flags
+    keywords: Keywords
+    modseq: ModSeq
+    size: int
+    received_at: int
+
+
+class Advance(NamedTuple):
+    """What one or several steps of the snapshot changed, by UID."""
+
+    appended: Sequence[int]
+    updated: frozenset[int]
+    expunged: frozenset[int]
+
+
+class _Steps(NamedTuple):
+    """What the log said, and the rows it named."""
+
+    modseq: ModSeq
+    highest_modseq: ModSeq
+    removed: bool
+    fresh: Sequence[Row]
+    expunged: frozenset[int]
+
+
+class _Contents(NamedTuple):
+    """All rows of the mailbox."""
+
+    modseq: ModSeq
+    highest_modseq: ModSeq
+    removed: bool
+    rows: list[Row]
+
+
+_COLUMNS = (
+    "SELECT uid, message, flags, keywords, modseq, size, received_at FROM entry WHERE account = ? AND mailbox = ? "
+)
+_FLAG_VALUES = tuple(Flags(value) for value in range(32))
+_NOTHING = Advance((), frozenset(), frozenset())
+
+
+class Snapshot:
+    """A mailbox in memory: about 33 octets a message. Read it through a `MailboxView`.
+
+    The arrays run in parallel, by ascending UID; `keywords` has only messages that have some. Between two awaits they
+    are consistent; what a caller keeps across one may be replaced.
+    """
+
+    __slots__ = (
+        "_engine",
+        "_lock",
+        "_log",
+        "account",
+        "flags",
+        "highest_modseq",
+        "keywords",
+        "mailbox",
+        "messages",
+        "modseq",
+        "modseqs",
+        "number",
+        "received_at",
+        "removed",
+        "sizes",
+        "uids",
+    )
+
+    def __init__(self, engine: Engine, account: AccountId, mailbox: MailboxId) -> None:
+        self._engine = engine
+        self._lock = asyncio.Lock()
+        self._log: deque[Advance] = deque(maxlen=LOG_LENGTH)
+        self.account = account
+        self.mailbox = mailbox
+        self.number = 0
+        """Rises with every advance."""
+        self.modseq = ModSeq(-1)
+        """The account's, up to which the snapshot is true; -1 before it is read."""
+        self.highest_modseq = ModSeq(0)
+        self.removed = False
+        self.uids: array[int] = array("I")
+        self.messages: array[int] = array("q")
+        self.flags = bytearray()
+        self.modseqs: array[int] = array("q")
+        self.sizes: array[int] = array("I")
+        self.received_at: array[int] = array("q")
+        self.keywords: dict[int, str] = {}
+        """By UID, packed."""
+
+    # -- Reading it
+
+    def index(self, uid: int) -> int:
+        """Give where a UID is in the arrays, or -1."""
+        uids = self.uids
+        position = bisect_left(uids, uid)
+        return position if position < len(uids) and uids[position] == uid else -1
+
+    def at(self, index: int) -> EntryState:
+        """Give what is at a position of the arrays."""
+        uid = self.uids[index]
+        return EntryState(
+            Uid(uid),
+            MessageId(self.messages[index]),
+            _FLAG_VALUES[self.flags[index]],
+            unpack_keywords(self.keywords.get(uid)),
+            ModSeq(self.modseqs[index]),
+            self.sizes[index],
+            self.received_at[index],
+        )
+
+    # -- Advancing it
+
+    async def advance(self) -> None:
+        """Bring it up to what is committed now, by any worker. Raises NoSuchMailbox when the mailbox is gone."""
+        async with self._lock:
+            if self.removed:
+                raise NoSuchMailbox
+            news = await self._engine.read(self._follow if self.modseq >= 0 else self._read_small)
+            if news is None:
+                news = await self._engine.scan(self._read_all)
+            # Only here the snapshot changes: operations may run on a thread, or twice.
+            match news:
+                case _Steps():
+                    self._apply(news)
+                case _Contents():
+                    self._replace(news)
+            if self.removed:
+                raise NoSuchMailbox
+
+    async def _follow(self, tx: Transaction) -> _Steps | None:
+        """Follow the log. None: the mailbox has to be read in full."""
+        newest, floor = await changes.state(tx, self.account)
+        if newest == self.modseq:
+            return _Steps(newest, self.highest_modseq, False, (), frozenset())
+        if self.modseq < floor:
+            return None
+        rows = await tx.fetch_all(
+            "SELECT modseq, kind, uids FROM change WHERE account = ? AND modseq > ? AND mailbox = ? "
+            "ORDER BY modseq, kind",
+            self.account,
+            self.modseq,
+            self.mailbox,
+        )
+        touched, expunged, highest = _sum_up(rows)
+        if len(touched) > LOOP_ROWS:
+            return None
+        fresh: list[Row] = []
+        for piece in sets.pieces(sorted(touched)):
+            fresh += await tx.fetch_all(
+                f"{_COLUMNS} AND uid {piece.clause} ORDER BY uid", self.account, self.mailbox, *piece.values
+            )
+        removed = bool(rows) and rows[-1][1] == ChangeKind.MAILBOX_REMOVED
+        return _Steps(newest, ModSeq(max(highest, self.highest_modseq)), removed, fresh, expunged)
+
+    async def _read_small(self, tx: Transaction) -> _Contents | None:
+        """Read the mailbox in full if that may be done on the loop."""
+        mailbox = await mailboxes.by_id(tx, self.account, self.mailbox)
+        return await self._read_all(tx) if mailbox is None or mailbox.total <= LOOP_ROWS else None
+
+    async def _read_all(self, tx: Transaction) -> _Contents:
+        newest, _ = await changes.state(tx, self.account)
+        mailbox = await mailboxes.by_id(tx, self.account, self.mailbox)
+        if mailbox is None or not mailbox.selectable:
+            return _Contents(newest, self.highest_modseq, True, [])
+        rows = await tx.fetch_all(_COLUMNS + "ORDER BY uid", self.account, self.mailbox)
+        return _Contents(newest, mailbox.highest_modseq, False, rows)
+
+    def _replace(self, contents: _Contents) -> None:
+        """Take in a mailbox that was read in full. Views find by comparison what changed."""
+        rows = contents.rows
+        # One pass per column: for 100,000 rows half the time of taking each row apart.
+        self.uids = array("I", [row[0] for row in rows])
+        self.messages = array("q", [row[1] for row in rows])
+        self.flags = bytearray([row[2] for row in rows])
+        self.keywords = {row[0]: row[3] for row in rows if row[3] is not None}
+        self.modseqs = array("q", [row[4] for row in rows])
+        self.sizes = array("I", [row[5] for row in rows])
+        self.received_at = array("q", [row[6] for row in rows])
+        self.number += 1
+        self._log.clear()
+        self.modseq = contents.modseq
+        self.highest_modseq = contents.highest_modseq
+        self.removed = contents.removed
+
+    def _apply(self, steps: _Steps) -> None:
+        """Take in rows that are new or changed, and leave out what was expunged; note it in the log."""
+        self.modseq = steps.modseq
+        self.highest_modseq = steps.highest_modseq
+        self.removed = steps.removed
+        last = self.uids[-1] if self.uids else 0
+        gone = self._drop(steps.expunged)
+        changed: list[int] = []
+        appended: list[Row] = []
+        for row in steps.fresh:
+            if row[0] > last:
+                appended.append(row)
+            elif (index := self.index(row[0])) >= 0:
+                self.flags[index] = row[2]
+                self.modseqs[index] = row[4]
+                self._set_keywords(row[0], row[3])
+                changed.append(row[0])
+        if appended:
+            self._extend(appended)
+        if gone or changed or appended:
+            self.number += 1
+            advance = Advance([row[0] for row in appended], frozenset(changed), frozenset(gone))
+            if sum(map(len, advance)) > LOG_UIDS:
+                self._log.clear()
+            else:
+                self._log.append(advance)
+
+    def _extend(self, rows: Sequence[Row]) -> None:
+        self.uids = self.uids + array("I", map(itemgetter(0), rows))
+        self.messages.extend(map(itemgetter(1), rows))
+        self.flags.extend(map(itemgetter(2), rows))
+        self.modseqs.extend(map(itemgetter(4), rows))
+        self.sizes.extend(map(itemgetter(5), rows))
+        self.received_at.extend(map(itemgetter(6), rows))
+        for row in rows:
+            self._set_keywords(row[0], row[3])
+
+    def _drop(self, expunged: Collection[int]) -> list[int]:
+        gone = [uid for uid in sorted(expunged) if self.index(uid) >= 0]
+        if not gone:
+            return []
+        if len(gone) == 1:
+            index = self.index(gone[0])
+            self.uids = self.uids[:index] + self.uids[index + 1 :]
+            for column in (self.messages, self.flags, self.modseqs, self.sizes, self.received_at):
+                del column[index]
+        else:
+            keep = bytearray(b"\1") * len(self.uids)
+            for uid in gone:
+                keep[self.index(uid)] = 0
+            self.flags = bytearray(compress(self.flags, keep))
+            self.messages = array("q", compress(self.messages, keep))
+            self.modseqs = array("q", compress(self.modseqs, keep))
+            self.sizes = array("I", compress(self.sizes, keep))
+            self.received_at = array("q", compress(self.received_at, keep))
+            self.uids = array("I", compress(self.uids, keep))
+        for uid in gone:
+            self.keywords.pop(uid, None)
+        return gone
+
+    def _set_keywords(self, uid: int, keywords: str | None) -> None:
+        if keywords is None:
+            self.keywords.pop(uid, None)
+        else:
+            self.keywords[uid] = keywords
+
+    # -- Telling views
+
+    def since(self, number: int, uids: "array[int]", highest_modseq: ModSeq) -> Advance:
+        """Give what is new for a view of that number, with these UIDs, that knew everything up to this modseq."""
+        if number == self.number:
+            return _NOTHING
+        behind = self.number - number
+        if behind <= len(self._log):
+            return _union(list(self._log)[len(self._log) - behind :])
+        known, now = set(uids), set(self.uids)
+        last = uids[-1] if uids else 0
+        first_new = bisect_left(self.uids, last + 1)
+        newer = {
+            uid for uid, modseq in zip(self.uids[:first_new], self.modseqs, strict=False) if modseq > highest_modseq
+        }
+        return Advance(self.uids[first_new:], frozenset(newer), frozenset(known - now))
+
+
+def _sum_up(rows: Iterable[Row]) -> tuple[set[int], frozenset[int], int]:
+    """Add up rows of the log: UIDs to read, UIDs expunged, and the last modseq of an entry's change, or 0."""
+    touched: set[int] = set()
+    expunged: set[int] = set()
+    highest = 0
+    for modseq, kind, uids in rows:
+        if uids is None:
+            continue  # the mailbox itself
+        (expunged if kind == ChangeKind.EXPUNGED else touched).update(sets.numbers(uids))
+        highest = modseq
+    return touched - expunged, frozenset(expunged), highest
+
+
+def _union(advances: Sequence[Advance]) -> Advance:
+    if len(advances) == 1:
+        return advances[0]
+    expunged = frozenset().union(*(advance.expunged for advance in advances))
+    came = [uid for advance in advances for uid in advance.appended]
+    appended = [uid for uid in came if uid not in expunged]
+    updated = frozenset().union(*(advance.updated for advance in advances)) - expunged - set(came)
+    return Advance(appended, updated, expunged - set(came))
