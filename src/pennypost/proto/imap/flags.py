@@ -16,11 +16,6 @@ class FlagList:
     keywords: Keywords
 
 
-def system_flag(name: bytes) -> Flags | None:
-    """Give the flag that a name with its backslash stands for, in any case; None if there is no such."""
-    return _BY_NAME.get(name.upper())
-
-
 def flag_list(names: Iterable[bytes]) -> FlagList:
     r"""Sort names into system flags and keywords. Raises ValueError: `\Recent` is not for clients to set (RFC 3501
     §2.3.2), and there are no system flags but those of RFC 9051 §2.3.2."""

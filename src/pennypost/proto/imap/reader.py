@@ -31,7 +31,7 @@ _LIST_CHARS = re.compile(rb"[!#$%&'*+,\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+")
 # A word made of letters: commands, keys, items, with the marks that occur in their names.
 _WORD = re.compile(rb"[A-Za-z][A-Za-z0-9.=\-]*")
 # quoted = DQUOTE *QUOTED-CHAR DQUOTE; 8-bit octets must prove to be UTF-8 where the value is read as text
-_QUOTED = re.compile(rb'"([^"\\\r\n\x00]*(?:\\["\\][^"\\\r\n\x00]*)*)"')
+_QUOTED = re.compile(rb'"([^"\\\r\n\x00]*+(?:\\["\\][^"\\\r\n\x00]*+)*+)"')
 _ESCAPED = re.compile(rb"\\(.)")
 # literal = "{" number64 ["+"] "}" CRLF *CHAR8
 _LITERAL = re.compile(rb"\{([0-9]{1,19})\+?\}\r\n")
@@ -128,12 +128,6 @@ class Reader:
 
     def number64(self, name: str) -> int:
         return self.number(name, MAX_NUMBER64)
-
-    def nz_number(self, name: str) -> int:
-        """Read an `nz-number`: it may not be 0 nor begin with one."""
-        if self.next_octet() == 0x30:
-            raise BadSyntax(f"{name} may not be zero")
-        return self.number(name)
 
     # -- Strings
 

@@ -370,8 +370,7 @@ class ImapServerSession:
             self._allow_argument(size, end, bool(announced.group(1)))
         except BadSyntax as problem:
             self._drop(end + 2)
-            if self._unasked:
-                self._refuse(size)
+            self._remaining = size if self._unasked else 0
             return self._bad(problem.reason)
         self._line = end + 2
         if not self._unasked:
@@ -398,15 +397,11 @@ class ImapServerSession:
         if self._unasked and not self._literal_plus and size > LITERAL_MINUS:
             raise BadSyntax("literal is too large to be sent unasked")
 
-    def _refuse(self, size: int) -> None:
-        """Prepare to forget a literal that comes unasked for a bad command."""
-        if size > self._limits.discard:
-            raise PeerError("literal too large")
-        self._remaining = size
-
     def _discard(self) -> bool:
         """Forget octets of a refused literal, then the rest of its command. False: more must come first."""
         if self._mode is _Mode.DISCARD:
+            if self._remaining > self._limits.discard:
+                raise PeerError("literal too large")
             count = min(self._remaining, len(self._buffer))
             self._drop(count)
             self._remaining -= count
@@ -420,7 +415,7 @@ class ImapServerSession:
         # A literal that waits for us ends the command: the client has seen its answer (RFC 9051 §4.3)
         self._mode = _Mode.COMMAND
         if announced is not None and announced.group(3):
-            self._refuse(int(announced.group(2)))
+            self._remaining = int(announced.group(2))
             self._mode = self._discard_mode()
         return True
 
@@ -446,15 +441,18 @@ class ImapServerSession:
         if line is None:
             return None
         self._unasked = False
-        tag = self._tag
+        tag, spec = self._tag, self._spec
         assert tag is not None
-        if line:
+        assert spec is not None
+        assert spec.end is not None
+        try:
+            spec.end(Reader(line, 0, self._utf8))
+        except BadSyntax as problem:
             announced = _ANNOUNCEMENT.search(line[-_LONGEST_ANNOUNCEMENT:])
-            if announced is not None:
-                self._unasked = bool(announced.group(3))
-                if self._unasked:
-                    self._refuse(int(announced.group(2)))
-            return self._bad("unexpected text after the message")
+            if announced is not None and announced.group(3):
+                self._unasked = True
+                self._remaining = int(announced.group(2))
+            return self._bad(problem.reason)
         self._errors = 0
         self._mode = _Mode.ANSWER
         return AppendEnd(tag)

@@ -403,7 +403,7 @@ def test_refused_before_the_end_of_the_line() -> None:
     expect(session, Command(b"b", Noop()))
 
 
-@pytest.mark.parametrize("rest", [b"x\r\n", b" {5}\r\n", b" {5+}\r\n12345\r\n"])
+@pytest.mark.parametrize("rest", [b"x\r\n", b" \r\n", b" {5}\r\n", b" {5+}\r\n12345\r\n"])
 def test_something_behind_the_message(rest: bytes) -> None:
     session = logged_in(b"a APPEND work {2+}\r\nxy" + rest + b"b NOOP\r\n")
     session.next_event()
@@ -541,11 +541,21 @@ def test_an_argument_too_large() -> None:
 
 def test_a_refused_literal_too_large_to_read() -> None:
     session = fresh(b"a LOGIN u {%d+}\r\n" % (BEFORE_LOGIN.discard + 1))
+    expect(session, BadCommand(b"a", "literal is too large"))
+    session.send(bad("no"))
     with pytest.raises(PeerError, match="literal too large"):
         session.next_event()
     session = fresh(b"a FOO {0+}\r\n{%d+}\r\n" % (BEFORE_LOGIN.discard + 1))
     session.next_event()
     session.send(bad("no"))
+    with pytest.raises(PeerError, match="literal too large"):
+        session.next_event()
+
+
+def test_a_refused_message_too_large_to_read() -> None:
+    session = logged_in(b"a APPEND work {%d+}\r\n" % (AFTER_LOGIN.discard + 1))
+    assert isinstance(session.next_event(), AppendStart)
+    assert session.send(no("too large")) == b"a NO too large\r\n"
     with pytest.raises(PeerError, match="literal too large"):
         session.next_event()
 

@@ -8,7 +8,7 @@ one that comes in a state it does not list is BAD.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pennypost.proto.imap.commands.append import Append, begin_append, parse_append
+from pennypost.proto.imap.commands.append import Append, begin_append, end_append, parse_append
 from pennypost.proto.imap.commands.authenticate import Authenticate, parse_authenticate
 from pennypost.proto.imap.commands.capability import Capability, parse_capability
 from pennypost.proto.imap.commands.check import Check, parse_check
@@ -86,8 +86,8 @@ CommandBody = (
 class CommandSpec:
     """One command. `states`: where it may come. `on_ok`, `on_no`: the state after a tagged OK or NO; None keeps it.
 
-    `begin`: for a command that carries a message: reads it up to the literal at its end, or gives None when that
-    literal is an ordinary argument.
+    A command that carries a message has two more. `begin` reads it up to the literal at its end, or gives None when
+    that literal is an ordinary argument; `end` reads what is left of the line after the message.
     """
 
     parse: Callable[[Reader], CommandBody]
@@ -95,6 +95,7 @@ class CommandSpec:
     on_ok: State | None = None
     on_no: State | None = None
     begin: Callable[[Reader], Append | None] | None = None
+    end: Callable[[Reader], None] | None = None
 
 
 COMMANDS: dict[bytes, CommandSpec] = {
@@ -120,7 +121,7 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"LSUB": CommandSpec(parse_lsub, AUTHENTICATED),
     b"NAMESPACE": CommandSpec(parse_namespace, AUTHENTICATED),
     b"STATUS": CommandSpec(parse_status, AUTHENTICATED),
-    b"APPEND": CommandSpec(parse_append, AUTHENTICATED, begin=begin_append),
+    b"APPEND": CommandSpec(parse_append, AUTHENTICATED, begin=begin_append, end=end_append),
     b"IDLE": CommandSpec(parse_idle, AUTHENTICATED),
     b"GETQUOTA": CommandSpec(parse_getquota, AUTHENTICATED),
     b"GETQUOTAROOT": CommandSpec(parse_getquotaroot, AUTHENTICATED),

@@ -60,8 +60,9 @@ def begin_append(reader: Reader) -> Append | None:
 
 
 def end_append(reader: Reader) -> None:
-    """Read what follows the message: nothing."""
-    reader.end()
+    """Read what follows the message on its line: nothing."""
+    if not reader.at_end():
+        raise BadSyntax("unexpected text after the message")
 
 
 def parse_append(reader: Reader) -> Append:
