@@ -8,9 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 from pennypost.model.ids import AccountId, ModSeq
+from pennypost.store.blobs import Blobs
 from pennypost.store.engine import Engine, Operation, StoreUnusable, T, utc_now
 from pennypost.store.notices import Notices
 from pennypost.store.settings import StoreSettings
+from pennypost.store.spool import Spools
 from pennypost.store.sqlite.engine import SqliteEngine
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -35,6 +37,8 @@ class Store:
         self.worker = worker
         self.clock = clock
         self.engine = engine
+        self.blobs = Blobs(settings)
+        self.spools = Spools(settings)
         self._notices = notices
         self._closed = False
 
@@ -81,6 +85,7 @@ class Store:
         if self._closed:
             return
         self._closed = True
+        await self.blobs.close()
         await self.engine.close()
         self._notices.close()
 

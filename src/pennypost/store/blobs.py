@@ -1,0 +1,286 @@
+"""Bodies of messages, each kept once whoever received it.
+
+*Theory of operation.* A body is known by its SHA-256. It is first made a draft: hashed, compressed and, above
+`inline_limit`, written to a file and synced. That needs no transaction and, when large, happens on a few threads, in
+pieces, so that nothing else waits. Then `put`, in the transaction that also makes the message, gives the draft a row,
+or finds the row that is there. A file is therefore safe on disk before the commit that names it; a draft that is never
+put leaves a file that nobody knows.
+
+*Collection.* What nothing refers to is removed after a grace period: rows first, then files. A body may come again at
+that very moment, so the two meet under the writers' lock, where there is one transaction at a time:
+
+- A row is deleted by a transaction that finds it unreferenced and last put before the grace period. A `put` of the same
+  body comes before it (and the row is young) or after it (and makes a new row).
+- A file is unlinked inside a transaction that finds no row naming it, and only if it was written before the grace
+  period. A `put` looks, in its transaction, whether its draft's file is there. Drafting writes the file anew even when
+  there is one, so the file of a draft on its way to `put` is young.
+
+`created_at` is when a row was last put, give or take `REFRESH`: an often delivered body is not rewritten each time.
+"""
+
+import asyncio
+import hashlib
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from pennypost.model.errors import ServerBusy
+from pennypost.model.ids import BlobId
+from pennypost.store.blob_files import FRAME, RAW, ZSTD, BlobFile, DamagedFile, decompress, write_file
+from pennypost.store.engine import Row, Transaction, to_microseconds
+from pennypost.store.settings import StoreSettings
+from pennypost.store.spool import Spool
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdCompressor
+else:
+    from backports.zstd import ZstdCompressor
+
+T = TypeVar("T")
+
+REFRESH = timedelta(minutes=5)
+"""How much older `created_at` may be than the last `put`."""
+
+_COMPRESS_FROM = 256
+"""Octets below which a body is kept as it is."""
+
+_WORTHWHILE = 0.94
+"""A body that does not get smaller than this is kept as it is: it is read without a step."""
+
+_COLUMNS = "size, codec, data, place"
+
+
+@dataclass(frozen=True, slots=True)
+class BlobDraft:
+    """A body made ready for `put`. `hash`: SHA-256 of the body; `size`: its octets; `codec`: 0 raw, 1 zstd.
+
+    Either `data` (coded by `codec`) or `place`, a path below the data folder, is set; `file` is then the whole path.
+    """
+
+    hash: bytes
+    size: int
+    codec: int
+    data: bytes | None
+    place: str | None
+    file: Path | None = field(default=None, compare=False)
+
+
+class BlobReader:
+    """One body, open for reading. Holds a small body whole, of a large one no more than is asked for.
+
+    It stays readable when the body is removed from the store meanwhile. Close it.
+    """
+
+    def __init__(self, blobs: "Blobs", source: bytes | BlobFile) -> None:
+        self._blobs = blobs
+        self._source = source
+
+    @property
+    def size(self) -> int:
+        """Octets of the body."""
+        return len(self._source) if isinstance(self._source, bytes) else self._source.size
+
+    @property
+    def whole(self) -> bytes | None:
+        """The body, if it is a small one that is here already; None for one that has to be read."""
+        return self._source if isinstance(self._source, bytes) else None
+
+    async def read_at(self, start: int, length: int) -> bytes:
+        """Read up to `length` octets from `start` (0-based), fewer at the end."""
+        if isinstance(self._source, bytes):
+            return self._source[start : start + length]
+        return await self._blobs.on_thread(self._source.read_at, start, length)
+
+    async def chunks(self, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Read a range, or all, in pieces of at most `FRAME` octets, each when it is asked for."""
+        end = self.size if length is None else min(self.size, start + length)
+        while start < end:
+            octets = await self.read_at(start, min(end, start - start % FRAME + FRAME) - start)
+            yield octets
+            start += len(octets)
+
+    def close(self) -> None:
+        """Let go of the file, if there is one. Idempotent."""
+        if isinstance(self._source, BlobFile):
+            self._source.close()
+
+
+class Blobs:
+    """Makes drafts of bodies and reads bodies, for one open store."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self._settings = settings
+        self._compressor = ZstdCompressor(level=settings.compression_level)
+        self._writers = ThreadPoolExecutor(settings.blob_threads, thread_name_prefix="store-blob-write")
+        self._readers = ThreadPoolExecutor(settings.blob_threads, thread_name_prefix="store-blob-read")
+
+    # -- Writing
+
+    def draft(self, body: bytes) -> BlobDraft:
+        """Make a draft here and now: a few microseconds per KiB, so only for bodies up to `inline_limit`."""
+        size = len(body)
+        hash = hashlib.sha256(body).digest()
+        if size >= _COMPRESS_FROM:
+            data = self._compressor.compress(body, ZstdCompressor.FLUSH_FRAME)
+            if len(data) < size * _WORTHWHILE:
+                return BlobDraft(hash, size, ZSTD, data, None)
+        return BlobDraft(hash, size, RAW, body, None)
+
+    async def draft_large(self, body: bytes | memoryview | Path, start: int = 0) -> BlobDraft:
+        """Make a draft, as a file, of octets or of a file's content, from `start` on. On return it is synced.
+
+        A few are made at one time, the others wait. Raises StorageFull. A cancelled one may leave a file to collect.
+        """
+        if isinstance(body, Path):
+            fd = os.open(body, os.O_RDONLY | os.O_CLOEXEC)
+            return await self._draft_file(_file_pieces(fd, start), fd)
+        return await self._draft_file(_pieces(memoryview(body)[start:]), None)
+
+    async def draft_any(self, spool: Spool, start: int | None = None) -> BlobDraft:
+        """Make a draft of a spooled message's body: what follows its header block, or its octets from `start` on.
+
+        Raises StorageFull.
+        """
+        if start is None:
+            start = spool.header_size()
+        if spool.size - start <= self._settings.inline_limit:
+            return self.draft(spool.octets()[start:])
+        if (file := spool.fileno()) is not None:
+            fd = os.dup(file)  # the spool may be closed before a thread is free
+            return await self._draft_file(_file_pieces(fd, start), fd)
+        return await self._draft_file(_pieces(memoryview(spool.octets())[start:]), None)
+
+    async def _draft_file(self, pieces: Iterator[bytes | memoryview], fd: int | None) -> BlobDraft:
+        """Write pieces to a file on a thread. `fd`, where they come from, is closed when the thread is done with it,
+        also when the caller has been cancelled."""
+        settings = self._settings
+        job = self._writers.submit(write_file, settings.data_dir, pieces, settings.compression_level)
+        if fd is not None:
+            job.add_done_callback(lambda _: os.close(fd))
+        written = await asyncio.wrap_future(job)
+        file = settings.data_dir / written.place
+        return BlobDraft(written.hash, written.size, written.codec, None, written.place, file)
+
+    # -- Reading
+
+    async def read(self, tx: Transaction, blob: BlobId) -> bytes:
+        """Read a whole body. A large one blocks while it is read: do that in a `scan`, or `open` it.
+
+        Raises DamagedFile if the store has lost it.
+        """
+        return self.decode(await _row(tx, blob))
+
+    async def read_range(self, tx: Transaction, blob: BlobId, start: int, length: int) -> bytes:
+        """Read up to `length` octets from `start` (0-based) of a body; of a large one only these parts are read."""
+        row = await _row(tx, blob)
+        if row[3] is None:
+            return self.decode(row)[start : start + length]
+        file = self._file(row)
+        try:
+            return file.read_at(start, length)
+        finally:
+            file.close()
+
+    async def open(self, tx: Transaction, blob: BlobId) -> BlobReader:
+        """Open a body for reading after the transaction, off the event loop if it is large."""
+        row = await _row(tx, blob)
+        return BlobReader(self, self.decode(row) if row[3] is None else self._file(row))
+
+    def decode(self, row: Row) -> bytes:
+        """Give the body that a row of (size, codec, data, place) stands for; for joins that bring these columns."""
+        size, codec, data, place = row
+        if place is None:
+            body: bytes = decompress(data) if codec == ZSTD else data
+        else:
+            file = self._file(row)
+            try:
+                body = file.read_at(0, size)
+            finally:
+                file.close()
+        if len(body) != size:
+            raise DamagedFile("the body has not the size it had")
+        return body
+
+    async def problem(self, tx: Transaction, blob: BlobId) -> str | None:
+        """Say what is wrong with a stored body: missing, cut, or of another hash; None: nothing. Blocks: for `scan`."""
+        row = await tx.fetch_one(f"SELECT {_COLUMNS}, hash FROM blob WHERE id = ?", blob)
+        if row is None:
+            return "no such body"
+        digest = hashlib.sha256()
+        try:
+            if row[3] is None:
+                digest.update(self.decode(row[:4]))
+            else:
+                file = self._file(row[:4])
+                try:
+                    for start in range(0, file.size, FRAME):
+                        digest.update(file.read_at(start, FRAME))
+                finally:
+                    file.close()
+        except (DamagedFile, OSError) as error:
+            return str(error)
+        return None if digest.digest() == row[4] else "the body does not have its hash"
+
+    async def on_thread(self, function: Callable[..., T], *values: object) -> T:
+        """Run something that reads a body on one of the threads for that."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, function, *values)
+
+    async def close(self) -> None:
+        """Finish what is being written and end the threads."""
+        await asyncio.to_thread(self._writers.shutdown)
+        await asyncio.to_thread(self._readers.shutdown)
+
+    def _file(self, row: Row) -> BlobFile:
+        size, codec, _, place = row
+        try:
+            return BlobFile(self._settings.data_dir / place, codec, size)
+        except FileNotFoundError as error:
+            raise DamagedFile(f"{place} is missing") from error
+
+
+async def put(tx: Transaction, draft: BlobDraft) -> BlobId:
+    """Give a draft its row, or find the row of the same body, and keep it from collection for the grace period.
+
+    Raises ServerBusy if the draft's file was collected: then it was made longer ago than the grace period.
+    """
+    if draft.file is not None and not draft.file.exists():
+        raise ServerBusy
+    now = to_microseconds(tx.now)
+    row = await tx.fetch_one(
+        "INSERT INTO blob (hash, size, codec, data, place, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (hash) DO UPDATE SET created_at = excluded.created_at WHERE blob.created_at < ? RETURNING id",
+        draft.hash,
+        draft.size,
+        draft.codec,
+        draft.data,
+        draft.place,
+        now,
+        now - REFRESH // timedelta(microseconds=1),
+    )
+    if row is None:  # there already, and put just now
+        row = await tx.fetch_one("SELECT id FROM blob WHERE hash = ?", draft.hash)
+        assert row is not None
+    return BlobId(row[0])
+
+
+async def _row(tx: Transaction, blob: BlobId) -> Row:
+    row = await tx.fetch_one(f"SELECT {_COLUMNS} FROM blob WHERE id = ?", blob)
+    if row is None:
+        raise DamagedFile(f"there is no body {blob}")
+    return row
+
+
+def _pieces(octets: memoryview) -> Iterator[memoryview]:
+    for start in range(0, len(octets), FRAME):
+        yield octets[start : start + FRAME]
+
+
+def _file_pieces(fd: int, start: int) -> Iterator[bytes]:
+    while piece := os.pread(fd, FRAME, start):
+        yield piece
+        start += len(piece)
