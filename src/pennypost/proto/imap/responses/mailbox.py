@@ -34,7 +34,7 @@ def list_name(
     child_info: Sequence[bytes] = (),
     old_name: str | None = None,
 ) -> bytes:
-    r"""LIST (RFC 9051 §7.3.1). `attributes`: with backslash, `\HasChildren`.
+    r"""LIST (RFC 9051 §7.3.1). `attributes`: with backslash, `\HasChildren` (RFC 3348 §3).
 
     `child_info`: selection criteria that a name below meets, in capitals (CHILDINFO, RFC 5258 §3.5). `old_name`: what
     the client called it (OLDNAME, RFC 9051 §6.3.9.7).

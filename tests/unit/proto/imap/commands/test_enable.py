@@ -6,7 +6,7 @@ from pennypost.proto.imap.limits import MAX_LIST_ITEMS
 
 
 def test_well_formed() -> None:
-    """RFC 9051 §6.3.1: what is not known is to be ignored, so it is read."""
+    """RFC 9051 §6.3.1, RFC 5161 §3.1: what is not known is to be ignored, so it is read."""
     assert parse(b"ENABLE imap4rev2") == Enable(("IMAP4REV2",))
     assert parse(b"ENABLE UTF8=ACCEPT X-FOO") == Enable(("UTF8=ACCEPT", "X-FOO"))
 

@@ -75,7 +75,7 @@ def test_rename() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        # RFC 6154 §3
+        # RFC 6154 §3, in the form of RFC 4466 §2.2
         (b"CREATE x (USE (\\Drafts))", Create("x", (b"\\Drafts",))),
         (b"CREATE x (use (\\Sent \\X))", Create("x", (b"\\Sent", b"\\X"))),
         (b"CREATE x (USE ())", Create("x", ())),

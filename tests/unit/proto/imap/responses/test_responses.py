@@ -19,6 +19,7 @@ def test_status_responses() -> None:
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
+        # RFC 9051 §7.1, RFC 5530 §3
         (codes.capabilities([b"IMAP4rev1", b"IDLE"]), b"CAPABILITY IMAP4rev1 IDLE"),
         (codes.permanentflags(b"\\Seen \\*"), b"PERMANENTFLAGS (\\Seen \\*)"),
         (codes.uidvalidity(7), b"UIDVALIDITY 7"),
@@ -52,6 +53,7 @@ def test_mailbox() -> None:
     assert mailbox.expunge(44) == b"* 44 EXPUNGE\r\n"
     assert mailbox.flags(b"\\Seen a") == b"* FLAGS (\\Seen a)\r\n"
     assert mailbox.list_delimiter() == b'* LIST (\\Noselect) "/" ""\r\n'
+    # RFC 3348 §4
     assert mailbox.list_name("ü", [b"\\HasNoChildren"], utf8=False) == b'* LIST (\\HasNoChildren) "/" "&APw-"\r\n'
     # RFC 5258 §3.5, RFC 9051 §6.3.9.7
     assert (
