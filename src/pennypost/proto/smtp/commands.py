@@ -31,7 +31,6 @@ FOREIGN = frozenset({b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b
 
 _HELLO_NAME = re.compile(rb"[\x21-\x7e]{1,%d}" % MAX_DOMAIN)
 _CHUNK = re.compile(rb"([0-9]{1,20})(?: +(LAST))? *", re.IGNORECASE)
-_CLEARTEXT = frozenset({"PLAIN", "LOGIN"})
 
 
 def command_is_too_long(command: Command, octets: int) -> bool:
@@ -109,7 +108,7 @@ def read_auth(rest: bytes, offer: Offer, tls: bool, authenticated: bool) -> Auth
         raise Refused(501, "5.5.4", "Syntax: AUTH mechanism [initial-response]")
     mechanism = str(words[0].upper(), "ascii", "replace")
     if mechanism not in offered:
-        if mechanism in _CLEARTEXT and mechanism in offer.tls_mechanisms:
+        if mechanism in offer.tls_mechanisms:
             raise Refused(538, "5.7.11", "Encryption required for requested authentication mechanism")
         raise Refused(504, "5.5.4", "Unrecognized authentication mechanism")
     if len(words) == 1:

@@ -80,11 +80,11 @@ class SmtpServerSession:
         self._idle_commands = 0
         self._messages = 0
         self._read: dict[Command, Callable[[bytes], Event]] = {
-            Command.HELO: lambda rest: commands.read_hello(Command.HELO, rest, offer),
-            Command.EHLO: lambda rest: commands.read_hello(Command.EHLO, rest, offer),
-            Command.LHLO: lambda rest: commands.read_hello(Command.LHLO, rest, offer),
+            Command.HELO: lambda rest: commands.read_hello(Command.HELO, rest, self.offer),
+            Command.EHLO: lambda rest: commands.read_hello(Command.EHLO, rest, self.offer),
+            Command.LHLO: lambda rest: commands.read_hello(Command.LHLO, rest, self.offer),
             Command.STARTTLS: self._read_starttls,
-            Command.AUTH: lambda rest: commands.read_auth(rest, offer, self.tls, self.authenticated),
+            Command.AUTH: lambda rest: commands.read_auth(rest, self.offer, self.tls, self.authenticated),
             Command.MAIL: self._read_mail,
             Command.RCPT: self._read_rcpt,
             Command.DATA: self._read_data,
@@ -92,7 +92,7 @@ class SmtpServerSession:
             Command.NOOP: lambda _: Answer(_OK),
             Command.VRFY: lambda rest: commands.answer_verify(Command.VRFY, rest),
             Command.EXPN: lambda rest: commands.answer_verify(Command.EXPN, rest),
-            Command.HELP: lambda _: commands.answer_help(offer),
+            Command.HELP: lambda _: commands.answer_help(self.offer),
             Command.QUIT: self._read_quit,
         }
 
@@ -165,11 +165,15 @@ class SmtpServerSession:
             self._move(code)
         return reply.encode()
 
-    def tls_started(self) -> None:
-        """Begin again after the TLS handshake: nothing that was said in clear counts any more (RFC 3207 §4.2)."""
+    def tls_started(self, offer: Offer | None = None) -> None:
+        """Begin again after the TLS handshake: nothing that was said in clear counts any more (RFC 3207 §4.2).
+
+        `offer`: what is offered from now on, if it is not what was.
+        """
         if self.state is not State.TLS:
             raise UsageError("STARTTLS was not agreed upon")
         self._lines.clear()
+        self.offer = offer if offer is not None else self.offer
         self.tls = True
         self.extended = False
         self._idle_commands = 0
