@@ -28,6 +28,9 @@ SECOND = 1_000_000_000
 
 DOORS = ("smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http")
 INTAKES = ("smtp", "submission", "lmtp")
+LOGIN_OUTCOMES = ("success", "failure", "refused")
+"""Refused: turned away before the password was looked at, after too many failures or under load."""
+
 DURATION_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 GROUP_BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
@@ -97,7 +100,7 @@ FAMILIES = (
         "pennypost_authentications",
         "Answers to logins",
         ("outcome",),
-        _each(("success", "failure", "refused")),
+        _each(LOGIN_OUTCOMES),
     ),
     Family("histogram", "pennypost_commit_group", "Operations in one commit", bounds=GROUP_BOUNDS),
     Family("histogram", "pennypost_commit_seconds", "Time of one commit", bounds=DURATION_BOUNDS, scale=SECOND),

@@ -2,12 +2,17 @@
 
 import time
 
-from pennypost.app.figures import Figures
+from pennypost.app.figures import LOGIN_OUTCOMES, Figures
+from pennypost.mail.authenticate import Authenticator
 from pennypost.mail.reception import Acceptance, Intake, Reception, SmtpClient
+from pennypost.mail.settings import AuthSettings
+from pennypost.model.authentication import Authenticated, AuthenticationQuestion, ScramKeys
 from pennypost.model.envelope import Envelope, Recipient
-from pennypost.model.errors import MailError
+from pennypost.model.errors import MailError, TransientFailure
+from pennypost.model.peer import Peer
 from pennypost.net.connection import Connection
 from pennypost.net.listener import Handler
+from pennypost.store.store import Store
 
 
 def measured_handler(handler: Handler, figures: Figures, door: str) -> Handler:
@@ -24,6 +29,27 @@ def measured_handler(handler: Handler, figures: Figures, door: str) -> Handler:
             opened.add(-1)
 
     return serve
+
+
+class MeasuredAuthenticator(Authenticator):
+    """An Authenticator whose answers are counted: logins that succeeded, that failed, and those turned away unseen."""
+
+    def __init__(self, store: Store, settings: AuthSettings, secret: bytes, figures: Figures) -> None:
+        super().__init__(store, settings, secret)
+        self._outcome = {name: figures.counter("pennypost_authentications", name) for name in LOGIN_OUTCOMES}
+
+    async def answer(self, peer: Peer, question: AuthenticationQuestion) -> ScramKeys | Authenticated:
+        try:
+            answer = await super().answer(peer, question)
+        except TransientFailure:
+            self._outcome["refused"].add()
+            raise
+        except MailError:
+            self._outcome["failure"].add()
+            raise
+        if isinstance(answer, Authenticated):
+            self._outcome["success"].add()
+        return answer
 
 
 class MeasuredIntake:

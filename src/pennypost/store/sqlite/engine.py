@@ -85,7 +85,8 @@ def _prepare(file: Path, locks: Path, settings: StoreSettings, migrations: list[
     locks.mkdir(mode=0o700, exist_ok=True)
     lock = FairLock(locks, "migrate")
     try:
-        connection = connect(file, settings, cache_size=settings.cache_size // 8, busy=_BUSY)
+        with lock:  # SQLite does not wait for a lock to change into WAL mode, which the first of us does
+            connection = connect(file, settings, cache_size=settings.cache_size // 8, busy=_BUSY)
         try:
             migrate(connection, lock, migrations)
         except BaseException:

@@ -1,0 +1,122 @@
+"""One worker's server: store, doors and listeners, put together and taken apart."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from pennypost.app.config.settings import Config
+from pennypost.app.doors import Door, make_doors
+from pennypost.app.figures import Figures, exposition
+from pennypost.app.measured import MeasuredAuthenticator, measured_handler
+from pennypost.app.sockets import Sockets
+from pennypost.app.state import lasting_secret
+from pennypost.model.errors import MailError
+from pennypost.net.listener import Admission, Listener
+from pennypost.net.self_signed import ensure_self_signed
+from pennypost.net.settings import CertificateFiles
+from pennypost.net.tls import ServerTls
+from pennypost.servers.http.door import HttpDoor
+from pennypost.servers.http.pages import make_pages
+from pennypost.store.store import Store
+
+READY_QUERY_SECONDS = 5.0
+"""How long the store may take to answer when somebody asks whether we are ready."""
+
+HTTP = "http"
+
+_log = structlog.stdlib.get_logger("pennypost.server")
+
+
+class Server:
+    """Everything one worker runs. Make it, start it and stop it on one event loop, after any fork.
+
+    `certificates`: those of the configuration, or the self-signed one.
+    """
+
+    def __init__(
+        self, config: Config, certificates: tuple[CertificateFiles, ...], figures: Figures, worker: int = 0
+    ) -> None:
+        self._config = config
+        self._figures = figures
+        self._worker = worker
+        self._tls = ServerTls(config.tls, certificates)
+        self._store: Store | None = None
+        self._listeners: list[Listener] = []
+        self._http: HttpDoor | None = None
+        self._serving = False
+
+    async def start(self, sockets: Sockets) -> None:
+        """Open the store, then every door on its bound sockets.
+
+        Raises ConfigError, StoreUnusable, OSError; `stop` cleans up then, too.
+        """
+        config = self._config
+        self._store = store = await Store.open(config.store_settings, worker=self._worker)
+        secret = lasting_secret(config.server.data_dir)
+        authenticator = MeasuredAuthenticator(store, config.auth, secret, self._figures)
+        doors = make_doors(config, store, authenticator, self._figures)
+        await self._open_listeners(doors, sockets)
+        if sockets.get(HTTP):
+            self._http = HttpDoor(config.http, make_pages(config.http, self._measure, self._examine))
+            await self._http.start(sockets[HTTP])
+        self._serving = True
+        _log.info("serving", listeners={listener.name: listener.addresses for listener in self._listeners})
+
+    async def _open_listeners(self, doors: Mapping[str, Door], sockets: Sockets) -> None:
+        limits = self._config.limits
+        admission = Admission(limits)
+        for name, door in doors.items():
+            if not sockets.get(name):
+                continue
+            listener = Listener(
+                name,
+                measured_handler(door.handler, self._figures, name),
+                limits=limits,
+                refusal=door.refusal,
+                tls=self._tls,
+                implicit_tls=door.implicit_tls,
+                admission=admission,
+            )
+            self._listeners.append(listener)
+            for sock in sockets[name]:
+                await listener.open(sock)
+
+    async def stop(self) -> None:
+        """Take no more connections, let sessions finish for as long as the configuration grants, close the store."""
+        self._serving = False
+        grace = self._config.server.stop_time
+        await asyncio.gather(*(listener.stop(grace) for listener in self._listeners))
+        self._listeners.clear()
+        if self._http is not None:
+            await self._http.stop(grace)
+        if self._store is not None:
+            await self._store.close()
+        _log.info("stopped")
+
+    def reload(self) -> None:
+        """Read the certificates anew; what cannot be used is logged, and the old ones stay."""
+        self._tls.reload()
+
+    async def _measure(self) -> bytes:
+        """Give the figures of all workers."""
+        return exposition(self._figures)
+
+    async def _examine(self) -> tuple[str, ...]:
+        """Find what keeps us from serving mail."""
+        if not self._serving or self._store is None:
+            return ("not serving",)
+        store = self._store
+        with suppress(MailError, TimeoutError):
+            await asyncio.wait_for(store.scan(lambda tx: tx.fetch_one("SELECT 1")), READY_QUERY_SECONDS)
+            return ()
+        return ("the store does not answer",)
+
+
+def certificates_of(config: Config, folder: Path) -> tuple[CertificateFiles, ...]:
+    """Give the certificates to serve with: the configured ones, else a self-signed one that is kept in `folder`."""
+    if config.tls.certificates:
+        return config.tls.certificates
+    return (ensure_self_signed(folder, config.server.own_hostname),)
