@@ -1,0 +1,79 @@
+"""The whole program, started as its users start it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.running import RunningServer, until
+
+
+def test_several_servers_run_side_by_side(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "a") as first, RunningServer(tmp_path / "b", workers=2) as second:
+        first.add_account("a@one.example")
+        second.add_account("b@two.example")
+        assert "one.example" not in second.command("domain", "list")
+        assert first.get("/healthz") == second.get("/healthz") == (200, "ok\n")
+        assert first.stop() == 0
+        assert second.get("/readyz") == (200, "ready\n")
+
+
+def test_one_folder_is_one_server(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "a") as running:
+        other = RunningServer(tmp_path / "a")
+        done = subprocess.run(
+            [sys.executable, "-m", "pennypost", "serve", *other.options],
+            capture_output=True,
+            text=True,
+            env=other.environment,
+            timeout=60,
+        )
+        assert done.returncode == 1
+        assert "another server runs on this folder" in done.stderr
+        assert running.get("/readyz") == (200, "ready\n")
+
+
+def test_addresses_that_are_taken_are_told_all_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        server = RunningServer(tmp_path / "a", f"listeners.smtp={address}", "listeners.imap=192.0.2.1:1")
+        done = subprocess.run(
+            [sys.executable, "-m", "pennypost", "serve", *server.options],
+            capture_output=True,
+            text=True,
+            env=server.environment,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert f"listeners.smtp: {address}: Address already in use" in done.stderr
+    assert "listeners.imap: 192.0.2.1:1: Cannot assign" in done.stderr
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "a", workers=2) as server:
+        assert server.process is not None
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+        assert len(children) == 2
+        os.kill(int(children[0]), signal.SIGKILL)
+        until(lambda: sum(line["event"] == "serving" for line in server.log_lines()) == 3)
+        for _ in range(10):  # whichever worker is asked
+            until(lambda: server.get("/readyz") == (200, "ready\n"))
+        assert server.add_account("a@one.example")
+
+
+def test_the_service_manager_is_told(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        os.environ["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+        try:
+            server = RunningServer(tmp_path / "a", workers=2)
+            server.start()
+        finally:
+            del os.environ["NOTIFY_SOCKET"]
+        assert manager.recv(100).startswith(b"READY=1")
+        assert server.stop() == 0
+        assert manager.recv(100) == b"STOPPING=1"
