@@ -54,7 +54,7 @@ class Transaction(Protocol):
         ...
 
     async def execute(self, sql: str, *values: Value) -> int:
-        """Run one statement and give the number of rows it inserted, updated or deleted."""
+        """Run one statement, without RETURNING, and give the number of rows it inserted, updated or deleted."""
         ...
 
     async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:

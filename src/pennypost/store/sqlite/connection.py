@@ -78,6 +78,15 @@ class SqliteTransaction:
         """Run BEGIN, COMMIT, ROLLBACK, …: on the one cursor, so that the statement before is over."""
         self._cursor.execute(sql)
 
+    def total_changes(self) -> int:
+        """Give the number of rows changed on this connection so far.
+
+        SQLite counts the changes of a statement when it ends, and one with RETURNING whose row was fetched has not
+        ended yet: so it is ended here.
+        """
+        self._cursor.execute("SELECT 1").fetchall()
+        return self._connection.total_changes()
+
     async def execute(self, sql: str, *values: Value) -> int:
         self._cursor.execute(sql, values)
         return self._connection.changes()

@@ -205,11 +205,12 @@ class Writer:
         connection = self._connection
         outcomes: list[_Outcome] = []
         for operation, future, _ in jobs:
+            # May lack the last statement of the one before: then a group may run again that need not.
             changes, noted = connection.total_changes(), len(transaction.notices)
             try:
                 outcomes.append((future, run(operation, transaction), None))
             except BaseException as error:
-                if connection.total_changes() != changes or not connection.in_transaction:
+                if not connection.in_transaction or transaction.total_changes() != changes:
                     raise _WroteAndFailed from error
                 del transaction.notices[noted:]
                 outcomes.append((future, None, translate(error)))
