@@ -25,6 +25,9 @@ ThreadId = NewType("ThreadId", int)
 BlobId = NewType("BlobId", int)
 """A stored body. Many messages, of many accounts, may share one."""
 
+QueuedId = NewType("QueuedId", int)
+"""A message that waits in the queue, for all of its recipients."""
+
 DeliveryId = NewType("DeliveryId", int)
 """One recipient of one message that waits in the queue."""
 
