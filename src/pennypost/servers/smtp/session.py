@@ -164,7 +164,7 @@ class Session:
     def _incident(self, event: Event, problem: Exception) -> None:
         account = self.authenticated.name if self.authenticated is not None else None
         where = type(event).__name__
-        incident = log_incident("smtp.command", problem, event=where, account=account, peer=str(self.connection.peer))
+        incident = log_incident("smtp.command", problem, command=where, account=account, peer=str(self.connection.peer))
         if isinstance(event, BodyChunk):
             assert self.transaction is not None
             self.transaction.problem = ServerFault(f"{ServerFault.text} (incident {incident})")
