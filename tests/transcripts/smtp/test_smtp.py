@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.transcripts.runner import case_id, cases, play
-from tests.transcripts.script import parse, unescape
+from tests.transcripts.script import Transcript, parse, unescape
 from tests.transcripts.smtp.intake import FakeAuthenticator, FakeIntake
 
 from pennypost.proto.smtp import Flavour
@@ -31,9 +31,13 @@ SETTINGS = {
 }
 
 
+def _read(path: Path) -> Transcript:
+    return parse(path.read_text("utf-8"))
+
+
 @pytest.mark.parametrize(("path", "way"), cases(Path(__file__).parent), ids=case_id)
 async def test_transcript(path: Path, way: str) -> None:
-    transcript = parse(path.read_text("utf-8"))
+    transcript = _read(path)
     chosen = {"greeting_delay": "0"}
     for line in transcript.headers.get("set", ()):
         name, value = line.split()
