@@ -6,6 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.15 python3.14 python3.13 python3.12 p
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?= -n auto
+FUZZ_SECONDS ?= 10
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 
@@ -40,7 +41,10 @@ bench: $(VENV)/.dev ## the measurements of bench/README.md (BENCH_ARGS to choose
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
 fuzz: $(VENV)/.dev ## the fuzzers, for FUZZ_SECONDS each
-	$(BIN)/python -m tests.fuzz $(FUZZ_SECONDS)
+	@for file in tests/fuzz/[a-z]*.py; do \
+		echo "$$file for $(FUZZ_SECONDS) s"; \
+		PYTHONPATH=src $(BIN)/python -m tests.fuzz.$$(basename $$file .py) $(FUZZ_SECONDS) || exit 1; \
+	done
 
 test-deps: ## the real mail programs the interop tests drive (Debian packages)
 	sh packaging/test-deps.sh

@@ -15,6 +15,7 @@ from pennypost.mail.settings import AuthSettings, DeliverySettings
 from pennypost.model.errors import ConfigProblem
 from pennypost.net.settings import ListenerLimits, TlsSettings
 from pennypost.servers.http.settings import HttpSettings
+from pennypost.servers.smtp.settings import SmtpSettings
 from pennypost.store.settings import StoreSettings
 
 DEFAULT_DATA_DIR = Path("/var/lib/pennypost")
@@ -153,6 +154,10 @@ class AuthenticationSettings(AuthSettings):
     allow_cleartext_login: CleartextLogin = CleartextLogin.NEVER
     """Who may send a password without TLS: nobody, or clients on a loopback address."""
 
+    @property
+    def in_clear_on_loopback(self) -> bool:
+        return self.allow_cleartext_login is CleartextLogin.LOOPBACK
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -167,7 +172,13 @@ class Config:
         default_factory=lambda: StoreSettings(DEFAULT_DATA_DIR), metadata=derived("data_dir", "run_dir")
     )
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    smtp: SmtpSettings = field(default_factory=SmtpSettings, metadata=derived("clear_text_login_on_loopback"))
     http: HttpSettings = field(default_factory=HttpSettings)
+
+    @property
+    def smtp_settings(self) -> SmtpSettings:
+        """The settings of the doors for incoming mail."""
+        return replace(self.smtp, clear_text_login_on_loopback=self.auth.in_clear_on_loopback)
 
     @property
     def store_settings(self) -> StoreSettings:
