@@ -44,12 +44,14 @@ class Acceptance:
 
     `id`: what the Received header field, the reply and the log call it. `outcomes`: for each accepted recipient, in the
     order of RCPT, None or why it failed. Only LMTP has failures here (RFC 2033 §4.2); elsewhere it is all or nothing.
-    `size`: octets as received.
+    `size`: octets as received. `stored`: what the store calls its parts, for the log: "1/204" is message 204 of
+    account 1, "q17" a delivery in the queue.
     """
 
     id: str
     outcomes: tuple[MailError | None, ...]
     size: int
+    stored: tuple[str, ...] = ()
 
 
 class Reception(Protocol):

@@ -12,10 +12,11 @@ from pennypost.store.resolve import LocalRecipient, resolve
 
 @dataclass(frozen=True, slots=True)
 class LocalTarget:
-    """An account that gets the message. `mailbox`: where it is filed, its inbox if nothing else was asked for."""
+    """An account that gets the message. `mailbox`: where it is to be filed; `inbox`: where, if that is gone."""
 
     account: AccountId
     mailbox: MailboxId
+    inbox: MailboxId
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,16 @@ async def route(tx: Transaction, address: Address, separator: str, *, relay: boo
         mailbox = recipient.inbox
         if subaddress_mailboxes and recipient.detail is not None:
             mailbox = await _mailbox_of_tag(tx, recipient, recipient.detail)
-        local.append(LocalTarget(recipient.account, mailbox))
+        local.append(LocalTarget(recipient.account, mailbox, recipient.inbox))
     return Route(tuple(local), found.remote)
+
+
+async def mailbox_now(tx: Transaction, target: LocalTarget) -> MailboxId:
+    """Give the mailbox to file into, as things are in this transaction: it may have gone since RCPT."""
+    if target.mailbox == target.inbox:
+        return target.inbox
+    found = await mailboxes.by_id(tx, target.account, target.mailbox)
+    return found.id if found is not None and found.selectable else target.inbox
 
 
 async def _mailbox_of_tag(tx: Transaction, recipient: LocalRecipient, tag: str) -> MailboxId:

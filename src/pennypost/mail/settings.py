@@ -60,9 +60,11 @@ class DeliverySettings:
     max_message_size: Octets = Octets(50 * MIB)
     """The largest message that is taken in, over SMTP, LMTP and IMAP (RFC 1870)."""
 
-    max_hops: int = 50
-    """Received header fields past which a message is taken to be looping (RFC 5321 §6.3 asks for at least 100 to be
-    allowed only where loops are not noticed otherwise; Delivered-To notices them here)."""
+    max_header_size: Octets = Octets(MIB)
+    """The largest header block of a message. It is kept with each copy of the message, uncompressed."""
+
+    max_hops: int = 100
+    """Received header fields past which a message is taken to be looping (RFC 5321 §6.3)."""
 
     max_recipients: int = 1000
     """Recipients of one message. RFC 5321 §4.5.3.1.8 asks for at least 100."""

@@ -5,6 +5,7 @@ from base64 import b32encode
 from datetime import datetime
 
 from pennypost.mail.reception import Language, SmtpClient
+from pennypost.message.dates import format_date
 from pennypost.model.address import Address
 
 _TOKEN_OCTETS = 10
@@ -80,19 +81,6 @@ class DateStamp:
         """Write `instant` (aware UTC) as "Mon, 23 Nov 2026 23:05:00 +0000"."""
         second = int(instant.timestamp())
         if second != self._second:
-            self._text = date_time(instant)
+            self._text = format_date(instant)
             self._second = second
         return self._text
-
-
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def date_time(instant: datetime) -> bytes:
-    """Write an aware UTC instant as RFC 5322 §3.3 does."""
-    d = instant
-    return (
-        f"{_DAYS[d.weekday()]}, {d.day} {_MONTHS[d.month - 1]} {d.year} "
-        f"{d.hour:02d}:{d.minute:02d}:{d.second:02d} +0000"
-    ).encode("ascii")

@@ -1,0 +1,79 @@
+"""Make a message ready to be stored: digest it once, and make a blob draft of its body.
+
+Deliveries, submissions and IMAP APPEND come through here. What is small is done on the spot, in some tens of
+microseconds; what is large on threads, a few at a time, so that other sessions do not wait for it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from pennypost.mail.settings import DeliverySettings
+from pennypost.message.digest import MessageDigest, digest
+from pennypost.model.errors import BadMessage
+from pennypost.store.blobs import BlobDraft
+from pennypost.store.spool import Spool
+from pennypost.store.store import Store
+
+Amendment = Callable[[bytes], Awaitable[bytes]]
+"""Takes a header block and gives the one to store; raises a MailError to refuse the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A message but for its trace fields. `header`: the header block that `digest` was made from."""
+
+    header: bytes
+    digest: MessageDigest
+    draft: BlobDraft
+
+
+class Preparer:
+    """Prepares the messages of one worker."""
+
+    def __init__(self, store: Store, settings: DeliverySettings) -> None:
+        self._store = store
+        self._offload_size = settings.offload_size
+        self._max_header_size = settings.max_header_size
+        self._inline_limit = store.settings.inline_limit
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="digest")
+
+    async def prepare(self, spool: Spool, amend: Amendment | None = None) -> Prepared:
+        """Prepare a spooled message; the spool stays the caller's.
+
+        On return a large body is on disk and synced. Raises BadMessage when the header is larger than
+        `max_header_size`, StorageFull, and what `amend` raises.
+        """
+        end = spool.header_size()
+        if end > self._max_header_size:
+            raise BadMessage(f"The header is larger than {self._max_header_size} octets")
+        octets = spool.octets()
+        header = octets[:end]
+        if amend is not None:
+            header = await amend(header)
+        if spool.size > self._offload_size:
+            found = await self._on_thread(header, spool, end)
+        else:
+            found = digest(header, octets[end:])
+        if spool.size - end <= self._inline_limit:
+            return Prepared(header, found, self._store.blobs.draft(octets[end:]))
+        return Prepared(header, found, await self._store.blobs.draft_any(spool, end))
+
+    async def _on_thread(self, header: bytes, spool: Spool, start: int) -> MessageDigest:
+        """Digest a large message. The thread outlives a caller that is cancelled: it takes the octets along first."""
+        octets = spool.octets()
+
+        def work() -> MessageDigest:
+            return digest(header, octets[start:])
+
+        job = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            await asyncio.wait([job])
+            raise
+
+    def close(self) -> None:
+        """End the thread when it has done what it was given."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

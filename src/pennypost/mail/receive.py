@@ -1,0 +1,52 @@
+"""Receive: mail for our domains from anybody (RFC 5321), and over LMTP from a host that trusts us (RFC 2033).
+
+Nobody relays here: a recipient outside our domains is refused, however it is spelled. Percent signs, exclamation marks
+and quoted at-signs in a local part have no meaning; a source route is dropped (RFC 5321 §4.1.1.3, appendix C).
+"""
+
+from datetime import datetime
+
+from pennypost.mail.reception import Reception, SmtpClient
+from pennypost.mail.route import Route, route
+from pennypost.mail.transaction import MailTransaction, Post
+from pennypost.model.address import Address
+from pennypost.model.envelope import Envelope
+from pennypost.store import quota
+from pennypost.store.engine import Transaction
+
+
+class Receiver:
+    """The `reception.Intake` of the MX door and of LMTP."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    @property
+    def max_message_size(self) -> int:
+        return self._post.settings.max_message_size
+
+    @property
+    def max_recipients(self) -> int:
+        return self._post.settings.max_recipients
+
+    def begin(self, client: SmtpClient) -> Reception:
+        """Open a transaction with whoever connected."""
+        return _Incoming(self._post, client)
+
+
+class _Incoming(MailTransaction):
+    async def _judge_sender(self, envelope: Envelope) -> None:
+        """Take any sender: nothing that is known now speaks against one."""
+
+    async def _route(self, tx: Transaction, address: Address) -> Route:
+        separator = self._store.settings.subaddress_separator
+        found = await route(
+            tx, address, separator, relay=False, subaddress_mailboxes=self._settings.subaddress_mailboxes
+        )
+        for target in found.local:
+            await quota.check(tx, target.account, self._envelope.declared_size or 0)
+        return found
+
+    async def _amend(self, header: bytes, now: datetime) -> bytes:
+        """Mail from others is stored as it came."""
+        return header

@@ -1,0 +1,102 @@
+"""Submit: mail from our own users (RFC 6409), for ourselves and for everybody else.
+
+The account must own what the message says of its author: the reverse-path, and every address in From and Sender. What a
+client forgot is added: Date, Message-ID, From (RFC 6409 §8). What is nobody's business is taken out: Bcc (RFC 5322
+§3.6.3) and the client's address, which the Received field does not name.
+"""
+
+from datetime import datetime
+
+from pennypost.mail.reception import Reception, SmtpClient
+from pennypost.mail.route import Route, route
+from pennypost.mail.trace import new_id
+from pennypost.mail.transaction import MailTransaction, Post
+from pennypost.message import headers
+from pennypost.message.addresses import addresses, parse_addresses
+from pennypost.model.address import Address
+from pennypost.model.authentication import Authenticated
+from pennypost.model.envelope import Envelope
+from pennypost.model.errors import AuthenticationRequired, BadMessage, SenderNotOwned
+from pennypost.store.engine import Transaction
+from pennypost.store.resolve import owns
+
+_HIDDEN_FIELDS = (b"bcc", b"resent-bcc", b"return-path")
+"""Taken out of what a client submits. Return-Path belongs to the host of final delivery (RFC 5321 §4.4)."""
+
+
+class Submitter:
+    """The `reception.Intake` of the submission doors."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    @property
+    def max_message_size(self) -> int:
+        return self._post.settings.max_message_size
+
+    @property
+    def max_recipients(self) -> int:
+        return self._post.settings.max_recipients
+
+    def begin(self, client: SmtpClient) -> Reception:
+        """Open a transaction of an authenticated client."""
+        return _Submission(self._post, client)
+
+
+class _Submission(MailTransaction):
+    @property
+    def _separator(self) -> str:
+        return self._store.settings.subaddress_separator
+
+    @property
+    def _user(self) -> Authenticated:
+        if self._client.authenticated is None:
+            raise AuthenticationRequired
+        return self._client.authenticated
+
+    async def _judge_sender(self, envelope: Envelope) -> None:
+        """The null reverse-path is open to users: read receipts need it (RFC 8098 §3)."""
+        account, sender = self._user.account, envelope.reverse_path
+        if sender is not None and not await self._store.read(lambda tx: owns(tx, account, sender, self._separator)):
+            raise SenderNotOwned
+
+    async def _route(self, tx: Transaction, address: Address) -> Route:
+        return await route(
+            tx, address, self._separator, relay=True, subaddress_mailboxes=self._settings.subaddress_mailboxes
+        )
+
+    async def _amend(self, header: bytes, now: datetime) -> bytes:
+        await self._require_ownership(header)
+        header = headers.remove(header, _HIDDEN_FIELDS)
+        added: list[tuple[bytes, bytes]] = []
+        if not headers.has_field(header, b"from"):
+            sender = self._envelope.reverse_path
+            added.append((b"From", f"<{sender or self._user.name}>".encode()))
+        if not headers.has_field(header, b"date"):
+            added.append((b"Date", self._post.stamp.at(now)))
+        if not headers.has_field(header, b"message-id"):
+            added.append((b"Message-ID", f"<{new_id().lower()}@{self._user.name.rpartition('@')[2]}>".encode()))
+        return headers.prepend(header, *added) if added else header
+
+    async def _require_ownership(self, header: bytes) -> None:
+        """Every author named must be the account's (RFC 6409 §6.1). Raises SenderNotOwned, BadMessage."""
+        authors = headers.values(header, b"from")
+        if len(authors) > 1:
+            raise BadMessage("More than one From header field")
+        named: dict[str, Address] = {}
+        for value in (*authors, *headers.values(header, b"sender")):
+            found = parse_addresses(value)
+            listed = list(addresses(found))
+            if not listed or any(e.address is None and not e.is_group_start and not e.is_group_end for e in found):
+                raise BadMessage("From and Sender must name addresses that mail can be sent to")
+            named.update((address.key, address) for address in listed)
+        account = self._user.account
+
+        async def all_owned(tx: Transaction) -> bool:
+            for address in named.values():
+                if not await owns(tx, account, address, self._separator):
+                    return False
+            return True
+
+        if named and not await self._store.read(all_owned):
+            raise SenderNotOwned
