@@ -98,7 +98,8 @@ def write_file(data_dir: Path, pieces: Iterable[bytes | memoryview], level: int)
     with storage_errors():
         folder = data_dir / FOLDER
         temporary = folder / TEMPORARY / secrets.token_hex(16)
-        temporary.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for missing in (folder, temporary.parent):
+            missing.mkdir(mode=0o700, exist_ok=True)
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             try:

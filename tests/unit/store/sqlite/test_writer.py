@@ -1,0 +1,204 @@
+"""What is SQLite's own about writing: the lock between processes, a full disk, the log."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import apsw
+import pytest
+import pytest_asyncio
+
+from pennypost.model.errors import ServerBusy, StorageFull
+from pennypost.model.units import KIB, MIB
+from pennypost.store.engine import Transaction
+from pennypost.store.settings import StoreSettings
+from pennypost.store.sqlite.connection import translate
+from pennypost.store.sqlite.engine import DATABASE, SqliteEngine
+from pennypost.store.sqlite.lock import FairLock
+
+SCHEMA = "CREATE TABLE item (id INTEGER PRIMARY KEY, octets BLOB);"
+
+
+async def open_engine(folder: Path, **settings: object) -> SqliteEngine:
+    return await SqliteEngine.open(
+        StoreSettings(folder, **settings),  # type: ignore[arg-type]
+        clock=lambda: datetime.now(UTC),
+        committed=lambda notices: None,
+        migrations=[SCHEMA],
+    )
+
+
+@pytest_asyncio.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[SqliteEngine]:
+    engine = await open_engine(tmp_path)
+    yield engine
+    await engine.close()
+
+
+async def add(tx: Transaction, octets: bytes = b"") -> None:
+    await tx.execute("INSERT INTO item (octets) VALUES (?)", octets)
+
+
+async def count(tx: Transaction) -> int:
+    row = await tx.fetch_one("SELECT count(*) FROM item")
+    assert row is not None
+    return int(row[0])
+
+
+async def test_commits_are_synced(engine: SqliteEngine) -> None:
+    async def pragmas(tx: Transaction) -> list[object]:
+        return [(await tx.fetch_one(f"PRAGMA {name}") or [None])[0] for name in ("journal_mode", "synchronous")]
+
+    assert await engine.write(pragmas) == ["wal", 2]
+
+
+async def test_a_group_is_one_commit(engine: SqliteEngine) -> None:
+    """While one operation holds the writer, those that queue up behind it share the next commit."""
+    held, go = threading.Event(), threading.Event()
+
+    async def hold(tx: Transaction) -> None:
+        held.set()
+        go.wait(10)
+
+    instants: list[datetime] = []
+
+    async def note(tx: Transaction) -> None:
+        instants.append(tx.now)
+        await add(tx)
+
+    first = asyncio.ensure_future(engine.write(hold))
+    assert await asyncio.to_thread(held.wait, 10)
+    writes = [asyncio.ensure_future(engine.write(note)) for _ in range(50)]
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(first, *writes)
+    assert len(set(instants)) == 1  # `now` is read once in a transaction
+
+
+async def test_writes_wait_for_the_lock_of_other_processes_and_not_for_ever(tmp_path: Path) -> None:
+    engine = await open_engine(tmp_path, lock_timeout=timedelta(milliseconds=100))
+    lock = FairLock(tmp_path / "lock", "write")
+    lock.acquire()
+    writes = [asyncio.ensure_future(engine.write(add)) for _ in range(3)]
+    for error in await asyncio.gather(*writes, return_exceptions=True):
+        assert isinstance(error, ServerBusy)
+    late = asyncio.ensure_future(engine.write(add))
+    await asyncio.sleep(0.01)
+    assert not late.done()
+    lock.release()
+    await late
+    assert await engine.read(count) == 1  # those that were refused never happen
+    await engine.close()
+    lock.close()
+
+
+async def test_a_lock_that_is_not_ours_is_server_busy(tmp_path: Path) -> None:
+    """Somebody's SQLite tool holds the database."""
+    engine = await open_engine(tmp_path, lock_timeout=timedelta(milliseconds=50))
+    tool = apsw.Connection(str(tmp_path / DATABASE))
+    tool.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ServerBusy):
+        await engine.write(add)
+    tool.execute("ROLLBACK")
+    tool.close()
+    await engine.write(add)
+    await engine.close()
+
+
+async def test_a_full_disk_is_storage_full_and_nothing_is_stored(engine: SqliteEngine) -> None:
+    await engine.write(add)
+
+    async def fill(tx: Transaction) -> None:
+        await tx.execute("PRAGMA max_page_count=20")
+        for _ in range(100):
+            await add(tx, b"x" * 10_000)
+
+    with pytest.raises(StorageFull):
+        await engine.write(fill)
+    results = await asyncio.gather(engine.write(add), engine.write(fill), engine.write(add), return_exceptions=True)
+    assert isinstance(results[1], StorageFull)
+    stored = 1 + [results[0], results[2]].count(None)
+    assert all(result is None or isinstance(result, StorageFull) for result in results)
+    assert await engine.read(count) == stored
+    await engine.write(lambda tx: tx.execute("PRAGMA max_page_count=1000000"))
+    await engine.write(add)
+
+
+def test_what_sqlite_says_has_its_mail_error() -> None:
+    for error, expected in [
+        (apsw.FullError("x"), StorageFull),
+        (apsw.IOError("x"), StorageFull),
+        (apsw.BusyError("x"), ServerBusy),
+        (apsw.LockedError("x"), ServerBusy),
+    ]:
+        assert isinstance(translate(error), expected)
+        assert translate(error).__cause__ is error
+    bug = apsw.SQLError("x")
+    assert translate(bug) is bug
+
+
+async def test_the_log_stays_short_under_steady_writing(tmp_path: Path) -> None:
+    limit = 1 * MIB
+    engine = await open_engine(tmp_path, checkpoint_size=256 * KIB, log_limit=limit)
+    log = (tmp_path / DATABASE).with_name(DATABASE + "-wal")
+    longest = 0
+    for _ in range(400):
+        await asyncio.gather(*(engine.write(lambda tx: add(tx, b"x" * 6000)) for _ in range(5)))
+        longest = max(longest, log.stat().st_size)
+    assert (tmp_path / DATABASE).stat().st_size > 10 * limit
+    assert longest < 4 * limit
+    await engine.close()
+    assert not log.exists()
+
+
+async def test_a_long_read_does_not_hold_up_writers(engine: SqliteEngine) -> None:
+    started, go = threading.Event(), threading.Event()
+
+    async def read_long(tx: Transaction) -> int:
+        before = await count(tx)
+        started.set()
+        go.wait(10)
+        return before - await count(tx)
+
+    scan = asyncio.ensure_future(engine.scan(read_long))
+    assert await asyncio.to_thread(started.wait, 10)
+    for _ in range(50):
+        await engine.write(lambda tx: add(tx, b"x" * 100_000))
+    go.set()
+    assert await scan == 0
+
+
+def test_the_lock_lets_each_have_its_turn(tmp_path: Path) -> None:
+    """Who releases the lock and wants it again at once does not overtake who waits."""
+    turns: list[int] = []
+    end = time.monotonic() + 20
+
+    def work(number: int, lock: FairLock) -> None:
+        while len(turns) < 300 and time.monotonic() < end:
+            with lock:
+                turns.append(number)
+                time.sleep(0.0005)
+
+    locks = [FairLock(tmp_path, "x") for _ in range(2)]
+    threads = [threading.Thread(target=work, args=pair) for pair in enumerate(locks)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    middle = turns[20:280]
+    assert 0.4 < middle.count(0) / len(middle) < 0.6
+    for lock in locks:
+        lock.close()
+
+
+def test_trying_the_lock(tmp_path: Path) -> None:
+    one, two = FairLock(tmp_path, "x"), FairLock(tmp_path, "x")
+    assert one.try_acquire()
+    assert not two.try_acquire()
+    one.release()
+    assert two.try_acquire()
+    two.close()
+    one.close()
