@@ -5,9 +5,15 @@ from dataclasses import dataclass
 
 from pennypost.app.config.settings import Config
 from pennypost.app.figures import Figures
+from pennypost.app.measured import MeasuredIntake
 from pennypost.mail.authenticate import Authenticator
+from pennypost.mail.receive import Receiver
+from pennypost.mail.submit import Submitter
+from pennypost.mail.transaction import Post
 from pennypost.net.listener import Handler
-from pennypost.store.store import Store
+from pennypost.proto.smtp import Flavour
+from pennypost.servers.smtp.door import REFUSAL as SMTP_REFUSAL
+from pennypost.servers.smtp.door import SmtpDoor
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,23 @@ class Door:
     implicit_tls: bool = False
 
 
-def make_doors(config: Config, store: Store, authenticator: Authenticator, figures: Figures) -> Mapping[str, Door]:
+def make_doors(config: Config, post: Post, authenticator: Authenticator, figures: Figures) -> Mapping[str, Door]:
     """Make the doors of one worker, by the name of their listener."""
-    return {}
+    return smtp_doors(config, post, authenticator, figures)
+
+
+def smtp_doors(config: Config, post: Post, authenticator: Authenticator, figures: Figures) -> dict[str, Door]:
+    """Make the doors for incoming mail."""
+    settings, hostname = config.smtp_settings, post.hostname
+    receiver = MeasuredIntake(Receiver(post), figures, "smtp")
+    local = MeasuredIntake(Receiver(post), figures, "lmtp")
+    submitter = MeasuredIntake(Submitter(post), figures, "submission")
+    receive = SmtpDoor(Flavour.SMTP, receiver, settings, hostname)
+    deliver = SmtpDoor(Flavour.LMTP, local, settings, hostname)
+    submit = SmtpDoor(Flavour.SUBMISSION, submitter, settings, hostname, authenticator)
+    return {
+        "smtp": Door(receive.handler, SMTP_REFUSAL),
+        "lmtp": Door(deliver.handler, SMTP_REFUSAL),
+        "submission": Door(submit.handler, SMTP_REFUSAL),
+        "submissions": Door(submit.handler, SMTP_REFUSAL, implicit_tls=True),
+    }

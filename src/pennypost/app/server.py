@@ -13,6 +13,9 @@ from pennypost.app.figures import Figures, exposition
 from pennypost.app.measured import MeasuredAuthenticator, measured_handler
 from pennypost.app.sockets import Sockets
 from pennypost.app.state import lasting_secret
+from pennypost.mail.prepare import Preparer
+from pennypost.mail.trace import DateStamp
+from pennypost.mail.transaction import Post
 from pennypost.model.errors import MailError
 from pennypost.net.listener import Admission, Listener
 from pennypost.net.self_signed import ensure_self_signed
@@ -57,7 +60,9 @@ class Server:
         self._store = store = await Store.open(config.store_settings, worker=self._worker)
         secret = lasting_secret(config.server.data_dir)
         authenticator = MeasuredAuthenticator(store, config.auth, secret, self._figures)
-        doors = make_doors(config, store, authenticator, self._figures)
+        preparer = Preparer(store, config.delivery)
+        post = Post(store, preparer, config.delivery, config.server.own_hostname, DateStamp())
+        doors = make_doors(config, post, authenticator, self._figures)
         await self._open_listeners(doors, sockets)
         if sockets.get(HTTP):
             self._http = HttpDoor(config.http, make_pages(config.http, self._measure, self._examine))
