@@ -1,0 +1,67 @@
+"""What the server says it can do: by state, TLS and settings (RFC 9051 §6.1.1, §7.2.2)."""
+
+from typing import TYPE_CHECKING
+
+from pennypost.net.connection import Connection
+from pennypost.proto import sasl
+
+if TYPE_CHECKING:
+    from pennypost.servers.imap.session import Session
+    from pennypost.servers.imap.settings import ImapSettings
+
+ENABLED_NAMES: dict[bytes, bytes] = {b"IMAP4REV2": b"IMAP4rev2"}
+"""What ENABLE can switch on: the name in capitals, and as it is written (RFC 9051 §6.3.1)."""
+
+_ALWAYS = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE")
+
+_AFTER_LOGIN = (
+    b"IDLE",  # RFC 2177
+    b"NAMESPACE",  # RFC 2342
+    b"CHILDREN",  # RFC 3348
+    b"UNSELECT",  # RFC 3691
+    b"UIDPLUS",  # RFC 4315
+    b"ESEARCH",  # RFC 4731
+    b"SEARCHRES",  # RFC 5182
+    b"LIST-EXTENDED",  # RFC 5258
+    b"LIST-STATUS",  # RFC 5819
+    b"SPECIAL-USE",  # RFC 6154
+    b"CREATE-SPECIAL-USE",
+    b"MOVE",  # RFC 6851
+    b"BINARY",  # RFC 3516
+    b"STATUS=SIZE",  # RFC 8438
+)
+
+_QUOTA = (b"QUOTA", b"QUOTA=RES-STORAGE")  # RFC 9208
+
+
+def offered(session: "Session") -> list[bytes]:
+    """List the capabilities of a session as it is now."""
+    settings = session.door.settings
+    if session.account is not None:
+        quota = _QUOTA if settings.quota_visible else ()
+        return [*_ALWAYS, *_AFTER_LOGIN, *quota, b"APPENDLIMIT=%d" % session.door.max_message_size]
+    names = list(_ALWAYS)
+    if session.connection.tls is None and session.door.offers_starttls:
+        names.append(b"STARTTLS")
+    if not clear_text_allowed(session.connection, settings):
+        names.append(b"LOGINDISABLED")  # RFC 9051 §6.2.3
+    names += [b"AUTH=" + name.encode("ascii") for name in mechanisms(session.connection, settings)]
+    return names
+
+
+def clear_text_allowed(connection: Connection, settings: "ImapSettings") -> bool:
+    """Whether a password may be shown on this connection (RFC 9051 §11.3)."""
+    if connection.tls is not None:
+        return True
+    ip = connection.peer.ip
+    return settings.clear_text_login_on_loopback and (ip is None or ip.is_loopback)
+
+
+def mechanisms(connection: Connection, settings: "ImapSettings") -> tuple[str, ...]:
+    """List the SASL mechanisms that may be used on a connection."""
+    tls = connection.tls
+    return sasl.mechanisms(
+        tls=tls is not None,
+        channel_binding=tls is not None and bool(tls.server_end_point),
+        allow_cleartext=clear_text_allowed(connection, settings),
+    )

@@ -1,0 +1,17 @@
+"""DELETE (RFC 9051 §6.3.5)."""
+
+from pennypost.proto.imap.commands.delete import Delete
+from pennypost.proto.imap.responses import codes
+from pennypost.proto.imap.responses.status import Condition, Tagged, ok, untagged
+from pennypost.servers.imap.session import Session
+from pennypost.store import mailboxes
+
+
+async def delete(session: Session, command: Delete) -> Tagged:
+    """Remove a mailbox with its messages; names below it stay."""
+    account = session.owner.account
+    await session.door.store.write(lambda tx: mailboxes.remove(tx, account, command.mailbox))
+    if session.selected is not None and session.selected.name == command.mailbox:
+        session.close_mailbox()
+        session.write(untagged(Condition.OK, "Mailbox deleted", codes.CLOSED))
+    return ok("DELETE completed")

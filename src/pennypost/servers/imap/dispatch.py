@@ -1,0 +1,123 @@
+"""Which handler carries which command, and what comes after it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pennypost.proto.imap.commands import CommandBody
+from pennypost.proto.imap.commands.authenticate import Authenticate
+from pennypost.proto.imap.commands.capability import Capability
+from pennypost.proto.imap.commands.check import Check
+from pennypost.proto.imap.commands.close import Close, Unselect
+from pennypost.proto.imap.commands.copy import Copy
+from pennypost.proto.imap.commands.create import Create
+from pennypost.proto.imap.commands.delete import Delete
+from pennypost.proto.imap.commands.enable import Enable
+from pennypost.proto.imap.commands.expunge import Expunge
+from pennypost.proto.imap.commands.fetch import Fetch
+from pennypost.proto.imap.commands.id import Id
+from pennypost.proto.imap.commands.idle import Idle
+from pennypost.proto.imap.commands.list import List, Lsub
+from pennypost.proto.imap.commands.login import Login
+from pennypost.proto.imap.commands.logout import Logout
+from pennypost.proto.imap.commands.move import Move
+from pennypost.proto.imap.commands.namespace import Namespace
+from pennypost.proto.imap.commands.noop import Noop
+from pennypost.proto.imap.commands.quota import GetQuota, GetQuotaRoot, SetQuota
+from pennypost.proto.imap.commands.rename import Rename
+from pennypost.proto.imap.commands.search import Search
+from pennypost.proto.imap.commands.select import Examine, Select
+from pennypost.proto.imap.commands.starttls import StartTls
+from pennypost.proto.imap.commands.status import Status
+from pennypost.proto.imap.commands.store import Store
+from pennypost.proto.imap.commands.subscribe import Subscribe, Unsubscribe
+from pennypost.proto.imap.responses.status import Tagged
+from pennypost.servers.imap import news
+from pennypost.servers.imap.authenticate import authenticate
+from pennypost.servers.imap.capability import capability
+from pennypost.servers.imap.check import check
+from pennypost.servers.imap.close import close, unselect
+from pennypost.servers.imap.copy import copy
+from pennypost.servers.imap.create import create
+from pennypost.servers.imap.delete import delete
+from pennypost.servers.imap.enable import enable
+from pennypost.servers.imap.expunge import expunge
+from pennypost.servers.imap.fetch import fetch
+from pennypost.servers.imap.id import identify
+from pennypost.servers.imap.idle import idle
+from pennypost.servers.imap.list import list_mailboxes
+from pennypost.servers.imap.login import login
+from pennypost.servers.imap.logout import logout
+from pennypost.servers.imap.lsub import lsub
+from pennypost.servers.imap.move import move
+from pennypost.servers.imap.namespace import namespace
+from pennypost.servers.imap.news import News
+from pennypost.servers.imap.noop import noop
+from pennypost.servers.imap.quota import getquota, getquotaroot, setquota
+from pennypost.servers.imap.rename import rename
+from pennypost.servers.imap.search import search
+from pennypost.servers.imap.select import examine, select
+from pennypost.servers.imap.session import Session
+from pennypost.servers.imap.starttls import starttls
+from pennypost.servers.imap.status import status
+from pennypost.servers.imap.store import store
+from pennypost.servers.imap.subscribe import subscribe, unsubscribe
+
+Handler = Callable[[Session, Any], Awaitable[Tagged]]
+"""Carries one command: writes untagged responses and gives the tagged one, or raises MailError or Refused."""
+
+HANDLERS: dict[type, Handler] = {
+    Authenticate: authenticate,
+    Capability: capability,
+    Check: check,
+    Close: close,
+    Copy: copy,
+    Create: create,
+    Delete: delete,
+    Enable: enable,
+    Examine: examine,
+    Expunge: expunge,
+    Fetch: fetch,
+    GetQuota: getquota,
+    GetQuotaRoot: getquotaroot,
+    Id: identify,
+    Idle: idle,
+    List: list_mailboxes,
+    Login: login,
+    Logout: logout,
+    Lsub: lsub,
+    Move: move,
+    Namespace: namespace,
+    Noop: noop,
+    Rename: rename,
+    Search: search,
+    Select: select,
+    SetQuota: setquota,
+    StartTls: starttls,
+    Status: status,
+    Store: store,
+    Subscribe: subscribe,
+    Unselect: unselect,
+    Unsubscribe: unsubscribe,
+}
+"""Every command but APPEND, which begins before it is whole: `append.append`."""
+
+
+async def handle(session: Session, body: CommandBody) -> Tagged:
+    """Carry a whole command. Before and after it, tell what others changed in the open mailbox, as far as it allows."""
+    which = news.allowed(body)
+    session.tells_uids = session.rev2 or goes_by_uid(body)
+    if session.selected is not None and which is not News.NONE:
+        await news.tell(session, News.NO_EXPUNGE)
+    tagged = await HANDLERS[type(body)](session, body)
+    await news.tell(session, which)
+    return tagged
+
+
+def goes_by_uid(body: CommandBody) -> bool:
+    """Whether a command is one of the UID commands (RFC 9051 §6.4.9: FETCH responses to it have the UID)."""
+    match body:
+        case Fetch(uid=True) | Store(uid=True) | Search(uid=True) | Copy(uid=True) | Move(uid=True):
+            return True
+        case Expunge(uids=uids):
+            return uids is not None
+    return False

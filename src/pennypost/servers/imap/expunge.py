@@ -1,0 +1,17 @@
+"""EXPUNGE (RFC 9051 §6.4.3) and UID EXPUNGE (RFC 9051 §6.4.9, RFC 4315 §2.1)."""
+
+from pennypost.proto.imap.commands.expunge import Expunge
+from pennypost.proto.imap.responses.status import Tagged, ok
+from pennypost.servers.imap.errors import require_writable
+from pennypost.servers.imap.session import Session
+from pennypost.store import messages
+
+
+async def expunge(session: Session, command: Expunge) -> Tagged:
+    r"""Remove the messages with `\Deleted`, or those of them that are named. The news after it tell which went."""
+    selected, account = session.open_mailbox, session.owner.account
+    require_writable(selected.read_only)
+    uids = None if command.uids is None else selected.uids_of(selected.numbers_of(command.uids, uid=True))
+    if uids is None or uids:
+        await session.door.store.write(lambda tx: messages.expunge(tx, account, selected.id, uids))
+    return ok("EXPUNGE completed")

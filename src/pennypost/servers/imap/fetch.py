@@ -1,0 +1,140 @@
+"""FETCH and UID FETCH (RFC 9051 §6.4.5, RFC 3516).
+
+Answers leave in pieces of about `write_chunk` octets, and the client has to take one before the next is made: so a slow
+client costs a few hundred kilobytes, whatever it asked for. Between pieces other connections have their turn. What the
+mailbox's snapshot knows (UID, FLAGS, INTERNALDATE, RFC822.SIZE) is answered without a look at the store.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from pennypost.model.flags import Flags
+from pennypost.model.ids import MessageId, Uid
+from pennypost.proto.imap.commands.fetch import Fetch, FetchAttribute
+from pennypost.proto.imap.responses import codes
+from pennypost.proto.imap.responses.status import Tagged, no, ok
+from pennypost.proto.imap.sequence import Ranges
+from pennypost.servers.imap import large, news
+from pennypost.servers.imap.news import News
+from pennypost.servers.imap.records import Batch, Plan, Record, sets_seen
+from pennypost.servers.imap.selected import Slice
+from pennypost.servers.imap.session import Session
+from pennypost.store import flags, messages
+from pennypost.store.engine import Row, Transaction
+from pennypost.store.flags import StoreMode
+from pennypost.store.messages import Column
+
+BATCH_MESSAGES = 256
+"""Messages read from the store at a time: the loop waits for it."""
+
+BATCH_OCTETS = 512 * 1024
+"""Octets of bodies read at a time, unless one alone has more."""
+
+
+async def fetch(session: Session, command: Fetch) -> Tagged:
+    """Send data of messages."""
+    selected = session.open_mailbox
+    selected.missed = False
+    numbers = selected.numbers_of(command.messages, command.uid)
+    items = command.items
+    if any(map(sets_seen, items)) and await _mark_seen(session, numbers) and FetchAttribute.FLAGS not in items:
+        items = (*items, FetchAttribute.FLAGS)  # RFC 9051 §6.4.5: the change is part of the response
+    plan = Plan(items)
+    if not plan.columns:
+        await _send_known(session, plan, numbers)
+    else:
+        await _send_stored(session, plan, numbers)
+    if selected.missed and not command.uid:
+        return no("Some messages are gone", codes.EXPUNGEISSUED)  # RFC 2180 §4.1.2, RFC 5530 §3
+    return ok("FETCH completed")
+
+
+async def _mark_seen(session: Session, numbers: Ranges) -> bool:
+    r"""Set `\Seen` where it is not; whether any message had to be changed."""
+    selected, account = session.open_mailbox, session.owner.account
+    if selected.read_only:
+        return False
+    unseen = [
+        uid
+        for piece in selected.slices(numbers)
+        for uid, bits in zip(piece.uids, piece.flags, strict=True)
+        if not bits & Flags.SEEN
+    ]
+    if not unseen:
+        return False
+    uids = [Uid(uid) for uid in unseen]
+    result = await session.door.store.write(
+        lambda tx: flags.store(tx, account, selected.id, uids, StoreMode.ADD, Flags.SEEN)
+    )
+    await news.tell(session, News.NO_EXPUNGE, quiet=uids, as_of=result.modseq)
+    return True
+
+
+async def _send_known(session: Session, plan: Plan, numbers: Ranges) -> None:
+    chunk, floor = session.door.settings.write_chunk, session.recent_floor
+    for piece in session.open_mailbox.slices(numbers):
+        session.write(plan.lines(Batch(piece, (), floor)))
+        if session.gathered_octets >= chunk:
+            await session.breathe()
+
+
+async def _send_stored(session: Session, plan: Plan, numbers: Ranges) -> None:
+    settings, selected = session.door.settings, session.open_mailbox
+    for piece in selected.slices(numbers, BATCH_MESSAGES):
+        limit = settings.body_chunk if plan.bodies else None
+        for part in _parts(piece, limit):
+            batch = await _load(session, plan, part, limit)
+            if batch is None:
+                continue
+            if batch.records[0].body is None and plan.bodies:
+                await large.send(session, plan, batch)
+            else:
+                session.write(plan.lines(batch))
+            if session.gathered_octets >= settings.write_chunk:
+                await session.breathe()
+
+
+def _parts(piece: Slice, limit: int | None) -> Iterator[Slice]:
+    """Cut a slice so that each part's bodies can be held; a message above `limit` is alone in its part."""
+    if limit is None:
+        yield piece
+        return
+    start, octets = 0, 0
+    for at, size in enumerate(piece.sizes):
+        if at > start and (octets + size > BATCH_OCTETS or size > limit or piece.sizes[start] > limit):
+            yield piece.part(start, at)
+            start, octets = at, 0
+        octets += size
+    yield piece.part(start, len(piece.uids))
+
+
+async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -> Batch | None:
+    """Read what a plan needs of some messages; those that are gone meanwhile are left out. None: all are."""
+    store, account = session.door.store, session.owner.account
+    wanted = [MessageId(message) for message in piece.messages]
+
+    async def operation(tx: Transaction) -> tuple[dict[MessageId, Row], dict[MessageId, bytes]]:
+        rows = await messages.fetch(tx, account, wanted, plan.columns)
+        bodies: dict[MessageId, bytes] = {}
+        if limit is not None and piece.sizes[0] <= limit:
+            at = plan.columns.index(Column.BLOB)
+            for message, row in rows.items():
+                bodies[message] = await store.blobs.read(tx, row[at])
+        return rows, bodies
+
+    rows, bodies = await store.read(operation)
+    if len(rows) < len(wanted):
+        session.open_mailbox.missed = True
+        piece = piece.only([message in rows for message in piece.messages])
+        if not piece.uids:
+            return None
+    return Batch(piece, _records(plan, piece, rows, bodies), session.recent_floor)
+
+
+def _records(plan: Plan, piece: Slice, rows: dict[MessageId, Row], bodies: dict[MessageId, bytes]) -> Sequence[Record]:
+    records = []
+    for message, size in zip(piece.messages, piece.sizes, strict=True):
+        record = Record(size, body=bodies.get(MessageId(message)))
+        for name, value in zip(plan.fields, rows[MessageId(message)], strict=True):
+            setattr(record, name, value)
+        records.append(record)
+    return records

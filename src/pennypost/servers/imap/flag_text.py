@@ -1,0 +1,34 @@
+r"""Flags as FETCH writes them, with `\Recent` where it is due. Equal flags share one text: most messages have few."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pennypost.proto.imap.responses.fetch import flag_octets
+
+if TYPE_CHECKING:
+    from pennypost.servers.imap.selected import Slice
+
+_PLAIN: tuple[bytes, ...] = tuple(flag_octets(bits) for bits in range(32))
+
+NEVER_RECENT = 2**32
+"""A floor above every UID: `\\Recent` is IMAP4rev1's alone (RFC 9051 Appendix E)."""
+
+
+@lru_cache(maxsize=4096)
+def _text(flags: int, packed: str | None, recent: bool) -> bytes:
+    return flag_octets(flags, tuple(packed.split(" ")) if packed else (), recent)
+
+
+def flag_texts(piece: "Slice", recent_floor: int) -> Sequence[bytes]:
+    r"""Write the flags of some messages, without parentheses; those from `recent_floor` on are `\Recent`."""
+    keywords, uids = piece.keywords, piece.uids
+    if uids[-1] < recent_floor:
+        if not keywords:
+            return [_PLAIN[flags] for flags in piece.flags]
+        of = keywords.get
+        return [
+            _PLAIN[flags] if (packed := of(uid)) is None else _text(flags, packed, False)
+            for uid, flags in zip(uids, piece.flags, strict=True)
+        ]
+    return [_text(flags, keywords.get(uid), uid >= recent_floor) for uid, flags in zip(uids, piece.flags, strict=True)]

@@ -1,0 +1,127 @@
+"""LIST (RFC 9051 §6.3.9; RFC 5258, RFC 5819, RFC 6154)."""
+
+from dataclasses import dataclass
+
+from pennypost.model.mailbox import DELIMITER, Mailbox
+from pennypost.proto.imap.commands.list import List, ListReturn, ListSelection
+from pennypost.proto.imap.responses.mailbox import list_delimiter, list_name
+from pennypost.proto.imap.responses.mailbox import status as status_response
+from pennypost.proto.imap.responses.status import Tagged, ok
+from pennypost.proto.imap.special_use import ROLE_ATTRIBUTES
+from pennypost.servers.imap.patterns import Patterns
+from pennypost.servers.imap.session import Session
+from pennypost.servers.imap.status import Values, status_values
+from pennypost.store import mailboxes
+from pennypost.store.engine import Transaction
+
+_CRITERIA = (
+    (ListSelection.SUBSCRIBED, b"SUBSCRIBED"),
+    (ListSelection.SPECIAL_USE, b"SPECIAL-USE"),
+)
+"""Selection options that a name can meet, and what CHILDINFO calls them (RFC 5258 §3.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name that LIST knows: a mailbox; one that was deleted and has names below it; or just a subscription."""
+
+    name: str
+    mailbox: Mailbox | None
+    subscribed: bool
+    has_children: bool
+
+    def meets(self, criterion: ListSelection) -> bool:
+        """Whether one selection option selects it."""
+        if criterion is ListSelection.SUBSCRIBED:
+            return self.subscribed
+        return self.mailbox is not None and self.mailbox.role in ROLE_ATTRIBUTES
+
+    @property
+    def selectable(self) -> bool:
+        return self.mailbox is not None and self.mailbox.selectable
+
+
+async def list_mailboxes(session: Session, command: List) -> Tagged:
+    """List names. An empty pattern in the basic form asks for the delimiter (RFC 9051 §6.3.9.6)."""
+    if command.patterns == ("",) and not command.extended:
+        session.write(list_delimiter())
+        return ok("LIST completed")
+    account, limit = session.owner.account, session.door.max_message_size
+    chosen: list[tuple[Name, list[bytes]]] = []
+    values: dict[str, Values] = {}
+
+    async def operation(tx: Transaction) -> None:
+        known = names_of(await mailboxes.list_all(tx, account), await mailboxes.subscriptions(tx, account))
+        chosen[:] = _choose(known, command)
+        values.clear()
+        if command.returns & ListReturn.STATUS:
+            for name, _ in chosen:
+                if name.mailbox is not None and name.selectable:
+                    values[name.name] = await status_values(tx, account, name.mailbox, command.status, limit)
+
+    run = session.door.store.scan if command.returns & ListReturn.STATUS else session.door.store.read
+    await run(operation)
+    for name, child_info in chosen:
+        session.write(list_name(name.name, _attributes(name, command), session.rev2, child_info))
+        if name.name in values:
+            session.write(status_response(name.name, values[name.name], session.rev2))
+        if session.gathered_octets >= session.door.settings.write_chunk:
+            await session.breathe()
+    return ok("LIST completed")
+
+
+def names_of(found: list[Mailbox], subscriptions: list[str]) -> list[Name]:
+    """Bring mailboxes and subscriptions together, sorted by name as INBOX first."""
+    existing = {mailbox.name: mailbox for mailbox in found}
+    subscribed = set(subscriptions)
+    parents = {ancestor for name in existing for ancestor in _ancestors(name)}
+    every = sorted(existing.keys() | subscribed, key=lambda name: (name != "INBOX", name))
+    return [Name(name, existing.get(name), name in subscribed, name in parents) for name in every]
+
+
+def _ancestors(name: str) -> list[str]:
+    levels = name.split(DELIMITER)
+    return [DELIMITER.join(levels[:depth]) for depth in range(1, len(levels))]
+
+
+def _choose(known: list[Name], command: List) -> list[tuple[Name, list[bytes]]]:
+    """Pick the names to tell of, each with its CHILDINFO (RFC 5258 §3)."""
+    patterns = Patterns(command.reference, command.patterns)
+    criteria = [criterion for criterion, _ in _CRITERIA if criterion & command.selection]
+    below = _below(known, criteria) if command.selection & ListSelection.RECURSIVEMATCH else {}
+    candidates = list(known)
+    if below:
+        there = {name.name for name in known}
+        candidates += [Name(parent, None, False, True) for parent in below if parent not in there]
+        candidates.sort(key=lambda name: (name.name != "INBOX", name.name))
+    chosen = []
+    for name in candidates:
+        if not patterns.match(name.name):
+            continue
+        child_info = below.get(name.name, [])
+        selected = all(name.meets(criterion) for criterion in criteria)
+        if (selected and (name.mailbox is not None or criteria)) or child_info:
+            chosen.append((name, child_info))
+    return chosen
+
+
+def _below(known: list[Name], criteria: list[ListSelection]) -> dict[str, list[bytes]]:
+    """Give, for every name, which criteria the names below it meet: one name has to meet all (RFC 5258 §3.5)."""
+    words = [word for criterion, word in _CRITERIA if criterion in criteria]
+    meeting = [name.name for name in known if all(name.meets(criterion) for criterion in criteria)]
+    return {ancestor: words for name in meeting for ancestor in _ancestors(name)}
+
+
+def _attributes(name: Name, command: List) -> list[bytes]:
+    """List the attributes of a name (RFC 9051 §7.3.1)."""
+    attributes = []
+    if name.mailbox is None:
+        attributes.append(b"\\NonExistent")
+    elif not name.selectable:
+        attributes.append(b"\\Noselect")
+    if name.subscribed and (command.selection & ListSelection.SUBSCRIBED or command.returns & ListReturn.SUBSCRIBED):
+        attributes.append(b"\\Subscribed")
+    attributes.append(b"\\HasChildren" if name.has_children else b"\\HasNoChildren")
+    if name.mailbox is not None and name.mailbox.role in ROLE_ATTRIBUTES:
+        attributes.append(ROLE_ATTRIBUTES[name.mailbox.role])
+    return attributes

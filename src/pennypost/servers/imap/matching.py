@@ -1,0 +1,148 @@
+"""Search keys that the mailbox's snapshot answers: flags, numbers, sizes, internal dates (RFC 9051 §6.4.4).
+
+Messages are positions in one `Slice` of the whole mailbox, taken when the search began. A known key is a filter of
+ascending positions; what needs the message itself is left to `message_text`.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+
+from pennypost.proto.imap.search_keys import (
+    All,
+    And,
+    BodyKey,
+    DateKey,
+    DateRelation,
+    FlagKey,
+    HeaderKey,
+    KeywordKey,
+    Not,
+    Or,
+    RecentKey,
+    SearchKey,
+    SequenceKey,
+    SizeKey,
+    TextKey,
+    UidKey,
+)
+from pennypost.proto.imap.sequence import SequenceSet
+from pennypost.servers.imap.selected import Selected, Slice
+from pennypost.store.engine import to_microseconds
+
+Positions = Sequence[int]
+
+
+def is_known(key: SearchKey) -> bool:
+    """Whether the snapshot alone answers a key."""
+    match key:
+        case And(keys=keys) | Or(keys=keys):
+            return all(map(is_known, keys))
+        case Not(key=inner):
+            return is_known(inner)
+        case HeaderKey() | BodyKey() | TextKey():
+            return False
+        case DateKey(sent=sent):
+            return not sent
+    return True
+
+
+class Known:
+    """Filters positions in `piece`, which holds the whole mailbox as the session sees it."""
+
+    def __init__(self, selected: Selected, piece: Slice, recent_floor: int) -> None:
+        self._selected = selected
+        self._piece = piece
+        self._recent_floor = recent_floor
+
+    def filter(self, key: SearchKey, positions: Positions) -> Positions:
+        """Give those of ascending positions that match a key the snapshot answers."""
+        match key:
+            case All():
+                return positions
+            case And(keys=keys):
+                for inner in keys:
+                    positions = self.filter(inner, positions)
+                return positions
+            case Or(keys=keys):
+                found = {position for inner in keys for position in self.filter(inner, positions)}
+                return [position for position in positions if position in found]
+            case Not(key=inner):
+                found = set(self.filter(inner, positions))
+                return [position for position in positions if position not in found]
+            case SequenceKey(messages=messages):
+                return self._within(positions, self._ranges(messages, uid=False))
+            case UidKey(uids=uids):
+                return self._within(positions, self._ranges(uids, uid=True))
+        test = self._test(key)
+        return [position for position in positions if test(position)]
+
+    def _test(self, key: SearchKey) -> Callable[[int], bool]:
+        piece = self._piece
+        flags, uids, sizes, received = piece.flags, piece.uids, piece.sizes, piece.received_at
+        match key:
+            case FlagKey(flag=flag, present=True):
+                bit = int(flag)
+                return lambda at: bool(flags[at] & bit)
+            case FlagKey(flag=flag):
+                bit = int(flag)
+                return lambda at: not flags[at] & bit
+            case KeywordKey(keyword=keyword, present=present):
+                holders = self._holders(keyword)
+                return lambda at: (uids[at] in holders) is present
+            case RecentKey(present=present):
+                floor = self._recent_floor
+                return lambda at: (uids[at] >= floor) is present
+            case SizeKey(larger=True, octets=octets):
+                return lambda at: sizes[at] > octets
+            case SizeKey(octets=octets):
+                return lambda at: sizes[at] < octets
+            case DateKey(relation=relation, day=day):
+                first, end = _span(relation, day)
+                return lambda at: first <= received[at] < end
+        raise AssertionError(f"{type(key).__name__} needs the message")
+
+    def _holders(self, keyword: str) -> set[int]:
+        """Give the UIDs of the messages that have a keyword; case does not matter."""
+        wanted, judged = keyword.casefold(), dict[str, bool]()
+        for packed in set(self._piece.keywords.values()):
+            judged[packed] = wanted in packed.casefold().split(" ")
+        return {uid for uid, packed in self._piece.keywords.items() if judged[packed]}
+
+    def _ranges(self, messages: SequenceSet, uid: bool) -> list[tuple[int, int]]:
+        """Give the positions, first and behind the last, that a sequence set means.
+
+        A message number that is not there matches nothing here: it names a condition, not a message to act upon.
+        """
+        column: Sequence[int] = self._piece.uids if uid or messages.saved else self._piece.numbers
+        ranges: Sequence[tuple[int, int]]
+        if messages.saved:
+            ranges = [(saved, saved) for saved in self._selected.saved]
+        else:
+            uids = self._selected.view.uids
+            ranges = messages.resolve((uids[-1] if uids else 0) if uid else self._selected.count)
+        return [(bisect_left(column, low), bisect_right(column, high)) for low, high in ranges]
+
+    @staticmethod
+    def _within(positions: Positions, ranges: list[tuple[int, int]]) -> Positions:
+        found: list[int] = []
+        for first, end in ranges:
+            found += positions[bisect_left(positions, first) : bisect_left(positions, end)]
+        return found
+
+
+_EVER = 2**63
+
+
+def _span(relation: DateRelation, day: date) -> tuple[int, int]:
+    """Give the microseconds, first and behind the last, that a condition on a day allows. Days are those of UTC, in
+    which internal dates are told."""
+    start = to_microseconds(datetime.combine(day, time(), UTC))
+    end = start + timedelta(days=1) // timedelta(microseconds=1)
+    match relation:
+        case DateRelation.BEFORE:
+            return -_EVER, start
+        case DateRelation.ON:
+            return start, end
+        case DateRelation.SINCE:
+            return start, _EVER

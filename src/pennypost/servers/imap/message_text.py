@@ -1,0 +1,166 @@
+"""Search keys that need the message itself: its header fields, its text, its Date (RFC 9051 §6.4.4).
+
+Text matches as a substring of what a reader sees: encoded words, transfer encodings and charsets undone, HTML as the
+text it shows, and without regard to case. Runs off the event loop.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from unicodedata import normalize
+
+from pennypost.message import structure
+from pennypost.message.dates import parse_date
+from pennypost.message.decode import text
+from pennypost.message.headers import field_list, value, values
+from pennypost.message.structure import Part
+from pennypost.message.text import html_to_text, walk
+from pennypost.message.words import decode_words
+from pennypost.proto.imap.dates import parse_date as parse_imap_date
+from pennypost.proto.imap.search_keys import (
+    And,
+    BodyKey,
+    DateKey,
+    DateRelation,
+    HeaderKey,
+    Not,
+    Or,
+    SearchKey,
+    TextKey,
+)
+from pennypost.store.engine import from_microseconds
+
+
+@dataclass(slots=True)
+class Read:
+    """A message as it was read. `position`: in the search's slice. `body`, `stored_index`: empty unless needed."""
+
+    position: int
+    received_at: int
+    header: bytes
+    stored_index: bytes
+    body: bytes
+    _folded_header: str | None = field(default=None, init=False)
+    _folded_body: str | None = field(default=None, init=False)
+
+    @property
+    def header_text(self) -> str:
+        """All fields, decoded, one on each line, folded for comparison."""
+        if self._folded_header is None:
+            self._folded_header = folded(_fields_text(self.header))
+        return self._folded_header
+
+    @property
+    def body_text(self) -> str:
+        """All text of the body, with the headers of enclosed messages, folded for comparison."""
+        if self._folded_body is None:
+            index = structure.decode(self.stored_index)
+            self._folded_body = "\n".join(map(folded, _texts(index, self.body)))
+        return self._folded_body
+
+
+Test = Callable[[Read], bool]
+
+
+def folded(what: str) -> str:
+    """Take away what does not matter when texts are compared: case, and how characters are composed."""
+    return what.casefold() if what.isascii() else normalize("NFC", normalize("NFC", what).casefold())
+
+
+def needs_body(key: SearchKey) -> bool:
+    match key:
+        case And(keys=keys) | Or(keys=keys):
+            return any(map(needs_body, keys))
+        case Not(key=inner):
+            return needs_body(inner)
+    return isinstance(key, BodyKey | TextKey)
+
+
+def compile_test(key: SearchKey, known: Callable[[SearchKey], frozenset[int] | None]) -> Test:
+    """Make the test of a key. `known`: gives the positions that match a key the snapshot answers, None for others."""
+    matching = known(key)
+    if matching is not None:
+        return lambda read: read.position in matching
+    match key:
+        case And(keys=keys):
+            tests = [compile_test(inner, known) for inner in keys]
+            return lambda read: all(test(read) for test in tests)
+        case Or(keys=keys):
+            tests = [compile_test(inner, known) for inner in keys]
+            return lambda read: any(test(read) for test in tests)
+        case Not(key=inner):
+            test = compile_test(inner, known)
+            return lambda read: not test(read)
+        case HeaderKey(name=name, text=wanted):
+            return _header_test(name.encode("utf-8"), folded(wanted))
+        case BodyKey(text=wanted):
+            needle = folded(wanted)
+            return lambda read: needle in read.body_text
+        case TextKey(text=wanted):
+            needle = folded(wanted)
+            return lambda read: needle in read.header_text or needle in read.body_text
+        case DateKey(relation=relation, day=day):
+            return lambda read: _compare(relation, sent_day(read), day)
+    raise AssertionError(f"{type(key).__name__} is known to the snapshot")
+
+
+def _header_test(name: bytes, needle: str) -> Test:
+    """Test a header field. An empty text asks whether the field is there (RFC 9051 §6.4.4)."""
+    # A word without space is never cut by folding: if it is nowhere in a header that encodes nothing, it is not in the
+    # field either.
+    word = needle.encode("ascii") if needle.isascii() and " " not in needle else b""
+
+    def test(read: Read) -> bool:
+        header = read.header
+        if word not in header.lower() and b"=?" not in header and header.isascii():
+            return False
+        return any(needle in folded(decode_words(found)) for found in values(header, name))
+
+    return test
+
+
+def _fields_text(header: bytes) -> str:
+    return "\n".join([f"{name.decode('ascii', 'replace')}: {decode_words(body)}" for name, body in field_list(header)])
+
+
+def _texts(index: Part, body: bytes) -> Iterator[str]:
+    if index.is_multipart and not index.children:
+        yield text(index, body)
+        return
+    for _, part in walk(index):
+        if part.is_message:
+            inner = part.children[0]
+            yield _fields_text(body[inner.header_start : inner.body_start])
+        elif part.type == b"text":
+            shown = text(part, body)
+            yield html_to_text(shown) if part.subtype == b"html" else shown
+
+
+_DAY = re.compile(rb"(?:[A-Za-z]+\s*,)?\s*([0-9]{1,2})\s+([A-Za-z]{3})[a-z]*\s+([0-9]{4})(?![0-9])")
+
+
+def sent_day(read: Read) -> date:
+    """Give the day that the Date field names, as it is written there, whatever its zone; else the internal date's."""
+    field_body = value(read.header, b"date")
+    if field_body is not None:
+        written = _DAY.match(field_body)
+        if written is not None:
+            try:
+                return parse_imap_date(b"-".join(written.groups()))
+            except ValueError:
+                pass
+        moment = parse_date(field_body)
+        if moment is not None:
+            return moment.date()
+    return from_microseconds(read.received_at).date()
+
+
+def _compare(relation: DateRelation, found: date, day: date) -> bool:
+    match relation:
+        case DateRelation.BEFORE:
+            return found < day
+        case DateRelation.ON:
+            return found == day
+        case DateRelation.SINCE:
+            return found >= day

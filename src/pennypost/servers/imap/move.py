@@ -1,0 +1,17 @@
+"""MOVE and UID MOVE (RFC 9051 §6.4.8, RFC 6851)."""
+
+from pennypost.proto.imap.commands.move import Move
+from pennypost.proto.imap.responses.status import Condition, Tagged, ok, untagged
+from pennypost.servers.imap.errors import require_writable
+from pennypost.servers.imap.session import Session
+from pennypost.servers.imap.transfer import copyuid, transfer
+from pennypost.store import messages
+
+
+async def move(session: Session, command: Move) -> Tagged:
+    """Move messages to the end of a mailbox. COPYUID goes ahead of the EXPUNGEs that follow (RFC 6851 §4.3)."""
+    require_writable(session.open_mailbox.read_only)
+    moved = await transfer(session, command.messages, command.uid, command.mailbox, messages.move)
+    if moved is not None:
+        session.write(untagged(Condition.OK, "Moved", copyuid(moved)))
+    return ok("MOVE completed")

@@ -1,0 +1,105 @@
+"""What others changed in the open mailbox, told as untagged responses (RFC 9051 §5.2, §7.5.1; RFC 3501 §7.4.1).
+
+EXPUNGE renumbers messages, so it must not be sent while FETCH, STORE or SEARCH by message number are answered. What a
+command finds is told before it runs, but for that; what came meanwhile, after it.
+"""
+
+from collections.abc import Collection, Sequence
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from pennypost.model.errors import NoSuchMailbox
+from pennypost.model.ids import ModSeq, Uid
+from pennypost.proto.imap.commands.close import Close, Unselect
+from pennypost.proto.imap.commands.fetch import Fetch, FetchAttribute
+from pennypost.proto.imap.commands.idle import Idle
+from pennypost.proto.imap.commands.logout import Logout
+from pennypost.proto.imap.commands.search import Search
+from pennypost.proto.imap.commands.select import Examine, Select
+from pennypost.proto.imap.commands.store import Store
+from pennypost.proto.imap.responses import codes, fetch, mailbox
+from pennypost.proto.imap.responses.fetch import FetchFormat
+from pennypost.proto.imap.responses.status import Condition, untagged
+from pennypost.servers.imap.flag_text import flag_texts
+
+if TYPE_CHECKING:
+    from pennypost.servers.imap.session import Session
+
+_FLAGS = FetchFormat((FetchAttribute.FLAGS,))
+_UID_FLAGS = FetchFormat((FetchAttribute.UID, FetchAttribute.FLAGS))
+
+
+EVER = ModSeq(2**63 - 1)
+"""After every change."""
+
+
+class News(Enum):
+    """Which news a command lets through."""
+
+    NONE = auto()
+    NO_EXPUNGE = auto()
+    ALL = auto()
+
+
+def allowed(body: object) -> News:
+    """Say which news may be told while a command is answered. IDLE tells them itself."""
+    match body:
+        case Fetch(uid=False) | Store(uid=False) | Search(uid=False):
+            return News.NO_EXPUNGE
+        case Select() | Examine() | Close() | Unselect() | Logout() | Idle():
+            return News.NONE
+    return News.ALL
+
+
+async def tell(session: "Session", which: News, quiet: Collection[Uid] = frozenset(), as_of: ModSeq = EVER) -> None:
+    """Look at the store, and tell the client what is new in its open mailbox.
+
+    `quiet`: messages whose flags the client knows, as they are at the modseq `as_of`.
+    """
+    selected = session.selected
+    if selected is None or which is News.NONE:
+        return
+    try:
+        change = await selected.refresh(expunge=which is News.ALL)
+    except NoSuchMailbox:
+        session.end("Mailbox was deleted")
+    if not change:
+        return
+    for already, number in enumerate(change.expunged_numbers):
+        session.write(mailbox.expunge(number - already))
+    if change.appended:
+        session.write(mailbox.exists(selected.count))
+        if not session.rev2:
+            session.write(mailbox.recent(selected.recent_count))
+    if change.updated or change.appended:
+        tell_keywords(session)
+    updated = change.updated
+    if quiet:
+        silenced, snapshot = set(quiet), selected.snapshot
+        updated = [uid for uid in updated if uid not in silenced or snapshot.modseqs[snapshot.index(uid)] > as_of]
+    if updated:
+        await tell_flags(session, updated)
+
+
+async def tell_flags(session: "Session", uids: Sequence[Uid]) -> None:
+    """Tell the flags that messages have now; with UIDs after a UID command, and always in IMAP4rev2."""
+    selected, floor = session.open_mailbox, session.recent_floor
+    for piece in selected.slices_of_uids(uids):
+        texts = flag_texts(piece, floor)
+        if session.tells_uids:
+            session.write(_UID_FLAGS.lines(list(zip(piece.numbers, piece.uids, texts, strict=True))))
+        else:
+            session.write(_FLAGS.lines(list(zip(piece.numbers, texts, strict=True))))
+        if session.gathered_octets >= session.door.settings.write_chunk:
+            await session.breathe()
+
+
+def tell_keywords(session: "Session") -> None:
+    """Tell of keywords that came into use in the mailbox (RFC 9051 §7.3.5)."""
+    selected = session.open_mailbox
+    if not selected.take_keywords():
+        return
+    session.write(mailbox.flags(fetch.available_flags(selected.known_keywords, may_make=False)))
+    if not selected.read_only:
+        names = fetch.available_flags(selected.known_keywords, may_make=True)
+        session.write(untagged(Condition.OK, "Flags permitted", codes.permanentflags(names)))

@@ -1,0 +1,78 @@
+"""Matching mailbox names against the patterns of LIST (RFC 9051 §6.3.9): `*` is anything, `%` stops at a delimiter."""
+
+from collections.abc import Iterable
+
+from pennypost.model.mailbox import DELIMITER
+
+
+class Patterns:
+    """The patterns of one LIST or LSUB, each joined to the reference.
+
+    Matching takes time proportional to pattern × name, whatever the pattern: no backtracking. A name that begins with
+    INBOX is compared without regard to case there (RFC 9051 §5.1).
+    """
+
+    __slots__ = ("_patterns",)
+
+    def __init__(self, reference: str, patterns: Iterable[str]) -> None:
+        self._patterns = tuple(_joined(reference, pattern) for pattern in patterns)
+
+    def match(self, name: str) -> bool:
+        """Whether any of the patterns matches all of `name`."""
+        return any(_matches(pattern, name) for pattern in self._patterns)
+
+
+def _joined(reference: str, pattern: str) -> str:
+    """Interpret a pattern below its reference: a plain prefix here (RFC 9051 §6.3.9). A run of `*` is one."""
+    whole = reference + pattern
+    while "**" in whole:
+        whole = whole.replace("**", "*")
+    return whole
+
+
+def _matches(pattern: str, name: str) -> bool:
+    if pattern == "*":
+        return True
+    if name == "INBOX" or name.startswith("INBOX" + DELIMITER):
+        pattern = _fold_inbox(pattern)
+    return _walk(pattern, name)
+
+
+def _fold_inbox(pattern: str) -> str:
+    """Put what a pattern says of the first level into capitals, as far as it spells the beginning of INBOX."""
+    head = pattern[:5]
+    for at, char in enumerate(head):
+        if char in "*%":
+            head = head[:at]
+            break
+    return head.upper() + pattern[len(head) :] if "INBOX".startswith(head.upper()) else pattern
+
+
+def _walk(pattern: str, name: str) -> bool:
+    """Follow all ways through the pattern at once. `live`: the pattern positions the name so far can have led to."""
+    live = _skip_wildcards(pattern, {0})
+    for char in name:
+        following: set[int] = set()
+        for at in live:
+            if at == len(pattern):
+                continue
+            token = pattern[at]
+            if token == "*" or (token == "%" and char != DELIMITER):
+                following.add(at)
+            elif token == char and token != "%":
+                following.add(at + 1)
+        if not following:
+            return False
+        live = _skip_wildcards(pattern, following)
+    return len(pattern) in live
+
+
+def _skip_wildcards(pattern: str, positions: set[int]) -> set[int]:
+    """Add the positions after wildcards, which may stand for nothing."""
+    reached = set(positions)
+    for at in positions:
+        following = at
+        while following < len(pattern) and pattern[following] in "*%":
+            following += 1
+            reached.add(following)
+    return reached

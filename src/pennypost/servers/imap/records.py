@@ -1,0 +1,235 @@
+"""What FETCH reads of messages from the store, a batch at a time, and the value of each data item.
+
+A FETCH asks the same of every message, so it is planned once: which columns are read, whether bodies are, and for each
+item a function that gives its values for a whole batch, in the order of the messages.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from pennypost.message import structure
+from pennypost.message.decode import transfer_decode
+from pennypost.message.imap_form import imap_body
+from pennypost.message.structure import Part
+from pennypost.proto.imap.commands.fetch import BinaryItem, BinarySizeItem, BodyItem, FetchAttribute, FetchItem
+from pennypost.proto.imap.dates import date_time
+from pennypost.proto.imap.responses import codes
+from pennypost.proto.imap.responses.fetch import FetchFormat, binary_value, body_value
+from pennypost.proto.imap.responses.status import no
+from pennypost.proto.imap.section import Section, SectionText
+from pennypost.servers.imap.errors import Refused
+from pennypost.servers.imap.flag_text import flag_texts
+from pennypost.servers.imap.sections import chosen_fields, cut, extent, in_header, part_extent
+from pennypost.servers.imap.selected import Slice
+from pennypost.store.engine import from_microseconds
+from pennypost.store.messages import Column
+
+_MICROSECONDS = 1_000_000
+_DAY_SECONDS = 86_400
+
+SECTIONS: dict[FetchAttribute, Section] = {
+    FetchAttribute.RFC822: Section(),
+    FetchAttribute.RFC822_HEADER: Section(text=SectionText.HEADER),
+    FetchAttribute.RFC822_TEXT: Section(text=SectionText.TEXT),
+}
+"""RFC 3501's names for sections (RFC 3501 §6.4.5)."""
+
+_SEEING = (FetchAttribute.RFC822, FetchAttribute.RFC822_TEXT)
+
+
+@dataclass(slots=True)
+class Record:
+    """One message as it was read. What a plan does not need is empty. `body`: None where it is too large to be held."""
+
+    size: int
+    header: bytes = b""
+    envelope: bytes = b""
+    bodystructure: bytes = b""
+    stored_index: bytes = b""
+    blob: int = 0
+    header_size: int = 0
+    body: bytes | None = None
+    _index: Part | None = field(default=None, init=False)
+
+    @property
+    def index(self) -> Part:
+        """The MIME index, unpacked when it is first asked for."""
+        if self._index is None:
+            self._index = structure.decode(self.stored_index)
+        return self._index
+
+    def octets(self, start: int, end: int) -> bytes:
+        """Give octets of header and body, which are both at hand."""
+        body, at = self.body, self.header_size
+        if end <= at:
+            return self.header[start:end]
+        assert body is not None
+        if start >= at:
+            return body[start - at : end - at] if start > at or end < self.size else body
+        return self.header[start:] + body[: end - at]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Some messages with what was read of them; `records` is empty when nothing had to be read."""
+
+    piece: Slice
+    records: Sequence[Record]
+    recent_floor: int
+
+
+Values = Callable[[Batch], Iterable[object]]
+
+_COLUMNS: dict[FetchAttribute, Column] = {
+    FetchAttribute.ENVELOPE: Column.ENVELOPE,
+    FetchAttribute.BODYSTRUCTURE: Column.BODYSTRUCTURE,
+    FetchAttribute.BODY: Column.MIME_INDEX,
+}
+_FIELDS: dict[Column, str] = {
+    Column.HEADER: "header",
+    Column.ENVELOPE: "envelope",
+    Column.BODYSTRUCTURE: "bodystructure",
+    Column.MIME_INDEX: "stored_index",
+    Column.BLOB: "blob",
+    Column.HEADER_SIZE: "header_size",
+}
+"""Where of a record each column goes."""
+
+_KNOWN: dict[FetchAttribute, Values] = {
+    FetchAttribute.UID: lambda batch: batch.piece.uids,
+    FetchAttribute.FLAGS: lambda batch: flag_texts(batch.piece, batch.recent_floor),
+    FetchAttribute.INTERNALDATE: lambda batch: map(internal_date, batch.piece.received_at),
+    FetchAttribute.RFC822_SIZE: lambda batch: batch.piece.sizes,
+    FetchAttribute.ENVELOPE: lambda batch: [record.envelope for record in batch.records],
+    FetchAttribute.BODYSTRUCTURE: lambda batch: [record.bodystructure for record in batch.records],
+    FetchAttribute.BODY: lambda batch: [imap_body(record.index) for record in batch.records],
+}
+
+
+class Plan:
+    """How the items of a FETCH are answered. `columns`: what is read of each message; `bodies`: whether bodies are."""
+
+    __slots__ = ("_values", "bodies", "columns", "format", "items")
+
+    def __init__(self, items: Sequence[FetchItem]) -> None:
+        self.items = tuple(items)
+        self.format = FetchFormat(self.items)
+        columns: set[Column] = set()
+        self.bodies = False
+        for item in self.items:
+            columns |= _columns_of(item)
+            self.bodies |= needs_body(item)
+        if self.bodies:
+            columns |= {Column.BLOB, Column.HEADER, Column.HEADER_SIZE}
+        self.columns = tuple(column for column in _FIELDS if column in columns)
+        self._values = [_values_of(item) for item in self.items]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The attributes of `Record` that the columns go into, in their order."""
+        return tuple(_FIELDS[column] for column in self.columns)
+
+    def lines(self, batch: Batch) -> bytes:
+        """Write the responses for a batch."""
+        return self.format.lines(
+            list(zip(batch.piece.numbers, *[values(batch) for values in self._values], strict=True))
+        )
+
+    def values(self, batch: Batch, position: int) -> Iterable[object]:
+        """Give the values of the item at a position."""
+        return self._values[position](batch)
+
+
+def section_of(item: FetchItem) -> Section | None:
+    """Give the section an item asks for, if it is one that asks for a section."""
+    if isinstance(item, BodyItem):
+        return item.section
+    return SECTIONS.get(item) if isinstance(item, FetchAttribute) else None
+
+
+def needs_body(item: FetchItem) -> bool:
+    """Whether an item cannot be answered from what is stored beside the body."""
+    if isinstance(item, BinaryItem | BinarySizeItem):
+        return True
+    section = section_of(item)
+    return section is not None and not in_header(section)
+
+
+def sets_seen(item: FetchItem) -> bool:
+    r"""Whether asking for an item sets `\Seen` (RFC 9051 §6.4.5)."""
+    return (isinstance(item, BodyItem | BinaryItem) and not item.peek) or item in _SEEING
+
+
+def _columns_of(item: FetchItem) -> set[Column]:
+    if isinstance(item, BinaryItem | BinarySizeItem):
+        return {Column.MIME_INDEX}
+    section = section_of(item)
+    if section is not None:
+        return {Column.MIME_INDEX} if section.part else {Column.HEADER, Column.HEADER_SIZE}
+    assert isinstance(item, FetchAttribute)
+    return {_COLUMNS[item]} if item in _COLUMNS else set()
+
+
+def _values_of(item: FetchItem) -> Values:
+    """Make the function that gives an item's values for a batch."""
+    match item:
+        case BodyItem(section=section, partial=partial):
+            return lambda batch: [body_value(_cut_or_none(section_octets(r, section), partial)) for r in batch.records]
+        case BinaryItem():
+            return lambda batch: [binary_value(cut(decoded(r, item), item.partial)) for r in batch.records]
+        case BinarySizeItem():
+            return lambda batch: [len(decoded(r, item)) for r in batch.records]
+        case FetchAttribute() if item in SECTIONS:
+            whole = SECTIONS[item]
+            return lambda batch: [body_value(section_octets(r, whole)) for r in batch.records]
+    return _KNOWN[item]
+
+
+def _cut_or_none(octets: bytes | None, partial: tuple[int, int] | None) -> bytes | None:
+    return None if octets is None else cut(octets, partial)
+
+
+def section_octets(record: Record, section: Section) -> bytes | None:
+    """Give the octets of a section of a message that is at hand; None if there is no such part."""
+    where = extent(section, record.index if section.part else None, record.header_size, record.size)
+    return None if where is None else chosen_fields(section, record.octets(*where))
+
+
+def decoded(record: Record, item: BinaryItem | BinarySizeItem) -> bytes:
+    """Give a part of a message that is at hand with its transfer encoding undone (RFC 3516 §4.2)."""
+    if not item.part:
+        return record.octets(0, record.size)
+    part = binary_part(record, item)
+    return undone(part, record.octets(*part_extent(part, record.header_size)))
+
+
+def binary_part(record: Record, item: BinaryItem | BinarySizeItem) -> Part:
+    """Find the part that BINARY names. Raises Refused: there is none, or its encoding is not known (UNKNOWN-CTE)."""
+    part = structure.find_part(record.index, item.part)
+    if part is None:
+        raise Refused(no("No such part", codes.NONEXISTENT))
+    if transfer_decode(b"", part.encoding) is None:
+        raise Refused(no("Unknown content transfer encoding", codes.UNKNOWN_CTE))
+    return part
+
+
+def undone(part: Part, octets: bytes) -> bytes:
+    """Undo the transfer encoding of a leaf; a multipart or an enclosed message has none to undo."""
+    if part.is_multipart or part.is_message:
+        return octets
+    found = transfer_decode(octets, part.encoding)
+    assert found is not None
+    return found
+
+
+def internal_date(microseconds: int) -> bytes:
+    """Write an instant as INTERNALDATE does, in UTC, without quotes (RFC 9051 §9 date-time)."""
+    day, second = divmod(microseconds // _MICROSECONDS, _DAY_SECONDS)
+    minutes, second = divmod(second, 60)
+    return b"%b%02d:%02d:%02d +0000" % (_day(day), *divmod(minutes, 60), second)
+
+
+@lru_cache(maxsize=1024)
+def _day(day: int) -> bytes:
+    return date_time(from_microseconds(day * _DAY_SECONDS * _MICROSECONDS))[:12]

@@ -1,0 +1,47 @@
+"""Telling what SEARCH found: SEARCH or ESEARCH (RFC 9051 §6.4.4, §7.3.4; RFC 3501 §7.2.5; RFC 4731), and saving it."""
+
+from collections.abc import Sequence
+
+from pennypost.proto.imap.commands.search import Search, SearchReturn
+from pennypost.proto.imap.responses.search import esearch, ranges_of
+from pennypost.proto.imap.responses.search import search as search_response
+from pennypost.servers.imap.session import Session
+
+
+def tell(session: Session, command: Search, numbers: Sequence[int], uids: Sequence[int]) -> None:
+    """Write the result, in the form asked for. `numbers`, `uids`: of what was found, ascending and side by side."""
+    found = uids if command.uid else numbers
+    returns = command.returns
+    if returns is None:
+        if not session.rev2:
+            session.write(search_response(found))
+            return
+        returns = SearchReturn.ALL  # RFC 9051 §6.4.4
+    told = returns & ~SearchReturn.SAVE
+    if not told and returns & SearchReturn.SAVE:
+        return  # RFC 5182 §2.1: nothing is returned but the tagged OK
+    session.write(
+        esearch(
+            session.tag,
+            command.uid,
+            minimum=found[0] if found and told & SearchReturn.MIN else None,
+            maximum=found[-1] if found and told & SearchReturn.MAX else None,
+            count=len(found) if told & SearchReturn.COUNT else None,
+            found=ranges_of(found) if told & SearchReturn.ALL else (),
+        )
+    )
+
+
+def save(session: Session, command: Search, uids: Sequence[int]) -> None:
+    """Keep the result for `$` if that was asked for (RFC 9051 §6.4.4.4).
+
+    With MIN or MAX, and neither ALL nor COUNT, only those are kept (RFC 5182 §2.4).
+    """
+    returns = command.returns
+    if returns is None or not returns & SearchReturn.SAVE:
+        return
+    if returns & (SearchReturn.ALL | SearchReturn.COUNT) or not returns & (SearchReturn.MIN | SearchReturn.MAX):
+        session.open_mailbox.saved = tuple(uids)
+        return
+    kept = set(uids[:1] if returns & SearchReturn.MIN else ()) | set(uids[-1:] if returns & SearchReturn.MAX else ())
+    session.open_mailbox.saved = tuple(sorted(kept))

@@ -1,0 +1,65 @@
+"""SELECT (RFC 9051 §6.3.2) and EXAMINE (RFC 9051 §6.3.3)."""
+
+from pennypost.model.mailbox import Mailbox
+from pennypost.proto.imap.commands.select import Examine, Select
+from pennypost.proto.imap.responses import codes, mailbox
+from pennypost.proto.imap.responses.fetch import available_flags
+from pennypost.proto.imap.responses.mailbox import list_name
+from pennypost.proto.imap.responses.status import Condition, Tagged, ok, untagged
+from pennypost.proto.imap.special_use import ROLE_ATTRIBUTES
+from pennypost.servers.imap.selected import Selected
+from pennypost.servers.imap.session import Session
+from pennypost.store import mailboxes
+
+
+async def select(session: Session, command: Select) -> Tagged:
+    """Open a mailbox."""
+    await _open(session, command.mailbox, read_only=False)
+    return ok("SELECT completed", codes.READ_WRITE)
+
+
+async def examine(session: Session, command: Examine) -> Tagged:
+    """Open a mailbox and leave everything in it as it is."""
+    await _open(session, command.mailbox, read_only=True)
+    return ok("EXAMINE completed", codes.READ_ONLY)
+
+
+async def _open(session: Session, name: str, read_only: bool) -> None:
+    """Leave the mailbox that is open, if any, whatever comes of it (RFC 9051 §6.3.2); open the other, describe it."""
+    store, account = session.door.store, session.owner.account
+    if session.selected is not None:
+        session.close_mailbox()
+        session.write(untagged(Condition.OK, "Previous mailbox closed", codes.CLOSED))
+    found = await store.read(lambda tx: mailboxes.require(tx, account, name))
+    view = await session.door.views.open(account, found.id)
+    recent_floor = found.recent_floor
+    session.selected = Selected(view, found.name, read_only, recent_floor)
+    if not read_only and recent_floor < found.uid_next and not session.rev2:
+        await store.write(lambda tx: mailboxes.claim_recent(tx, account, found.id))
+    _describe(session, found)
+
+
+def _describe(session: Session, found: Mailbox) -> None:
+    """Write what RFC 9051 §6.3.2 asks for; RECENT and UNSEEN to IMAP4rev1 (RFC 3501 §6.3.1), LIST to IMAP4rev2 only."""
+    selected = session.open_mailbox
+    keywords = selected.known_keywords
+    session.write(mailbox.flags(available_flags(keywords, may_make=False)))
+    session.write(mailbox.exists(selected.count))
+    if not session.rev2:
+        session.write(mailbox.recent(selected.recent_count))
+        unseen = selected.view.first_unseen()
+        if unseen:
+            session.write(untagged(Condition.OK, "First unseen", codes.unseen(unseen)))
+    permanent = b"" if selected.read_only else available_flags(keywords, may_make=True)
+    session.write(untagged(Condition.OK, "Flags permitted", codes.permanentflags(permanent)))
+    session.write(
+        untagged(
+            Condition.OK,
+            "Predicted next UID",
+            codes.uidnext(max(found.uid_next, selected.view.uids[-1] + 1 if selected.count else 1)),
+        )
+    )
+    session.write(untagged(Condition.OK, "UIDs valid", codes.uidvalidity(found.uid_validity)))
+    if session.rev2:
+        role = [ROLE_ATTRIBUTES[found.role]] if found.role in ROLE_ATTRIBUTES else []
+        session.write(list_name(found.name, role, utf8=True))

@@ -1,0 +1,212 @@
+"""An open mailbox as one session sees it.
+
+Theory of operation
+-------------------
+A worker keeps one snapshot of each open mailbox (`store.view`), shared by all sessions that have it open, as new as the
+last look of any of them at the store. A client, however, counts messages as it was last told: one that was expunged
+keeps its number until the client hears EXPUNGE, which RFC 9051 §7.5.1 forbids while it may be using numbers. So each
+session's view has its own list of UIDs, its numbering.
+
+Commands choose messages by number or by UID; both become ranges of the session's numbers. `slices` gives those in
+pieces with what the snapshot knows of each, looked up anew for every piece: the snapshot may move while a slow client
+reads, and messages may be gone from it that still have numbers.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import compress
+
+from pennypost.model.ids import MailboxId, Uid
+from pennypost.proto.imap.sequence import Ranges, SequenceSet
+from pennypost.servers.imap.errors import no_such_message
+from pennypost.store.view import MailboxView, Snapshot, ViewChange
+
+SLICE_MESSAGES = 512
+"""Messages whose data is put together at a time."""
+
+
+@dataclass(slots=True)
+class Slice:
+    """Some messages, ascending, with what the snapshot knows of each. All columns have one length.
+
+    `numbers`: the session's. `keywords`: by UID, packed, of those messages of the mailbox that have some.
+    """
+
+    numbers: Sequence[int]
+    uids: Sequence[int]
+    flags: Sequence[int]
+    keywords: dict[int, str]
+    messages: Sequence[int]
+    sizes: Sequence[int]
+    received_at: Sequence[int]
+
+    def part(self, start: int, end: int) -> "Slice":
+        """Give the messages from position `start` on, up to but without `end`."""
+        return Slice(
+            self.numbers[start:end],
+            self.uids[start:end],
+            self.flags[start:end],
+            self.keywords,
+            self.messages[start:end],
+            self.sizes[start:end],
+            self.received_at[start:end],
+        )
+
+    def only(self, there: Sequence[bool]) -> "Slice":
+        """Give the messages for which `there` is true."""
+        return Slice(
+            list(compress(self.numbers, there)),
+            list(compress(self.uids, there)),
+            list(compress(self.flags, there)),
+            self.keywords,
+            list(compress(self.messages, there)),
+            list(compress(self.sizes, there)),
+            list(compress(self.received_at, there)),
+        )
+
+
+class Selected:
+    r"""The open mailbox of one session.
+
+    `recent_floor`: messages from this UID on are `\Recent` here. `saved`: the UIDs, ascending, of the last SEARCH that
+    saved its result (RFC 9051 §6.4.4.4). `missed`: whether messages that were asked for turned out to be gone.
+    `known_keywords`: those the client was told of.
+    """
+
+    __slots__ = ("known_keywords", "missed", "name", "read_only", "recent_floor", "saved", "view")
+
+    def __init__(self, view: MailboxView, name: str, read_only: bool, recent_floor: Uid) -> None:
+        self.view = view
+        self.name = name
+        self.read_only = read_only
+        self.recent_floor = recent_floor
+        self.saved: Sequence[int] = ()
+        self.missed = False
+        self.known_keywords = view.keywords_in_use()
+
+    @property
+    def id(self) -> MailboxId:
+        return self.view.mailbox
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.view.snapshot
+
+    @property
+    def count(self) -> int:
+        """How many messages there are, as the client counts."""
+        return len(self.view.uids)
+
+    @property
+    def recent_count(self) -> int:
+        return len(self.view.uids) - bisect_left(self.view.uids, self.recent_floor)
+
+    # -- Choosing messages
+
+    def numbers_of(self, messages: SequenceSet, uid: bool) -> Ranges:
+        """Give the session's numbers that a sequence set means, as ascending ranges apart from each other.
+
+        UIDs that are not there mean nothing (RFC 9051 §6.4.9); a message number that is not there is an error of the
+        client's: raises Refused with BAD.
+        """
+        if messages.saved:
+            return self._numbers_of_uids([(uid, uid) for uid in self.saved])
+        if uid:
+            uids = self.view.uids
+            return self._numbers_of_uids(messages.resolve(uids[-1] if uids else 0))
+        if messages.highest > self.count:
+            raise no_such_message()
+        return messages.resolve(self.count)
+
+    def _numbers_of_uids(self, ranges: Sequence[tuple[int, int]]) -> Ranges:
+        uids = self.view.uids
+        found: list[tuple[int, int]] = []
+        for low, high in ranges:
+            first, end = bisect_left(uids, low), bisect_right(uids, high)
+            if first >= end:
+                continue
+            if found and found[-1][1] == first:
+                found[-1] = (found[-1][0], end)
+            else:
+                found.append((first + 1, end))
+        return tuple(found)
+
+    def uids_of(self, numbers: Ranges) -> list[Uid]:
+        """Give the UIDs of messages, ascending, without those that are gone."""
+        uids, snapshot = self.view.uids, self.snapshot
+        chosen = [Uid(uid) for first, last in numbers for uid in uids[first - 1 : last]]
+        if uids is snapshot.uids:
+            return chosen
+        left = [uid for uid in chosen if snapshot.index(uid) >= 0]
+        if len(left) < len(chosen):
+            self.missed = True
+        return left
+
+    def slices(self, numbers: Ranges, size: int = SLICE_MESSAGES) -> Iterator[Slice]:
+        """Give messages in pieces of at most `size`, each as the snapshot is when it is asked for."""
+        for first, last in numbers:
+            for start in range(first, last + 1, size):
+                piece = self._slice(start, min(start + size - 1, last))
+                if piece is not None:
+                    yield piece
+
+    def slices_of_uids(self, uids: Sequence[int], size: int = SLICE_MESSAGES) -> Iterator[Slice]:
+        """Give messages by UID, ascending, in pieces; those the client does not know of are left out."""
+        for start in range(0, len(uids), size):
+            wanted = [(uid, self.view.number_of(Uid(uid))) for uid in uids[start : start + size]]
+            piece = self._picked([number for _, number in wanted if number], [uid for uid, number in wanted if number])
+            if piece is not None:
+                yield piece
+
+    def _slice(self, first: int, last: int) -> Slice | None:
+        snapshot, wanted = self.snapshot, self.view.uids[first - 1 : last]
+        at = bisect_left(snapshot.uids, wanted[0])
+        end = at + len(wanted)
+        if snapshot.uids[at:end] != wanted:
+            return self._picked(range(first, last + 1), wanted)
+        return Slice(
+            range(first, last + 1),
+            wanted,
+            snapshot.flags[at:end],
+            snapshot.keywords,
+            snapshot.messages[at:end],
+            snapshot.sizes[at:end],
+            snapshot.received_at[at:end],
+        )
+
+    def _picked(self, numbers: Sequence[int], uids: Sequence[int]) -> Slice | None:
+        """Make a slice message by message, without those that are gone."""
+        snapshot = self.snapshot
+        there = [(number, at) for number, uid in zip(numbers, uids, strict=True) if (at := snapshot.index(uid)) >= 0]
+        if len(there) < len(uids):
+            self.missed = True
+        if not there:
+            return None
+        places = [at for _, at in there]
+        return Slice(
+            [number for number, _ in there],
+            [snapshot.uids[at] for at in places],
+            [snapshot.flags[at] for at in places],
+            snapshot.keywords,
+            [snapshot.messages[at] for at in places],
+            [snapshot.sizes[at] for at in places],
+            [snapshot.received_at[at] for at in places],
+        )
+
+    # -- Keeping up
+
+    async def refresh(self, expunge: bool) -> ViewChange:
+        """Take in what any worker committed until now; see `MailboxView.refresh`. Raises NoSuchMailbox."""
+        return await self.view.refresh(expunge=expunge)
+
+    def take_keywords(self) -> bool:
+        """Whether keywords are in use that the client was not told of; it will have been, from now on."""
+        in_use = self.view.keywords_in_use() if self.snapshot.keywords else ()
+        if set(in_use) <= set(self.known_keywords):
+            return False
+        self.known_keywords = tuple(sorted({*self.known_keywords, *in_use}, key=str.casefold))
+        return True
+
+    def close(self) -> None:
+        self.view.close()

@@ -1,0 +1,32 @@
+"""What an administrator can set about the IMAP door."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pennypost.model.units import KIB, Octets
+
+
+@dataclass(frozen=True, slots=True)
+class ImapSettings:
+    """How long IMAP sessions may take and how much they may ask for."""
+
+    login_timeout: timedelta = timedelta(seconds=60)
+    """How long a client that has not logged in may stay silent."""
+
+    idle_timeout: timedelta = timedelta(minutes=30)
+    """How long a client that has logged in may stay silent (RFC 9051 §5.4 asks for at least 30 minutes)."""
+
+    keepalive_interval: timedelta = timedelta(minutes=2)
+    """How often a client in IDLE is told that we are still here, so that middle boxes keep the connection."""
+
+    clear_text_login_on_loopback: bool = False
+    """Whether a client on a loopback address may log in with its password without TLS."""
+
+    write_chunk: Octets = Octets(64 * KIB)
+    """Octets of responses that are put together before they are written to the connection."""
+
+    body_chunk: Octets = Octets(256 * KIB)
+    """Octets of a large body that are held while it is being sent."""
+
+    quota_visible: bool = True
+    """Whether GETQUOTA and GETQUOTAROOT tell accounts how much they use and may use (RFC 9208)."""

@@ -1,0 +1,79 @@
+"""STORE and UID STORE (RFC 9051 §6.4.6)."""
+
+from collections.abc import Iterable
+
+from pennypost.model.ids import Uid
+from pennypost.proto.imap.commands.store import Store, StoreAction
+from pennypost.proto.imap.flags import FlagList
+from pennypost.proto.imap.responses import codes
+from pennypost.proto.imap.responses.status import Tagged, no, ok
+from pennypost.servers.imap import news
+from pennypost.servers.imap.errors import require_writable
+from pennypost.servers.imap.news import News
+from pennypost.servers.imap.selected import Selected
+from pennypost.servers.imap.session import Session
+from pennypost.store import flags
+from pennypost.store.flags import Stored, StoreMode
+
+_MODES = {
+    StoreAction.REPLACE: StoreMode.SET,
+    StoreAction.ADD: StoreMode.ADD,
+    StoreAction.REMOVE: StoreMode.REMOVE,
+}
+
+
+async def store(session: Session, command: Store) -> Tagged:
+    """Change flags of messages, in one transaction; then tell the flags they have now, unless asked to be silent.
+
+    A silent STORE stays silent only of what the client can know: where another session changed the same message in
+    between, the outcome is told (RFC 9051 §6.4.6).
+    """
+    selected, account = session.open_mailbox, session.owner.account
+    require_writable(selected.read_only)
+    selected.missed = False
+    uids = selected.uids_of(selected.numbers_of(command.messages, command.uid))
+    if uids:
+        mode, asked = _MODES[command.action], command.flags
+        expected = _expected(selected, uids, mode, asked) if command.silent else {}
+        result = await session.door.store.write(
+            lambda tx: flags.store(tx, account, selected.id, uids, mode, asked.flags, asked.keywords)
+        )
+        quiet = set(uids) if not command.silent else _as_expected(result.changed, expected)
+        await news.tell(session, News.NO_EXPUNGE, quiet, result.modseq if command.silent else news.EVER)
+        if not command.silent:
+            news.tell_keywords(session)
+            await news.tell_flags(session, uids)
+    if selected.missed and not command.uid:
+        return no("Some messages are gone", codes.EXPUNGEISSUED)  # RFC 2180 §4.2.1
+    return ok("STORE completed")
+
+
+def _expected(
+    selected: Selected, uids: Iterable[Uid], mode: StoreMode, asked: FlagList
+) -> dict[Uid, tuple[int, frozenset[str]]]:
+    """Work out, as the client does, what flags the messages will have."""
+    snapshot, given = selected.snapshot, int(asked.flags)
+    named = frozenset(keyword.casefold() for keyword in asked.keywords)
+    expected = {}
+    for uid in uids:
+        index = snapshot.index(uid)
+        had = snapshot.flags[index] if index >= 0 else 0
+        packed = snapshot.keywords.get(uid)
+        words = frozenset(packed.casefold().split(" ")) if packed else frozenset()
+        match mode:
+            case StoreMode.SET:
+                expected[uid] = given, named
+            case StoreMode.ADD:
+                expected[uid] = had | given, words | named
+            case StoreMode.REMOVE:
+                expected[uid] = had & ~given, words - named
+    return expected
+
+
+def _as_expected(changed: Iterable[Stored], expected: dict[Uid, tuple[int, frozenset[str]]]) -> set[Uid]:
+    """Give the messages that came out as the client thinks."""
+    return {
+        stored.uid
+        for stored in changed
+        if expected.get(stored.uid) == (int(stored.flags), frozenset(keyword.casefold() for keyword in stored.keywords))
+    }
