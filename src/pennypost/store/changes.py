@@ -129,8 +129,9 @@ async def vanished(
 
 
 async def prune(tx: Transaction, account: AccountId, age: timedelta, limit: int = 1000) -> int:
-    """Remove at most `limit` of an account's oldest rows, of those that are older than `age`. Gives how many.
+    """Remove about `limit` of an account's oldest rows, of those that are older than `age`. Gives how many.
 
+    Rows of one operation go together.
     What is open in a session for longer than `age` without a look at the store is read in full the next time.
     """
     rows = await tx.fetch_all(

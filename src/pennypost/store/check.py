@@ -7,6 +7,7 @@ inconsistency. What spans scans is compared with what the last scan of the accou
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 
 from pennypost.message import structure
 from pennypost.model.ids import MAX_UID, AccountId, BlobId
@@ -73,7 +74,7 @@ async def check(engine: Engine, blobs: Blobs) -> AsyncIterator[Inconsistency]:
 async def check_rows(engine: Engine) -> AsyncIterator[Inconsistency]:
     """Check everything but the bodies."""
     for (account,) in await engine.scan(lambda tx: tx.fetch_all("SELECT id FROM account ORDER BY id")):
-        for found in await engine.scan(lambda tx, account=account: _check_account(tx, account)):  # type: ignore[misc]
+        for found in await engine.scan(partial(_check_account, account=account)):
             yield found
         async for found in _check_messages(engine, account):
             yield found
@@ -85,7 +86,7 @@ async def check_blobs(engine: Engine, blobs: Blobs) -> AsyncIterator[Inconsisten
     """Check every body against its hash."""
     last = 0
     while True:
-        found, checked, last = await engine.scan(lambda tx, last=last: _check_bodies(tx, blobs, last))  # type: ignore[misc]
+        found, checked, last = await engine.scan(partial(_check_bodies, blobs=blobs, after=last))
         for one in found:
             yield one
         if checked < BLOB_BATCH:
@@ -207,16 +208,14 @@ async def _check_messages(engine: Engine, account: AccountId) -> AsyncIterator[I
     """Check each message and entry of an account, in batches."""
     last = 0
     while True:
-        found, checked, last = await engine.scan(lambda tx, last=last: _message_batch(tx, account, last))  # type: ignore[misc]
+        found, checked, last = await engine.scan(partial(_message_batch, account=account, after=last))
         for one in found:
             yield one
         if checked < BATCH:
             break
     position = (0, 0)
     while True:
-        found, checked, position = await engine.scan(
-            lambda tx, position=position: _entry_batch(tx, account, position)  # type: ignore[misc]
-        )
+        found, checked, position = await engine.scan(partial(_entry_batch, account=account, after=position))
         for one in found:
             yield one
         if checked < BATCH:
