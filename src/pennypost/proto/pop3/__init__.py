@@ -33,7 +33,7 @@ from pennypost.proto.pop3.events import (
 )
 from pennypost.proto.pop3.responses import Challenge, Code, Err, Listing, Message, Ok, Response, TextBegin
 from pennypost.proto.pop3.session import Pop3ServerSession, State
-from pennypost.proto.pop3.text import first_lines
+from pennypost.proto.pop3.text import FirstLines, first_lines
 
 __all__ = [
     "Authenticate",
@@ -44,6 +44,7 @@ __all__ = [
     "Delete",
     "Err",
     "Event",
+    "FirstLines",
     "Language",
     "List",
     "ListMechanisms",

@@ -37,14 +37,35 @@ class DotStuffer:
         return b".\r\n" if self._before == b"\r\n" else b"\r\n.\r\n"
 
 
+class FirstLines:
+    """Cuts a body that comes in pieces behind its first `count` lines, for TOP (RFC 1939 §7). `done`: it is cut."""
+
+    __slots__ = ("_after_cr", "_left")
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._after_cr = False
+
+    @property
+    def done(self) -> bool:
+        return self._left == 0
+
+    def piece(self, octets: bytes) -> bytes:
+        """Give what of the next piece belongs to the lines."""
+        left, end = self._left, 0
+        if left and self._after_cr and octets.startswith(b"\n"):
+            left, end = left - 1, 1
+        while left:
+            found = octets.find(b"\r\n", end)
+            if found < 0:
+                end = len(octets)
+                break
+            left, end = left - 1, found + 2
+        self._left = left
+        self._after_cr = octets.endswith(b"\r")
+        return octets[:end]
+
+
 def first_lines(body: bytes, count: int) -> bytes:
-    """Give the first `count` lines of a body, for TOP (RFC 1939 §7); all of it when it has fewer."""
-    if count * 2 >= len(body):
-        return body  # a line has two octets at least
-    end = 0
-    for _ in range(count):
-        found = body.find(b"\r\n", end)
-        if found < 0:
-            return body
-        end = found + 2
-    return body[:end]
+    """Give the first `count` lines of a body; all of it when it has fewer."""
+    return body if count * 2 >= len(body) else FirstLines(count).piece(body)  # a line has two octets at least
