@@ -13,6 +13,7 @@ _COMMANDS = {
     "alias": ("pennypost.cli.alias", "alias", "Manage the aliases: addresses whose mail goes elsewhere."),
     "app-password": ("pennypost.cli.app_password", "app_password", "Manage app passwords, one for each program."),
     "mailbox": ("pennypost.cli.mailbox", "mailbox", "Look at mailboxes."),
+    "store": ("pennypost.cli.store", "store", "Check the store and count what it holds."),
     "demo": ("pennypost.cli.demo", "demo", "Show a running server with two accounts and a message."),
     "config": ("pennypost.cli.config", "config", "Check and show the configuration."),
 }

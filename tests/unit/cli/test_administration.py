@@ -1,6 +1,8 @@
 """Every command that changes or lists what is in the store, on a store of its own."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +145,25 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     status, _, errors = Shell(tmp_path / "file").run("domain", "list")
     assert status == 1
     assert "is not a folder" in errors
+
+
+def test_the_store_is_checked_and_counted(shell: Shell) -> None:
+    shell("account", "add", "a@example.org", "--generate-password")
+    assert shell("store", "check") == "the store is consistent\n"
+    assert shell("store", "check", "--json") == ""
+    figures = json.loads(shell("store", "stats", "--json"))
+    assert (figures["domains"], figures["accounts"], figures["messages"], figures["queue_waiting"]) == (1, 1, 0, 0)
+    (account,) = shell.records("store", "stats", "--accounts")
+    assert (account["name"], account["messages"]) == ("a@example.org", 0)
+
+
+def test_an_inconsistency_is_told(shell: Shell) -> None:
+    shell("account", "add", "a@example.org", "--generate-password")
+    with closing(sqlite3.connect(shell.folder / "pennypost.db")) as database, database:
+        database.execute("UPDATE mailbox SET total = 7 WHERE name = 'INBOX'")
+    status, output, _ = shell.run("store", "check")
+    assert status == 1
+    assert "counter:" in output
+    assert output.endswith("1 inconsistencies\n")
+    status, output, _ = shell.run("store", "check", "--json")
+    assert (status, json.loads(output)["kind"]) == (1, "counter")
