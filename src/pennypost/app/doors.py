@@ -12,6 +12,8 @@ from pennypost.mail.submit import Submitter
 from pennypost.mail.transaction import Post
 from pennypost.net.listener import Handler
 from pennypost.proto.smtp import Flavour
+from pennypost.servers.imap.door import REFUSAL as IMAP_REFUSAL
+from pennypost.servers.imap.door import ImapDoor
 from pennypost.servers.smtp.door import REFUSAL as SMTP_REFUSAL
 from pennypost.servers.smtp.door import SmtpDoor
 
@@ -27,7 +29,7 @@ class Door:
 
 def make_doors(config: Config, post: Post, authenticator: Authenticator, figures: Figures) -> Mapping[str, Door]:
     """Make the doors of one worker, by the name of their listener."""
-    return smtp_doors(config, post, authenticator, figures)
+    return smtp_doors(config, post, authenticator, figures) | imap_doors(config, post, authenticator)
 
 
 def smtp_doors(config: Config, post: Post, authenticator: Authenticator, figures: Figures) -> dict[str, Door]:
@@ -44,4 +46,20 @@ def smtp_doors(config: Config, post: Post, authenticator: Authenticator, figures
         "lmtp": Door(deliver.handler, SMTP_REFUSAL),
         "submission": Door(submit.handler, SMTP_REFUSAL),
         "submissions": Door(submit.handler, SMTP_REFUSAL, implicit_tls=True),
+    }
+
+
+def imap_doors(config: Config, post: Post, authenticator: Authenticator) -> dict[str, Door]:
+    """Make the doors through which mail clients read, in clear with STARTTLS and under TLS: one, since views of open
+    mailboxes are shared by all its sessions."""
+    door = ImapDoor(
+        post.store,
+        authenticator,
+        post.preparer,
+        config.imap_settings,
+        max_message_size=config.delivery.max_message_size,
+    )
+    return {
+        "imap": Door(door.handler, IMAP_REFUSAL),
+        "imaps": Door(door.handler, IMAP_REFUSAL, implicit_tls=True),
     }

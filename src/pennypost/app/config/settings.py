@@ -15,6 +15,7 @@ from pennypost.mail.settings import AuthSettings, DeliverySettings
 from pennypost.model.errors import ConfigProblem
 from pennypost.net.settings import ListenerLimits, TlsSettings
 from pennypost.servers.http.settings import HttpSettings
+from pennypost.servers.imap.settings import ImapSettings
 from pennypost.servers.smtp.settings import SmtpSettings
 from pennypost.store.settings import StoreSettings
 
@@ -173,12 +174,18 @@ class Config:
     )
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings, metadata=derived("clear_text_login_on_loopback"))
+    imap: ImapSettings = field(default_factory=ImapSettings, metadata=derived("clear_text_login_on_loopback"))
     http: HttpSettings = field(default_factory=HttpSettings)
 
     @property
     def smtp_settings(self) -> SmtpSettings:
         """The settings of the doors for incoming mail."""
         return replace(self.smtp, clear_text_login_on_loopback=self.auth.in_clear_on_loopback)
+
+    @property
+    def imap_settings(self) -> ImapSettings:
+        """The settings of the IMAP door."""
+        return replace(self.imap, clear_text_login_on_loopback=self.auth.in_clear_on_loopback)
 
     @property
     def store_settings(self) -> StoreSettings:
