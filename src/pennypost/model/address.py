@@ -1,13 +1,11 @@
 """Addresses (RFC 5321 §4.1.2, RFC 6531 §3.3)."""
 
+import re
 from dataclasses import dataclass
 
-_ATEXT = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~")
-
-
-def _needs_quotes(local_part: str) -> bool:
-    """Whether a local part is no dot-string: an atom is empty or holds an ASCII octet outside atext."""
-    return any(not atom or any(c < "\x80" and c not in _ATEXT for c in atom) for atom in local_part.split("."))
+_ATOM = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\x80-\U0010ffff]+"
+_DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*+")
+"""A local part that needs no quotes (RFC 5321 §4.1.2, RFC 6531 §3.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class Address:
     def __str__(self) -> str:
         """Give the form that goes on the wire, without angle brackets; quoted where the grammar needs it."""
         local = self.local_part
-        if _needs_quotes(local):
+        if _DOT_STRING.fullmatch(local) is None:
             local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return f"{local}@{self.domain}" if self.domain else local
 
