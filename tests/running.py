@@ -1,20 +1,44 @@
 """A Pennypost as its users run it: a process of its own, on free loopback ports, with a folder of its own."""
 
+import asyncio
 import json
 import os
+import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import trustme
+
+from pennypost.app.config.load import load_config
+from pennypost.mail.passwords import account_credential
+from pennypost.store import directory
+from pennypost.store.check import Inconsistency, check
+from pennypost.store.engine import Transaction
+from pennypost.store.store import Store
 
 SOURCE = Path(__file__).parents[1] / "src"
 DOORS = ("smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http")
 START_SECONDS = 30.0
+HOSTNAME = "mx.example.org"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody with mail here."""
+
+    name: str
+    password: str
 
 
 def free_ports(count: int) -> list[int]:
@@ -40,7 +64,9 @@ def until(look: Callable[[], object], seconds: float = START_SECONDS, why: str =
 class RunningServer:
     """One server. `ports` has each door's port on 127.0.0.1. `settings`: more `--set key=value`.
 
-    Passwords are hashed cheaply here: what is tested is not how long that takes.
+    Its certificate is for HOSTNAME, localhost and 127.0.0.1, from an authority of its own (`authority_file`, PEM).
+    Passwords are hashed cheaply here: what is tested is not how long that takes. At the end of a `with` nothing
+    unexpected may be in its log, and its store has to be consistent.
     """
 
     def __init__(self, folder: Path, *settings: str, workers: int = 1) -> None:
@@ -51,24 +77,41 @@ class RunningServer:
             part
             for setting in (
                 f"server.data_dir={folder}",
-                "server.hostname=mx.example.org",
+                f"server.hostname={HOSTNAME}",
                 f"server.workers={workers}",
                 "auth.hash_memory=8 KiB",
                 "auth.hash_passes=1",
                 *listeners,
+                self._certificate(folder.with_name(f"{folder.name}.tls")),
                 *settings,
             )
             for part in ("--set", setting)
         ]
+        self.config = load_config(None, self.options[1::2]).config
         self.log_file = folder.with_name(f"{folder.name}.log")
         self.process: subprocess.Popen[bytes] | None = None
+
+    def _certificate(self, folder: Path) -> str:
+        """Make an authority and a certificate, and give the setting that uses it."""
+        self.authority_file = folder / "authority.pem"
+        chain, key = folder / "chain.pem", folder / "key.pem"
+        if not folder.exists():
+            folder.mkdir()
+            authority = trustme.CA()
+            certificate = authority.issue_cert(HOSTNAME, "localhost", "127.0.0.1")
+            authority.cert_pem.write_to_path(self.authority_file)
+            key.write_bytes(certificate.private_key_pem.bytes())
+            chain.write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
+        return f'tls.certificates=[{{chain="{chain}", key="{key}"}}]'
 
     def __enter__(self) -> "RunningServer":
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self.stop()
+        if kind is None:
+            self.assert_sound()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -83,6 +126,7 @@ class RunningServer:
                 stdout=log,
                 stderr=log,
                 env=self.environment,
+                process_group=0,
             )
         process = self.process
         until(lambda: process.poll() is not None or self.get("/readyz")[0] == 200, why="the server is not ready")
@@ -95,9 +139,41 @@ class RunningServer:
         try:
             return self.process.wait(30)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             raise
+
+    def assert_sound(self) -> None:
+        """Hold what is left of a server that stopped against what must always be true."""
+        incidents = [line for line in self.log_text().splitlines() if '"incident"' in line or "Traceback" in line]
+        assert not incidents, incidents[:3]
+        inconsistencies = self.inconsistencies()
+        assert not inconsistencies, inconsistencies[:10]
+
+    def inconsistencies(self) -> list[Inconsistency]:
+        """Walk the store as `store check` does. The server may run."""
+
+        async def walk(store: Store) -> list[Inconsistency]:
+            return [found async for found in check(store.engine, store.blobs)]
+
+        return self.with_store(walk)
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """Make the context of a client that trusts this server, by the name of localhost, and no other."""
+        return ssl.create_default_context(cafile=str(self.authority_file))
+
+    @property
+    def workers(self) -> list[int]:
+        """Find the process ids of the workers; with one worker it is the server itself."""
+        assert self.process is not None
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in children] or [pid]
+
+    def memory_octets(self) -> int:
+        """Add up the resident memory of the workers."""
+        return sum(_resident_octets(pid) for pid in self.workers)
 
     def command(self, *arguments: str, typed: str | None = None) -> str:
         """Run `pennypost …` on the server's store; it must succeed. Gives what it prints."""
@@ -118,6 +194,31 @@ class RunningServer:
         if domain not in self.command("domain", "list"):
             self.command("domain", "add", domain)
         return self.command("account", "add", name, "--generate-password").strip()
+
+    def with_store(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        """Open the server's store from this process, as the commands do but without a process for it."""
+
+        async def run() -> T:
+            store = await Store.open(self.config.store_settings)
+            try:
+                return await work(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(run())
+
+    def make_account(self, name: str, password: str = "correct horse battery") -> Account:
+        """Add an account, and its domain when it is not there yet, without running a command."""
+        domain = name.partition("@")[2]
+        new = account_credential(password, self.config.auth)
+
+        async def add(tx: Transaction) -> None:
+            if domain not in {known.name for known in await directory.domains(tx)}:
+                await directory.add_domain(tx, domain)
+            await directory.add_account(tx, name, "", new.password_hash, new.scram_sha1, new.scram_sha256)
+
+        self.with_store(lambda store: store.write(add))
+        return Account(name, password)
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask the HTTP door. Status 0: there is none yet."""
@@ -143,3 +244,10 @@ class RunningServer:
     def log_lines(self) -> list[dict[str, Any]]:
         """Read the log so far."""
         return [json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")]
+
+
+def _resident_octets(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
