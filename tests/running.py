@@ -20,9 +20,11 @@ import trustme
 
 from pennypost.app.config.load import load_config
 from pennypost.mail.passwords import account_credential
-from pennypost.store import directory
+from pennypost.model.ids import MAX_UID, Uid
+from pennypost.store import directory, mailboxes, messages
 from pennypost.store.check import Inconsistency, check
 from pennypost.store.engine import Transaction
+from pennypost.store.messages import Column
 from pennypost.store.store import Store
 
 SOURCE = Path(__file__).parents[1] / "src"
@@ -206,6 +208,23 @@ class RunningServer:
                 await store.close()
 
         return asyncio.run(run())
+
+    def messages(self, account: str, mailbox: str = "INBOX") -> list[bytes]:
+        """Read all messages of a mailbox out of the store, without a door."""
+
+        async def walk(store: Store) -> list[bytes]:
+            async def read(tx: Transaction) -> list[bytes]:
+                owner = await directory.find_account(tx, account)
+                assert owner is not None
+                found = await mailboxes.require(tx, owner.id, mailbox)
+                rows = await messages.fetch_by_uid(
+                    tx, owner.id, found.id, Uid(1), MAX_UID, (Column.HEADER, Column.BLOB), messages.NO_LIMIT
+                )
+                return [bytes(header) + await store.blobs.read(tx, blob) for _, _, header, blob in rows]
+
+            return await store.scan(read)
+
+        return self.with_store(walk)
 
     def make_account(self, name: str, password: str = "correct horse battery") -> Account:
         """Add an account, and its domain when it is not there yet, without running a command."""
