@@ -21,6 +21,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             tmp_path_factory.mktemp("server") / "data",
             f"listeners.lmtp=unix:{short}/lmtp",
             "limits.connections_per_address=1000",
+            "auth.network_failures_free=1000",
+            "auth.network_failures_before_ban=1000",
             *getattr(request.module, "SETTINGS", ()),
             workers=getattr(request.module, "WORKERS", 1),
         ) as running:

@@ -109,7 +109,7 @@ def test_internationalized_addresses(server: RunningServer) -> None:
     with mx(server) as client:
         message = letter("jürgen@bücher.example", account.name, "Ünïcode")
         client.send_message(message)  # smtplib asks for SMTPUTF8 by itself
-    octets = stored(server, account)[0]
+    (octets,) = server.messages(account.name)
     assert "Return-Path: <jürgen@bücher.example>\r\n".encode() in octets
     assert b" with UTF8SMTP id" in octets
 

@@ -65,7 +65,7 @@ def imap(server: RunningServer, account: Account) -> Iterator[imaplib.IMAP4_SSL]
     """Log in over IMAP under TLS."""
     client = imaplib.IMAP4_SSL("localhost", server.ports["imaps"], ssl_context=server.tls, timeout=PROGRAM_SECONDS)
     try:
-        client.login(account.name, f'"{account.password}"')
+        client.login(account.name, account.password)
         yield client
     finally:
         client.logout()
