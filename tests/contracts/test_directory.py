@@ -197,9 +197,7 @@ async def test_subaddresses(world: World) -> None:
 
 async def test_aliases_lead_on(world: World) -> None:
     ann, bob = await world.account(), await world.account("bob@example.org")
-    await world.write(
-        directory.add_alias, "team@example.org", ["ann@example.org", "bob+t@example.org", "x@f.example"]
-    )
+    await world.write(directory.add_alias, "team@example.org", ["ann@example.org", "bob+t@example.org", "x@f.example"])
     await world.write(directory.add_alias, "all@example.org", ["team@example.org", "ann@example.org", "X@f.example"])
     found = await leads(world, "all")
     assert found is not None

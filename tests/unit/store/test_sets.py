@@ -1,0 +1,55 @@
+"""Sets of numbers: their text, and the pieces that statements name."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pennypost.store import sets
+
+ascending = st.lists(st.integers(1, 3000), unique=True, max_size=700).map(sorted)
+dense = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), max_size=12)
+
+
+def spread(steps: list[tuple[int, int]]) -> list[int]:
+    numbers, at = [], 0
+    for gap, length in steps:
+        at += gap + 1
+        numbers += range(at, at + length)
+        at += length
+    return numbers
+
+
+@settings(max_examples=100, deadline=None)
+@given(ascending | dense.map(spread))
+def test_text_and_pieces_keep_the_set(numbers: list[int]) -> None:
+    text = sets.to_text(numbers) if numbers else None
+    assert list(sets.numbers(text)) == numbers
+    assert sets.ranges(text) == sets.runs(numbers)
+    named = []
+    for piece in sets.pieces(numbers):
+        assert piece.clause.count("?") == len(piece.values)
+        if piece.clause.startswith("BETWEEN"):
+            assert list(range(piece.values[0], piece.values[1] + 1)) == list(piece.numbers)
+        else:
+            assert set(piece.values) == set(piece.numbers)
+            assert len(piece.values) in sets.PIECE_SIZES
+        named += list(piece.numbers)
+    assert named == numbers
+
+
+@pytest.mark.parametrize(("numbers", "text"), [([5], "5"), ([5, 6, 7, 9], "5:7,9"), ([1, 3], "1,3"), ([4, 5], "4:5")])
+def test_the_text(numbers: list[int], text: str) -> None:
+    assert sets.to_text(numbers) == text
+
+
+def test_numbers_must_ascend() -> None:
+    for wrong in ([2, 1], [1, 1]):
+        with pytest.raises(ValueError, match="ascend"):
+            sets.runs(wrong)
+
+
+def test_a_long_run_is_named_by_its_ends() -> None:
+    pieces = list(sets.pieces([1, *range(10, 1000), 2000, 2002]))
+    assert [piece.clause for piece in pieces] == ["IN (?)", "BETWEEN ? AND ?", "IN (?, ?, ?, ?)"]
+    assert pieces[2].values == (2000, 2002, 2002, 2002)
+    assert list(sets.pieces([])) == []
