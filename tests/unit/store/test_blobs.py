@@ -178,3 +178,28 @@ def test_a_file_that_is_no_body_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DamagedFile):
         file.read_at(0, 10)
     file.close()
+
+
+async def test_a_file_is_synced_named_and_its_name_synced_in_this_order(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a power failure leaves is what was synced: file, then name, before `draft_large` returns."""
+    events: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def note_fsync(fd: int) -> None:
+        kind = "folder" if os.path.isdir(f"/proc/self/fd/{fd}") else "file"
+        events.append(f"sync {kind}")
+        fsync(fd)
+
+    def note_replace(path: Path, target: Path) -> Path:
+        events.append("rename")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    await store.blobs.draft_large(TEXT)
+    assert events == ["sync file", "sync folder", "rename", "sync folder"]
+    events.clear()
+    await store.blobs.draft_large(TEXT)
+    assert events == ["sync file", "rename", "sync folder"]

@@ -60,6 +60,8 @@ class LineBuffer:
         if self._swallowing and not self._swallow():
             return None
         data, start = self._data, self._position
+        if start == len(data):
+            return None
         end = data.find(b"\r\n", start)
         if end < 0:
             return self._incomplete()

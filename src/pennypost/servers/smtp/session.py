@@ -109,8 +109,9 @@ class Session:
             while not machine.closed:
                 event = machine.next_event()
                 if event is None:
-                    event = await self.next_event()
-                await self._carry(event)
+                    await self._receive()
+                else:
+                    await self._carry(event)
             self._write_gathered()
         except _Finished:
             pass
@@ -152,6 +153,7 @@ class Session:
 
     async def _carry(self, event: Event) -> None:
         """Carry one event, and answer it. A bug of ours is a transient failure for the client, and no more."""
+        self._deadline = None
         try:
             await _HANDLERS[type(event)](self, event)
         except MailError as error:
@@ -186,25 +188,28 @@ class Session:
         self._gathered.append(self.machine.send(reply))
 
     async def next_event(self) -> Event:
-        """Give the next event. All replies so far are sent before the client is waited for."""
+        """Give the next event, for a handler that needs more than one."""
         while (event := self.machine.next_event()) is None:
-            if self.machine.closed:
-                self._write_gathered()
-                raise _Finished
-            self._write_gathered()
-            await self.connection.drain()
-            if self.connection.shutting_down:
-                self._heed_interrupt()
-            self._watch_time()
-            data = await self.connection.read()
-            if data:
-                self.machine.receive_data(data)
-            elif data is None:
-                self._heed_interrupt()
-            else:
-                raise _Finished
-        self._deadline = None
+            await self._receive()
         return event
+
+    async def _receive(self) -> None:
+        """Send all replies so far, and wait for the client."""
+        self._write_gathered()
+        if self.machine.closed:
+            raise _Finished
+        connection = self.connection
+        await connection.drain()
+        if connection.shutting_down:
+            self._heed_interrupt()
+        self._watch_time()
+        data = await connection.read()
+        if data:
+            self.machine.receive_data(data)
+        elif data is None:
+            self._heed_interrupt()
+        else:
+            raise _Finished
 
     def _write_gathered(self) -> None:
         gathered = self._gathered
