@@ -103,7 +103,9 @@ def addresses(entries: AddressList) -> Iterator[Address]:
 
 
 _SPACE = re.compile(rb"[\s\0]*+")
-_ATOM = re.compile(rb'[^\s\0()<>\[\]:;@\\,."]++')
+# Dots, which the grammar has between atoms only, and stray backslashes count as text (RFC 5322 §4.1).
+_ATOM = re.compile(rb'[^\s\0()<>\[\]:;@,"]++')
+_DOMAIN_ATOM = re.compile(rb'[^\s\0()<>\[\]:;@\\,."]++')
 _QUOTED = re.compile(rb'"((?:[^"\\]++|\\.)*+)("?+)', re.DOTALL)
 _LITERAL = re.compile(rb"\[[^\[\]\\]*+\]?+")
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
@@ -119,6 +121,7 @@ class _Reader:
         self.found = found
         self.in_group = False
         self.comment: bytes | None = None
+        self.unclosed = False
 
     def read(self) -> None:
         """Read entries to the end of the list."""
@@ -176,7 +179,7 @@ class _Reader:
 
     def phrase(self) -> tuple[list[bytes], bytes]:
         """Read words up to a special. Gives them as words of a phrase, and run together as a local part."""
-        words: list[bytes] = []
+        words: list[list[bytes]] = []
         local: list[bytes] = []
         body = self.body
         glued = False
@@ -190,9 +193,6 @@ class _Reader:
             octet = body[self.at]
             if octet == 34:  # '"'
                 word = self.quoted()
-            elif octet == 46 or octet == 92:  # "." and a stray backslash count as text
-                word = body[self.at : self.at + 1]
-                self.at += 1
             else:
                 match = _ATOM.match(body, self.at)
                 if match is None:
@@ -201,11 +201,11 @@ class _Reader:
                 self.at = match.end()
             local.append(word)
             if glued and words:
-                words[-1] += word
+                words[-1].append(word)
             else:
-                words.append(word)
+                words.append([word])
             glued = True
-        return words, b"".join(local)
+        return [b"".join(pieces) for pieces in words], b"".join(local)
 
     def angle(self) -> tuple[bytes | None, bytes, bytes]:
         """Read what stands between angle brackets: route, local part, domain (RFC 5322 §3.4.1, §4.4)."""
@@ -262,7 +262,7 @@ class _Reader:
                 continue
             if not expects:
                 break
-            match = _LITERAL.match(body, self.at) if octet == 91 else _ATOM.match(body, self.at)
+            match = _LITERAL.match(body, self.at) if octet == 91 else _DOMAIN_ATOM.match(body, self.at)
             if match is None:
                 break
             parts.append(match.group())
@@ -271,8 +271,9 @@ class _Reader:
         return b"".join(parts)
 
     def quoted(self) -> bytes:
-        match = _QUOTED.match(self.body, self.at)
-        if match is None or not match[2]:  # never closed: the quote is a stray octet
+        match = None if self.unclosed else _QUOTED.match(self.body, self.at)
+        if match is None or not match[2]:  # never closed: it and all quotes behind it are stray octets
+            self.unclosed = True
             self.at += 1
             return b""
         self.at = match.end()

@@ -67,7 +67,7 @@ _MAX_NAME = 40
 @lru_cache(maxsize=256)
 def codec_name(charset: bytes) -> str | None:
     """Give the Python codec for a charset label, any case, or None if it is unknown or no charset."""
-    name = charset.strip(b" \t\"'").decode("ascii", "replace").lower()
+    name = charset[: 2 * _MAX_NAME].strip(b" \t\"'").decode("ascii", "replace").lower()
     if not name or len(name) > _MAX_NAME or "\0" in name:
         return None
     name = _MEANT.get(name, name)

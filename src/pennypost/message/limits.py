@@ -51,6 +51,10 @@ MAX_DEFECTS = 50
 GUESS_OCTETS = 4_096
 """What the charset guess looks at."""
 
+MAX_HTML_TAGS = 10_000
+"""In HTML that is parsed to get at its text; what has more has its tags cut out. Open elements inside each other take
+an HTML parser quadratic time."""
+
 PREVIEW_CHARACTERS = 256
 """RFC 8970 §3.1: a preview has at most this many."""
 

@@ -18,12 +18,13 @@ from pennypost.message.words import decode_words
 _TYPE = re.compile(
     rb'[ \t]*+([^\x00-\x20()<>@,;:\\"/\[\]?=\x7f]++)[ \t]*+/[ \t]*+([^\x00-\x20()<>@,;:\\"/\[\]?=\x7f]++)'
 )
+_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary", b"base64", b"quoted-printable"})
 _VALUE = re.compile(rb'[ \t]*+([^\x00-\x20;"()=]++)')
 
-# One parameter after its semicolon: name = "quoted" | value up to the next semicolon.
+# What is left before a semicolon, then one parameter: name = "quoted" | value up to the next semicolon. It matches
+# everywhere, so that looking for the next one never goes back.
 _PARAMETER = re.compile(
-    rb';[;\s]*+([^\x00-\x20;=":()]++)\s*+=\s*+'
-    rb'(?:"((?:[^"\\]++|\\.)*+)"?+[^;]*+|([^;]*+))',
+    rb'[^;]*+[;\s]*+(?:([^\x00-\x20;=":()]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"?+[^;]*+|([^;]*+))|[^;]*+)',
     re.DOTALL,
 )
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
@@ -55,9 +56,10 @@ def _content_type(body: bytes) -> tuple[bytes, bytes, Parameters] | None:
 _cached_content_type = lru_cache(maxsize=512)(_content_type)
 
 
-@lru_cache(maxsize=512)
 def parse_encoding(body: bytes) -> bytes:
     """Read an unfolded Content-Transfer-Encoding in lower case (RFC 2045 §6.1); 7bit if nothing can be read."""
+    if body in _ENCODINGS:
+        return body
     found = _VALUE.match(_COMMENT.sub(b" ", body) if b"(" in body else body)
     return found[1].lower() if found else b"7bit"
 
@@ -81,6 +83,8 @@ def parse_parameters(body: bytes) -> Parameters:
     found: list[tuple[bytes, bytes]] = []
     pieced = False
     for match in _PARAMETER.finditer(body[:MAX_PARAMETER_OCTETS]):
+        if match[1] is None:
+            continue
         name = match[1].lower()
         quoted = match[2]
         if quoted is not None:

@@ -51,6 +51,7 @@ _COMPOSITE = frozenset({b"multipart", b"message"})
 _MESSAGE_SUBTYPES = frozenset({b"rfc822", b"global"})
 _ENCODINGS = frozenset({b"7bit", b"8bit", b"binary", b"base64", b"quoted-printable"})
 _CR = 13
+_FIRST_WINDOW = 4_096
 
 
 class Scanner:
@@ -208,18 +209,26 @@ class Scanner:
 
     def header(self, start: int) -> int:
         """Find the end of the header at `start`: behind its empty line, or where a delimiter or the body's end cuts."""
-        stop = header_end(self.body, start, min(self.end, start + MAX_HEADER_OCTETS))
-        if stop < 0:
-            self.defect(DefectKind.NO_HEADER_END, start)
-        # The header's own first line may be a delimiter already: then the part is empty.
-        if self.boundaries and self.body.find(self.needle, start - 1, stop if stop >= 0 else self.end) >= 0:
-            self.find_delimiter(start)
-            cut = min(self.hit + 1, self.end) if self.level >= 0 else self.end
-            if stop < 0 or cut < stop:
-                return max(cut, start)
-        if stop < 0:
-            stop = self.end if self.end - start <= MAX_HEADER_OCTETS else start
-        return stop
+        body = self.body
+        limit = min(self.end, start + MAX_HEADER_OCTETS)
+        window = _FIRST_WINDOW
+        while True:  # growing windows: what is looked at is never much more than what the header has
+            reach = min(limit, start + window)
+            stop = header_end(body, start, reach)
+            # The header's own first line may be a delimiter already: then the part is empty.
+            if self.boundaries and body.find(self.needle, max(start - 1, 0), reach if stop < 0 else stop) >= 0:
+                self.find_delimiter(start)
+                cut = min(self.hit + 1, self.end)
+                if cut <= (reach if stop < 0 else stop):
+                    self.defect(DefectKind.NO_HEADER_END, start)
+                    return max(cut, start)
+            if stop >= 0:
+                return stop
+            if reach == limit:
+                break
+            window *= 8
+        self.defect(DefectKind.NO_HEADER_END, start)
+        return self.end if limit == self.end else start
 
     def find_delimiter(self, start: int) -> None:
         """Go to the first delimiter line of an open multipart at or behind `start`, which is where a line begins."""

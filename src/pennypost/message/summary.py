@@ -52,6 +52,7 @@ def scan_fields(header: bytes) -> FieldScan:
     """Collect what the summary and the index need, in one pass over a header. Bounded by the caller in size."""
     fields: Fields = {}
     duplicates: list[bytes] = []
+    more: dict[bytes, list[bytes]] = {}
     found = FIELD.findall(header)
     octets = 0
     wanted = _WANTED
@@ -69,11 +70,13 @@ def scan_fields(header: bytes) -> FieldScan:
             duplicates.append(name)
             # Two From fields name two authors to whoever checks them, whichever of the two a reader shows.
             if name in _ADDRESS_FIELDS:
-                fields[name] += b", " + body
+                more.setdefault(name, []).append(body)
             elif not name.startswith(b"content-"):
                 fields[name] = body
         if len(fields) + len(duplicates) > MAX_HEADER_FIELDS:
             break
+    for name, bodies in more.items():
+        fields[name] = b", ".join([fields[name], *bodies])
     count = len(found)
     return FieldScan(fields, octets + 2 * count + 2 >= len(header), duplicates, count)
 

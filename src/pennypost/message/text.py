@@ -7,7 +7,7 @@ import msgspec
 from selectolax.lexbor import LexborHTMLParser
 
 from pennypost.message.decode import text
-from pennypost.message.limits import PREVIEW_CHARACTERS, PREVIEW_OCTETS
+from pennypost.message.limits import MAX_HTML_TAGS, PREVIEW_CHARACTERS, PREVIEW_OCTETS
 from pennypost.message.parameters import text_value
 from pennypost.message.structure import Part
 
@@ -25,6 +25,7 @@ _BLOCKS = (
     "address, article, blockquote, br, dd, div, dl, dt, footer, h1, h2, h3, h4, h5, h6, header, hr, li, ol, p, pre, "
     "section, table, td, th, tr, ul"
 )
+_TAG = re.compile(r"<[^<>]*+>")
 _BREAK = "\x1e"
 _HIDDEN = "head, style, script, template, noscript, title, [hidden], [style*='display:none'], [style*='display: none']"
 
@@ -189,6 +190,8 @@ def _as_text(index: Part) -> Part:
 
 def html_to_text(source: str) -> str:
     """Give the text that HTML shows, a line for each block; what is hidden is left out."""
+    if source.count("<") > MAX_HTML_TAGS:
+        return "\n".join(" ".join(piece.split()) for piece in _TAG.split(source) if not piece.isspace() and piece)
     tree = LexborHTMLParser(source)
     for node in tree.css(_HIDDEN):
         node.decompose()

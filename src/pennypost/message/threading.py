@@ -5,8 +5,8 @@ import re
 from pennypost.message.limits import MAX_MESSAGE_IDS
 from pennypost.message.words import decode_words
 
-_LEADER = re.compile(r"\s*(?:(?:\[[^\[\]]*\]\s*)*(?:re|fwd?)\s*(?:\[[^\[\]]*\]\s*)?:)", re.IGNORECASE)
-_BLOB = re.compile(r"\s*\[[^\[\]]*\]\s*(?=\S)")
+_BLOBS = re.compile(r"(?:(\[[^\[\]]*+\])\s*+)*+")
+_REPLY = re.compile(r"(?:re|fwd?)\s*+(?:\[[^\[\]]*+\]\s*+)?+:\s*+", re.IGNORECASE)
 _WRAPPED = re.compile(r"\[fwd:(.*)\]\Z", re.IGNORECASE | re.DOTALL)
 _MAY_CHANGE = re.compile(rb"=\?|[\[\]\t\x80-\xff]|  |\A(?:[Rr][Ee]|[Ff][Ww])|\([Ff][Ww][Dd]\)\s*\Z")
 
@@ -26,23 +26,23 @@ def base_subject(subject: bytes) -> tuple[str, bool]:
     text = " ".join(decode_words(subject)[:_MAX_SUBJECT].split())
     reply = False
     while True:
-        # (2) trailers, (3)–(4) leaders and blobs until nothing changes, (6) a [fwd: …] around all of it
-        trimmed = _trim_end(text)
-        reply = reply or (trimmed is not text and "(fwd)" in text.lower()[len(trimmed) :])
+        trimmed = _trim_end(text)  # (2) trailers
+        reply = reply or len(trimmed) < len(text)
         text = trimmed
         at = 0
-        while True:
-            leader = _LEADER.match(text, at)
+        while True:  # (3)–(5) leaders, and blobs as long as something is left behind them
+            blobs = _BLOBS.match(text, at)
+            behind = blobs.end() if blobs is not None else at
+            leader = _REPLY.match(text, behind)
             if leader is not None:
                 reply = True
                 at = leader.end()
                 continue
-            blob = _BLOB.match(text, at)
-            if blob is None or _WRAPPED.match(text, at):
-                break
-            at = blob.end()
-        text = text[at:].strip()
-        wrapped = _WRAPPED.match(text)
+            if blobs is not None and behind > at:
+                at = behind if behind < len(text) else blobs.start(1)
+            break
+        text = text[at:]
+        wrapped = _WRAPPED.match(text)  # (6)
         if wrapped is None:
             return text, reply
         reply = True
@@ -50,12 +50,14 @@ def base_subject(subject: bytes) -> tuple[str, bool]:
 
 
 def _trim_end(text: str) -> str:
+    """Take "(fwd)" and blanks off the end (RFC 5256 §5, subj-trailer)."""
+    end = len(text)
     while True:
-        stripped = text.rstrip()
-        if stripped[-5:].lower() == "(fwd)":
-            text = stripped[:-5]
-            continue
-        return stripped if len(stripped) != len(text) else text
+        while end and text[end - 1] == " ":
+            end -= 1
+        if text[max(end - 5, 0) : end].lower() != "(fwd)":
+            return text[:end]
+        end -= 5
 
 
 def message_ids(body: bytes) -> tuple[bytes, ...]:
