@@ -62,6 +62,8 @@ _REFUSED = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape"
 """Codecs of Python that are no charsets: some take quadratic time."""
 
 _MAX_NAME = 40
+_ASCII = bytes(range(128))
+_LEAST_TO_GUESS = 8
 
 
 @lru_cache(maxsize=256)
@@ -94,6 +96,12 @@ def decode_text(octets: bytes, charset: bytes | None) -> str:
     return octets.decode(declared, "replace")
 
 
+def decode_header(octets: bytes) -> str:
+    """Decode raw octets of a header field: UTF-8 (RFC 6532 §3.2), else windows-1252; too few to guess from."""
+    text = _strict(octets, "utf-8")
+    return octets.decode("cp1252", "replace") if text is None else text
+
+
 def _strict(octets: bytes, codec: str) -> str | None:
     try:
         return octets.decode(codec)
@@ -103,5 +111,8 @@ def _strict(octets: bytes, codec: str) -> str | None:
 
 def _guess(octets: bytes) -> str:
     """Guess a codec from the first octets; cp1252 when nothing speaks for another."""
-    best = from_bytes(octets[:GUESS_OCTETS]).best()
+    start = octets[:GUESS_OCTETS]
+    if len(start.translate(None, _ASCII)) < _LEAST_TO_GUESS:
+        return "cp1252"
+    best = from_bytes(start).best()
     return best.encoding if best is not None else "cp1252"

@@ -19,7 +19,7 @@ FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:(.*+(?:\n[ \t].*+)*+)", re.MULTILINE)
 # One field or one line that is none, with its line end: together they cover every octet of a header.
 _LINE = re.compile(rb"(?:([!-9;-~]++)[ \t]*+:)?+.*+(?:\n[ \t].*+)*+\n?", re.MULTILINE)
 
-_FOLD = re.compile(rb"[ \t]*+\r?\n[ \t]*+")
+_FOLD = re.compile(rb"(?<![ \t])[ \t]*+(?:\r?\n[ \t]*+)++")
 
 
 def split(octets: bytes) -> tuple[bytes, bytes]:

@@ -188,11 +188,11 @@ class Scanner:
         self.needle = outer_needle
         if self.level == level:
             self.find_delimiter(self.next)  # what is left is the epilogue
-        elif not children:
+        elif children:
+            self.defect(DefectKind.NO_CLOSE_DELIMITER, self.hit)
+        if not children:
             self.defect(DefectKind.NO_PARTS, header_start)
             children.append(self.no_part(body_start))
-        else:
-            self.defect(DefectKind.NO_CLOSE_DELIMITER, self.hit)
         return tuple(children)
 
     def part(self, start: int, depth: int, default: ContentType) -> Part:

@@ -5,7 +5,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_qp
 
-from pennypost.message.charsets import codec_name, decode_text
+from pennypost.message.charsets import codec_name, decode_header, decode_text
 from pennypost.message.limits import MAX_ENCODED_WORDS
 
 # RFC 2047 §2; the language tag is RFC 2231 §5. Blanks inside a word occur and are let through for Q.
@@ -22,7 +22,7 @@ def decode_words(raw: bytes) -> str:
     What cannot be decoded stays as it is written.
     """
     if b"=?" not in raw:
-        return raw.decode("ascii") if raw.isascii() else decode_text(raw, b"utf-8")
+        return raw.decode("ascii") if raw.isascii() else decode_header(raw)
     out: list[str] = []
     pending = bytearray()
     charset = b""
@@ -40,13 +40,13 @@ def decode_words(raw: bytes) -> str:
                 out.append(decode_text(bytes(pending), charset))
                 pending.clear()
             if not follows:
-                out.append(decode_text(between, b"utf-8"))
+                out.append(decode_header(between))
         charset = match[1]
         pending += octets
         at = match.end()
     if pending:
         out.append(decode_text(bytes(pending), charset))
-    out.append(decode_text(raw[at:], b"utf-8"))
+    out.append(decode_header(raw[at:]))
     return "".join(out)
 
 
