@@ -15,6 +15,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from pennypost.model.errors import MailError
+from pennypost.store.stats import StoreStats
 
 SECOND = 1_000_000_000
 
@@ -191,6 +193,29 @@ class Figures:
             if len(data) == _SIZE * 8:
                 sums = [a + b for a, b in zip(sums, memoryview(data).cast("q"), strict=True)]
         return sums
+
+
+def store_gauges(stats: StoreStats, now: datetime) -> tuple[tuple[str, str, float], ...]:
+    """Give what the store holds as (name, help, value)."""
+    oldest = stats.queue.oldest
+    return (
+        ("pennypost_accounts", "Accounts", float(stats.accounts)),
+        ("pennypost_mailboxes", "Mailboxes", float(stats.mailboxes)),
+        ("pennypost_messages", "Messages stored", float(stats.messages)),
+        ("pennypost_message_octets", "Octets of all messages as they are read", float(stats.message_octets)),
+        (
+            "pennypost_blob_octets",
+            "Octets of all bodies, each counted once, before compression",
+            float(stats.blob_octets),
+        ),
+        ("pennypost_queue_waiting", "Deliveries to other hosts that wait", float(stats.queue.waiting)),
+        ("pennypost_queue_due", "Deliveries to other hosts that are due", float(stats.queue.due)),
+        (
+            "pennypost_queue_oldest_seconds",
+            "Age of the oldest message that waits for delivery to another host",
+            (now - oldest).total_seconds() if oldest is not None else 0.0,
+        ),
+    )
 
 
 def forget_figures(folder: Path) -> None:

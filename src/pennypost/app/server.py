@@ -1,6 +1,7 @@
 """One worker's server: store, doors and listeners, put together and taken apart."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,8 @@ import structlog
 
 from pennypost.app.config.settings import Config
 from pennypost.app.doors import Door, make_doors
-from pennypost.app.figures import Figures, exposition
+from pennypost.app.figures import Figures, exposition, store_gauges
+from pennypost.app.housekeeping import Housekeeper
 from pennypost.app.measured import MeasuredAuthenticator, measured_handler
 from pennypost.app.sockets import Sockets
 from pennypost.app.state import lasting_secret
@@ -23,10 +25,14 @@ from pennypost.net.settings import CertificateFiles
 from pennypost.net.tls import ServerTls
 from pennypost.servers.http.door import HttpDoor
 from pennypost.servers.http.pages import make_pages
+from pennypost.store.stats import stats
 from pennypost.store.store import Store
 
 READY_QUERY_SECONDS = 5.0
 """How long the store may take to answer when somebody asks whether we are ready."""
+
+GAUGE_SECONDS = 15.0
+"""How long the counts of the store are good for: counting reads whole tables."""
 
 HTTP = "http"
 
@@ -49,6 +55,10 @@ class Server:
         self._store: Store | None = None
         self._listeners: list[Listener] = []
         self._http: HttpDoor | None = None
+        self._housekeeper: Housekeeper | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
+        self._gauges: tuple[tuple[str, str, float], ...] = ()
+        self._gauges_until = 0.0
         self._serving = False
 
     async def start(self, sockets: Sockets) -> None:
@@ -67,6 +77,8 @@ class Server:
         if sockets.get(HTTP):
             self._http = HttpDoor(config.http, make_pages(config.http, self._measure, self._examine))
             await self._http.start(sockets[HTTP])
+        self._housekeeper = Housekeeper(store, config.auth)
+        self._housekeeping = asyncio.create_task(self._housekeeper.run())
         self._serving = True
         _log.info("serving", listeners={listener.name: listener.addresses for listener in self._listeners})
 
@@ -97,6 +109,11 @@ class Server:
         self._listeners.clear()
         if self._http is not None:
             await self._http.stop(grace)
+        if self._housekeeper is not None and self._housekeeping is not None:
+            self._housekeeping.cancel()
+            await asyncio.wait((self._housekeeping,))
+            with suppress(MailError):  # the lease runs out by itself
+                await self._housekeeper.resign()
         if self._store is not None:
             await self._store.close()
         _log.info("stopped")
@@ -106,8 +123,11 @@ class Server:
         self._tls.reload()
 
     async def _measure(self) -> bytes:
-        """Give the figures of all workers."""
-        return exposition(self._figures)
+        """Give the figures of all workers, and of the store."""
+        if self._store is not None and time.monotonic() >= self._gauges_until:
+            self._gauges = store_gauges(await self._store.scan(stats), self._store.clock())
+            self._gauges_until = time.monotonic() + GAUGE_SECONDS
+        return exposition(self._figures, self._gauges)
 
     async def _examine(self) -> tuple[str, ...]:
         """Find what keeps us from serving mail."""

@@ -1,0 +1,74 @@
+"""What has to be done now and then by one worker, whichever: what is marked is removed, what has run out is swept.
+
+The workers of a server, and servers that share a store, agree through a lease. A worker that dies holds it for a short
+while only, and every step is a small transaction, so that nothing waits for long and nothing is lost half-way.
+"""
+
+import asyncio
+import secrets
+from datetime import timedelta
+
+import structlog
+
+from pennypost.mail.settings import AuthSettings
+from pennypost.model.errors import MailError
+from pennypost.net.incident import log_incident
+from pennypost.store import leases, queue, removal, throttle
+from pennypost.store.collection import collect
+from pennypost.store.store import Store
+from pennypost.store.throttle import ThrottlePolicy
+
+INTERVAL = timedelta(minutes=1)
+COLLECTION_INTERVAL = timedelta(hours=1)
+"""How often bodies that nothing refers to are looked for."""
+
+LEASE = "housekeeping"
+LEASE_TIME = timedelta(minutes=5)
+STEPS_PER_ROUND = 1000
+"""Steps of removal before the others have their turn, and the lease is renewed."""
+
+_log = structlog.stdlib.get_logger("pennypost.housekeeping")
+
+
+class Housekeeper:
+    """Keeps house for one worker. `run` it as a task; cancel it to end."""
+
+    def __init__(self, store: Store, settings: AuthSettings) -> None:
+        self._store = store
+        self._policy = ThrottlePolicy(ban=settings.ban_time, forget=settings.failure_memory)
+        self._holder = f"{LEASE}-{store.worker}-{secrets.token_hex(8)}"
+        self._next_collection = 0.0
+
+    async def run(self) -> None:
+        """Do a round every INTERVAL, for ever. A round that fails is logged; the next one tries again."""
+        while True:
+            try:
+                await self.round()
+            except MailError as error:
+                _log.warning("housekeeping put off", reason=str(error))
+            except Exception as problem:
+                log_incident("housekeeping", problem)
+            await asyncio.sleep(INTERVAL.total_seconds())
+
+    async def round(self) -> bool:
+        """Do what is due, if no other worker does. Gives whether it was ours to do."""
+        store, holder = self._store, self._holder
+        if not await store.write(lambda tx: leases.acquire(tx, LEASE, holder, LEASE_TIME)):
+            return False
+        for _ in range(STEPS_PER_ROUND):
+            if not await store.write(removal.step):
+                break
+        await store.write(leases.sweep)
+        await store.write(lambda tx: throttle.sweep(tx, self._policy))
+        await store.write(queue.remove_settled)
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_collection:
+            self._next_collection = now + COLLECTION_INTERVAL.total_seconds()
+            found = await collect(store, store.settings.blob_grace)
+            if found.rows or found.files or found.leftovers:
+                _log.info("bodies collected", rows=found.rows, files=found.files, leftovers=found.leftovers)
+        return True
+
+    async def resign(self) -> None:
+        """Let another worker do it at once."""
+        await self._store.write(lambda tx: leases.release(tx, LEASE, self._holder))

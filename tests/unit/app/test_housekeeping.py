@@ -1,0 +1,39 @@
+from datetime import timedelta
+from pathlib import Path
+
+from pennypost.app.housekeeping import Housekeeper
+from pennypost.mail.settings import AuthSettings
+from pennypost.store import directory, leases
+from pennypost.store.settings import StoreSettings
+from pennypost.store.store import Store
+
+
+async def test_one_worker_keeps_house_until_it_resigns(tmp_path: Path) -> None:
+    first = await Store.open(StoreSettings(tmp_path), worker=0)
+    second = await Store.open(StoreSettings(tmp_path), worker=1)
+    try:
+        one, other = Housekeeper(first, AuthSettings()), Housekeeper(second, AuthSettings())
+        assert await one.round()
+        assert not await other.round()
+        assert await one.round()
+        await one.resign()
+        assert await other.round()
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def test_what_is_marked_is_removed_and_what_ran_out_is_swept(tmp_path: Path) -> None:
+    store = await Store.open(StoreSettings(tmp_path))
+    try:
+        await store.write(lambda tx: directory.add_domain(tx, "example.org"))
+        account = await store.write(lambda tx: directory.add_account(tx, "a@example.org"))
+        await store.write(lambda tx: directory.remove_account(tx, account.id))
+        await store.write(lambda tx: leases.acquire(tx, "past", "nobody", timedelta(seconds=-1)))
+        assert await Housekeeper(store, AuthSettings()).round()
+        for table in ("account", "mailbox"):
+            assert await store.scan(lambda tx, table=table: tx.fetch_one(f"SELECT COUNT(*) FROM {table}")) == (0,)
+        names = await store.scan(lambda tx: tx.fetch_all("SELECT name FROM lease"))
+        assert names == [("housekeeping",)]
+    finally:
+        await store.close()
