@@ -12,8 +12,9 @@ import structlog
 
 from pennypost.mail.settings import AuthSettings
 from pennypost.model.errors import MailError
+from pennypost.model.ids import AccountId
 from pennypost.net.incident import log_incident
-from pennypost.store import leases, queue, removal, throttle
+from pennypost.store import changes, directory, leases, queue, removal, throttle
 from pennypost.store.collection import collect
 from pennypost.store.store import Store
 from pennypost.store.throttle import ThrottlePolicy
@@ -67,7 +68,20 @@ class Housekeeper:
             found = await collect(store, store.settings.blob_grace)
             if found.rows or found.files or found.leftovers:
                 _log.info("bodies collected", rows=found.rows, files=found.files, leftovers=found.leftovers)
+            await self._prune_changes()
         return True
+
+    async def _prune_changes(self) -> None:
+        """Forget changes that are older than clients are promised."""
+        for account in await self._store.scan(directory.accounts):
+            more = True
+            while more:
+                more = await self._prune_account(account.id)
+
+    async def _prune_account(self, account: AccountId) -> bool:
+        """Forget some of an account's old changes. Gives whether there may be more."""
+        age = self._store.settings.change_memory
+        return await self._store.write(lambda tx: changes.prune(tx, account, age)) > 0
 
     async def resign(self) -> None:
         """Let another worker do it at once."""

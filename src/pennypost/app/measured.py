@@ -1,6 +1,7 @@
 """Count what doors and intakes do, from outside: neither knows that it is counted."""
 
 import time
+from collections.abc import Callable
 
 from pennypost.app.figures import LOGIN_OUTCOMES, Figures
 from pennypost.mail.authenticate import Authenticator
@@ -13,6 +14,18 @@ from pennypost.model.peer import Peer
 from pennypost.net.connection import Connection
 from pennypost.net.listener import Handler
 from pennypost.store.store import Store
+
+
+def commit_observer(figures: Figures) -> Callable[[int, float], None]:
+    """Count commits: how many operations each had, and how long it took."""
+    group = figures.histogram("pennypost_commit_group")
+    duration = figures.histogram("pennypost_commit_seconds")
+
+    def observe(operations: int, seconds: float) -> None:
+        group.observe(operations)
+        duration.observe(seconds)
+
+    return observe
 
 
 def measured_handler(handler: Handler, figures: Figures, door: str) -> Handler:

@@ -12,7 +12,7 @@ from pennypost.app.config.settings import Config
 from pennypost.app.doors import Door, make_doors
 from pennypost.app.figures import Figures, exposition, store_gauges
 from pennypost.app.housekeeping import Housekeeper
-from pennypost.app.measured import MeasuredAuthenticator, measured_handler
+from pennypost.app.measured import MeasuredAuthenticator, commit_observer, measured_handler
 from pennypost.app.sockets import Sockets
 from pennypost.app.state import lasting_secret
 from pennypost.mail.prepare import Preparer
@@ -67,7 +67,9 @@ class Server:
         Raises ConfigError, StoreUnusable, OSError; `stop` cleans up then, too.
         """
         config = self._config
-        self._store = store = await Store.open(config.store_settings, worker=self._worker)
+        self._store = store = await Store.open(
+            config.store_settings, worker=self._worker, observe=commit_observer(self._figures)
+        )
         secret = lasting_secret(config.server.data_dir)
         authenticator = MeasuredAuthenticator(store, config.auth, secret, self._figures)
         preparer = Preparer(store, config.delivery)
@@ -125,8 +127,9 @@ class Server:
     async def _measure(self) -> bytes:
         """Give the figures of all workers, and of the store."""
         if self._store is not None and time.monotonic() >= self._gauges_until:
-            self._gauges = store_gauges(await self._store.scan(stats), self._store.clock())
-            self._gauges_until = time.monotonic() + GAUGE_SECONDS
+            with suppress(MailError):  # a store that does not answer: the old counts, and the rest
+                self._gauges = store_gauges(await self._store.scan(stats), self._store.clock())
+                self._gauges_until = time.monotonic() + GAUGE_SECONDS
         return exposition(self._figures, self._gauges)
 
     async def _examine(self) -> tuple[str, ...]:

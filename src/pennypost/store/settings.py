@@ -58,6 +58,9 @@ class StoreSettings:
     blob_grace: timedelta = timedelta(hours=1)
     """How long a body that nothing refers to is kept."""
 
+    change_memory: timedelta = timedelta(days=90)
+    """How long the log of changes reaches back. A client that was away longer reads its mailboxes anew."""
+
     spool_memory_limit: Octets = Octets(1 * MIB)
     """What one message on its way in may take of memory before it goes to a file."""
 

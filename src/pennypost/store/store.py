@@ -13,7 +13,7 @@ from pennypost.store.engine import Engine, Operation, StoreUnusable, T, utc_now
 from pennypost.store.notices import Notices
 from pennypost.store.settings import StoreSettings
 from pennypost.store.spool import Spools
-from pennypost.store.sqlite.engine import SqliteEngine
+from pennypost.store.sqlite.engine import SqliteEngine, unobserved
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _STRANGERS = stat.S_IRWXO
@@ -44,9 +44,16 @@ class Store:
 
     @classmethod
     async def open(
-        cls, settings: StoreSettings, *, worker: int = 0, clock: Callable[[], datetime] = utc_now
+        cls,
+        settings: StoreSettings,
+        *,
+        worker: int = 0,
+        clock: Callable[[], datetime] = utc_now,
+        observe: Callable[[int, float], None] = unobserved,
     ) -> "Store":
         """Open the store in `settings.data_dir`, which is made if it is missing, and bring its schema up to date.
+
+        `observe`: called on the loop after each commit with the number of operations in it and the seconds it took.
 
         Raises UnknownSchema if a newer program has used it; StoreUnusable if the folder belongs to another user or
         is open to others, or holds something else.
@@ -54,7 +61,7 @@ class Store:
         await asyncio.to_thread(prepare_folder, settings.data_dir)
         notices = Notices(settings.run_dir or settings.data_dir / "run")
         try:
-            engine = await SqliteEngine.open(settings, clock=clock, committed=notices.post)
+            engine = await SqliteEngine.open(settings, clock=clock, committed=notices.post, observe=observe)
         except BaseException:
             notices.close()
             raise

@@ -2,8 +2,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from pennypost.app.figures import Figures
-from pennypost.app.measured import MeasuredIntake, measured_handler
+from pennypost.app.figures import Figures, exposition
+from pennypost.app.measured import MeasuredIntake, commit_observer, measured_handler
 from pennypost.mail.reception import Acceptance, Language, Reception, SmtpClient
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Recipient
@@ -96,3 +96,13 @@ async def test_connections_are_counted_while_they_are_open() -> None:
     assert seen == [1]
     assert value(figures, "pennypost_connections_open", "imap") == 0
     assert value(figures, "pennypost_connections", "imap") == 1
+
+
+def test_commits_are_counted() -> None:
+    figures = Figures()
+    observe = commit_observer(figures)
+    observe(3, 0.002)
+    observe(1, 0.004)
+    text = exposition(figures).decode()
+    assert "pennypost_commit_group_sum 4.0" in text
+    assert "pennypost_commit_seconds_count 2.0" in text

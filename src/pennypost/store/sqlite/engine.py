@@ -21,6 +21,10 @@ _LOCKS = "lock"
 _BUSY = timedelta(seconds=10)
 
 
+def unobserved(_operations: int, _seconds: float) -> None:
+    """Count no commits."""
+
+
 class SqliteEngine:
     """The `Engine` of one event loop over `settings.data_dir`, which exists. Open it after a fork, never before."""
 
@@ -37,9 +41,11 @@ class SqliteEngine:
         *,
         clock: Callable[[], datetime],
         committed: Callable[[list[Notice]], None],
+        observe: Callable[[int, float], None] = unobserved,
         migrations: list[str] | None = None,
     ) -> "SqliteEngine":
-        """Open, or make, the database. `committed` is called on the loop with the notices of each commit.
+        """Open, or make, the database. `committed` is called on the loop with the notices of each commit, `observe`
+        with the number of operations in it and the seconds it took.
 
         `migrations`: other ones than the program brings. Raises UnknownSchema, or StoreUnusable if this is no
         database.
@@ -52,7 +58,7 @@ class SqliteEngine:
         except (apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError) as error:
             raise StoreUnusable(f"{file} cannot be used: {error}") from error
         checkpointer = Checkpointer(connection, locks, settings)
-        writer = Writer(file, locks, settings, clock, committed, checkpointer.log_pages)
+        writer = Writer(file, locks, settings, clock, committed, checkpointer.log_pages, observe)
         writer.start()
         return cls(writer, Readers(file, settings, clock), checkpointer)
 

@@ -31,6 +31,7 @@ refused or run, never both.
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -60,7 +61,8 @@ class _WroteAndFailed(Exception):
 
 class Writer:
     """Commits the operations of one event loop in groups. `committed` is called on the loop with the notices of each
-    group; `log_pages` on the writer thread, after a commit, with the length of the log in pages."""
+    group; `log_pages` on the writer thread, after a commit, with the length of the log in pages; `observe` on the loop
+    with the number of operations in a group and the seconds it took, from its beginning to its commit."""
 
     def __init__(
         self,
@@ -70,11 +72,13 @@ class Writer:
         clock: Callable[[], datetime],
         committed: Callable[[list[Notice]], None],
         log_pages: Callable[[int], None],
+        observe: Callable[[int, float], None],
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._committed = committed
         self._log_pages = log_pages
+        self._observe = observe
         self._loop = asyncio.get_running_loop()
         self._jobs: deque[_Job] = deque()
         self._taking = threading.Lock()
@@ -131,6 +135,10 @@ class Writer:
         if notices:
             self._committed(notices)
 
+    def _finish(self, outcomes: list[_Outcome], notices: list[Notice], seconds: float) -> None:
+        self._resolve(outcomes, notices)
+        self._observe(len(outcomes), seconds)
+
     def _refuse_old(self) -> None:
         """Let go of those who have waited too long for the lock."""
         self._look = None
@@ -160,13 +168,14 @@ class Writer:
     def _write_group(self) -> None:
         self._lock.acquire()
         try:
+            begun = time.monotonic()
             jobs = self._take()
             outcomes, notices = self._run_group(jobs)
         finally:
             self._lock.release()
         if outcomes:
             try:
-                self._loop.call_soon_threadsafe(self._resolve, outcomes, notices)
+                self._loop.call_soon_threadsafe(self._finish, outcomes, notices, time.monotonic() - begun)
             except RuntimeError:
                 return  # the loop is closed: nobody is there to be told
 
