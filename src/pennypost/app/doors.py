@@ -14,8 +14,11 @@ from pennypost.net.listener import Handler
 from pennypost.proto.smtp import Flavour
 from pennypost.servers.imap.door import REFUSAL as IMAP_REFUSAL
 from pennypost.servers.imap.door import ImapDoor
+from pennypost.servers.pop3.door import REFUSAL as POP3_REFUSAL
+from pennypost.servers.pop3.door import Pop3Door
 from pennypost.servers.smtp.door import REFUSAL as SMTP_REFUSAL
 from pennypost.servers.smtp.door import SmtpDoor
+from pennypost.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,11 @@ class Door:
 
 def make_doors(config: Config, post: Post, authenticator: Authenticator, figures: Figures) -> Mapping[str, Door]:
     """Make the doors of one worker, by the name of their listener."""
-    return smtp_doors(config, post, authenticator, figures) | imap_doors(config, post, authenticator)
+    return (
+        smtp_doors(config, post, authenticator, figures)
+        | imap_doors(config, post, authenticator)
+        | pop3_doors(config, post.store, authenticator)
+    )
 
 
 def smtp_doors(config: Config, post: Post, authenticator: Authenticator, figures: Figures) -> dict[str, Door]:
@@ -62,4 +69,13 @@ def imap_doors(config: Config, post: Post, authenticator: Authenticator) -> dict
     return {
         "imap": Door(door.handler, IMAP_REFUSAL),
         "imaps": Door(door.handler, IMAP_REFUSAL, implicit_tls=True),
+    }
+
+
+def pop3_doors(config: Config, store: Store, authenticator: Authenticator) -> dict[str, Door]:
+    """Make the doors for POP3."""
+    door = Pop3Door(store, authenticator, config.pop3_settings)
+    return {
+        "pop3": Door(door.handler, POP3_REFUSAL),
+        "pop3s": Door(door.handler, POP3_REFUSAL, implicit_tls=True),
     }

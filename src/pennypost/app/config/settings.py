@@ -16,6 +16,7 @@ from pennypost.model.errors import ConfigProblem
 from pennypost.net.settings import ListenerLimits, TlsSettings
 from pennypost.servers.http.settings import HttpSettings
 from pennypost.servers.imap.settings import ImapSettings
+from pennypost.servers.pop3.settings import Pop3Settings
 from pennypost.servers.smtp.settings import SmtpSettings
 from pennypost.store.settings import StoreSettings
 
@@ -175,7 +176,13 @@ class Config:
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings, metadata=derived("clear_text_login_on_loopback"))
     imap: ImapSettings = field(default_factory=ImapSettings, metadata=derived("clear_text_login_on_loopback"))
+    pop3: Pop3Settings = field(default_factory=Pop3Settings, metadata=derived("clear_text_login_on_loopback"))
     http: HttpSettings = field(default_factory=HttpSettings)
+
+    @property
+    def pop3_settings(self) -> Pop3Settings:
+        """The settings of the POP3 door."""
+        return replace(self.pop3, clear_text_login_on_loopback=self.auth.in_clear_on_loopback)
 
     @property
     def smtp_settings(self) -> SmtpSettings:
