@@ -130,7 +130,7 @@ class FakeAuthenticator:
                 if name == alice.name and password == PASSWORD:
                     return alice
             case ScramQuestion(hash=hash_):
-                return self.keys(PASSWORD, b"salt", 4096, hash_)
+                return self.keys(PASSWORD, b"a salt of theirs", 4096, hash_)
             case ScramProof(valid=True):
                 return alice
         raise AuthenticationFailed

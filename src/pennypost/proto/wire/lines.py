@@ -61,6 +61,8 @@ class LineBuffer:
             return None
         data, start = self._data, self._position
         if start == len(data):
+            self._data = b""  # not kept while a client is idle
+            self._position = 0
             return None
         end = data.find(b"\r\n", start)
         if end < 0:

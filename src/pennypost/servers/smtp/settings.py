@@ -30,9 +30,10 @@ class SmtpSettings:
     session_time: timedelta = timedelta(hours=12)
     """How long a session may last. It is ended between two commands."""
 
-    greeting_delay: timedelta = timedelta(milliseconds=100)
+    greeting_delay: timedelta = timedelta(milliseconds=20)
     """How long a client of the SMTP door has to wait for its greeting, so that one that does not wait is noticed
-    (RFC 5321 §4.3.1). 0 does not look."""
+    (RFC 5321 §4.3.1). What is sent at once comes within the first milliseconds, however far away the client is; some
+    programs wait a little and are noticed only by several seconds. 0 does not look."""
 
     early_talker: EarlyTalker = EarlyTalker.REFUSE
     """What becomes of a client that speaks before it was greeted: "refuse" it, or "log" it only."""
