@@ -125,7 +125,7 @@ async def deliver(folder: Path, first: int, total: int, tasks: int, barrier: Bar
     return Figures(total, wall, cpu, sorted(waits), sorted(gaps))
 
 
-def process(folder: Path, first: int, total: int, tasks: int, barrier: Barrier, results: Queue[Figures]) -> None:
+def process(folder: Path, first: int, total: int, tasks: int, barrier: Barrier, results: "Queue[Figures]") -> None:
     results.put(uvloop.run(deliver(folder, first, total, tasks, barrier)))
 
 

@@ -108,17 +108,17 @@ class Writer:
         if not self._awake:
             self._awake = True
             self._wake.put(True)
-            if self._look is None:
-                self._look = loop.call_later(_LOOK_SECONDS, self._refuse_old)
+        if self._look is None:
+            self._look = loop.call_later(_LOOK_SECONDS, self._refuse_old)
         return future
 
     async def close(self) -> None:
         """Write what is queued, then end the thread and close the connection."""
         self._closing = True
-        if self._look is not None:
-            self._look.cancel()
         self._wake.put(False)
         await asyncio.to_thread(self._thread.join)
+        if self._look is not None:
+            self._look.cancel()
         self._lock.close()
         self._connection.close()
 
@@ -148,7 +148,7 @@ class Writer:
             while self._jobs and self._jobs[0][2] < oldest:
                 refused.append((self._jobs.popleft()[1], None, ServerBusy()))
         self._resolve(refused, [])
-        if self._jobs and not self._closing:
+        if self._jobs:
             self._look = self._loop.call_later(_LOOK_SECONDS, self._refuse_old)
 
     # -- On the writer thread
