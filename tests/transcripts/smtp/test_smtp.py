@@ -13,7 +13,7 @@ from tests.transcripts.script import Transcript, parse, unescape
 from tests.transcripts.smtp.intake import FakeAuthenticator, FakeIntake
 
 from pennypost.proto.smtp import Flavour
-from pennypost.servers.smtp import EarlyTalker, SmtpDoor, SmtpSettings
+from pennypost.servers.smtp import BareCr, EarlyTalker, SmtpDoor, SmtpSettings
 
 FLAVOURS = {"smtp": Flavour.SMTP, "submission": Flavour.SUBMISSION, "lmtp": Flavour.LMTP}
 
@@ -28,6 +28,7 @@ SETTINGS = {
     "greeting_delay": lambda text: timedelta(milliseconds=int(text)),
     "text_timeout": lambda text: timedelta(milliseconds=int(text)),
     "early_talker": EarlyTalker,
+    "bare_cr": BareCr,
 }
 
 

@@ -22,6 +22,7 @@ class Offer:
     session (RFC 9422 MAILMAX). `starttls`: whether a TLS layer can be had. `mechanisms`: for AUTH in clear,
     `tls_mechanisms`: under TLS; () offers none. `max_errors`: 4xx and 5xx replies before the session is ended.
     `max_idle_commands`: commands that bring no message nearer (NOOP, RSET, EHLO …), counted since the last message.
+    `keep_bare_cr`: take a CR without LF in a text for an octet like others, which RFC 5321 §2.3.8 forbids.
     """
 
     hostname: str
@@ -34,6 +35,7 @@ class Offer:
     tls_mechanisms: tuple[str, ...] = ()
     max_errors: int = 20
     max_idle_commands: int = 100
+    keep_bare_cr: bool = False
 
 
 def greeting(offer: Offer) -> Reply:

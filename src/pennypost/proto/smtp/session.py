@@ -194,7 +194,7 @@ class SmtpServerSession:
                 case Command.MAIL:
                     self._begin_transaction()
                 case Command.DATA if code == 354:
-                    self._text = DotText(self.offer.max_message_size)
+                    self._text = DotText(self.offer.max_message_size, self.offer.keep_bare_cr)
                 case Command.AUTH:
                     if code == 334:
                         self.state = State.EXCHANGE
@@ -316,7 +316,9 @@ class SmtpServerSession:
             self.state = State.DISCARD
             return self._next_of_discard()
         if self._chunks is None:
-            self._chunks = ChunkText(self.offer.max_message_size, self._body is BodyType.BINARY_MIME)
+            self._chunks = ChunkText(
+                self.offer.max_message_size, self._body is BodyType.BINARY_MIME, self.offer.keep_bare_cr
+            )
         self._chunks.begin_chunk(size, last)
         self.state = State.CHUNK
         return self._next_of_chunk()
@@ -351,7 +353,9 @@ class SmtpServerSession:
         if not chunks.last:
             self._expect(Command.BDAT, State.CHUNKS, State.READY)
             return ChunkEnd(chunks.chunk_size, chunks.problem)
-        chunks.finish()
+        kept = chunks.finish()
+        if kept:
+            return BodyChunk(kept)
         self._chunks = None
         return self._message_ended(BodyEnd(chunks.size, chunks.problem))
 

@@ -20,10 +20,11 @@ class _Checker:
     """What both kinds of text are held against. `size`: octets so far. `problem`: the gravest that was found, so
     that it does not depend on the cut: line endings, then NUL, then size."""
 
-    __slots__ = ("_limit", "problem", "size")
+    __slots__ = ("_keep_bare_cr", "_limit", "problem", "size")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, keep_bare_cr: bool = False) -> None:
         self._limit = limit
+        self._keep_bare_cr = keep_bare_cr
         self.size = 0
         self.problem: MailError | None = None
 
@@ -39,7 +40,7 @@ class _Checker:
     def check_lines(self, piece: bytes) -> None:
         """Look for a CR or LF that is no CRLF, and NUL. `piece` does not end within a CRLF."""
         crlf = piece.count(b"\r\n")
-        if piece.count(b"\n") != crlf or piece.count(b"\r") != crlf:
+        if piece.count(b"\n") != crlf or (piece.count(b"\r") != crlf and not self._keep_bare_cr):
             self.problem = BareLineEnding()
         elif b"\0" in piece and not isinstance(self.problem, BareLineEnding):
             self.problem = BadMessage("NUL is not allowed in a message")
@@ -50,8 +51,8 @@ class DotText(_Checker):
 
     __slots__ = ("_kept", "_virtual", "ended", "rest")
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(limit)
+    def __init__(self, limit: int, keep_bare_cr: bool = False) -> None:
+        super().__init__(limit, keep_bare_cr)
         self._kept = b"\r\n"
         self._virtual = 2
         self.ended = False
@@ -90,8 +91,8 @@ class ChunkText(_Checker):
 
     __slots__ = ("_binary", "_kept", "chunk_size", "last", "left")
 
-    def __init__(self, limit: int, binary: bool) -> None:
-        super().__init__(limit)
+    def __init__(self, limit: int, binary: bool, keep_bare_cr: bool = False) -> None:
+        super().__init__(limit, keep_bare_cr)
         self._binary = binary
         self._kept = b""
         self.left = 0
@@ -120,7 +121,7 @@ class ChunkText(_Checker):
 
     def finish(self) -> bytes:
         """Give what was kept, when the last chunk is empty."""
-        if self._kept:
-            self._kept = b""
+        kept, self._kept = self._kept, b""
+        if kept and not self._keep_bare_cr:
             self.problem = BareLineEnding()
-        return b""
+        return kept if self.problem is None else b""

@@ -8,6 +8,6 @@ settings      SmtpSettings: what can be set
 """
 
 from pennypost.servers.smtp.door import REFUSAL, SmtpDoor
-from pennypost.servers.smtp.settings import EarlyTalker, SmtpSettings
+from pennypost.servers.smtp.settings import BareCr, EarlyTalker, SmtpSettings
 
-__all__ = ["REFUSAL", "EarlyTalker", "SmtpDoor", "SmtpSettings"]
+__all__ = ["REFUSAL", "BareCr", "EarlyTalker", "SmtpDoor", "SmtpSettings"]

@@ -9,7 +9,7 @@ from pennypost.net.connection import Connection
 from pennypost.proto.sasl import mechanisms
 from pennypost.proto.smtp import Flavour, Offer
 from pennypost.servers.smtp.session import Session
-from pennypost.servers.smtp.settings import SmtpSettings
+from pennypost.servers.smtp.settings import BareCr, SmtpSettings
 
 REFUSAL = b"421 4.7.0 Too many connections\r\n"
 """What a listener tells a connection that is one too many."""
@@ -72,6 +72,7 @@ class SmtpDoor:
             tls_mechanisms=under_tls,
             max_errors=settings.max_errors,
             max_idle_commands=settings.max_idle_commands,
+            keep_bare_cr=settings.bare_cr is BareCr.KEEP,
         )
 
     def trusts_clear_text(self, connection: Connection) -> bool:

@@ -14,6 +14,13 @@ class EarlyTalker(Enum):
     LOG = "log"
 
 
+class BareCr(Enum):
+    """What becomes of a message that holds a CR without LF."""
+
+    REFUSE = "refuse"
+    KEEP = "keep"
+
+
 @dataclass(frozen=True, slots=True)
 class SmtpSettings:
     """How long SMTP, submission and LMTP sessions may take, and what they may do."""
@@ -37,6 +44,11 @@ class SmtpSettings:
 
     early_talker: EarlyTalker = EarlyTalker.REFUSE
     """What becomes of a client that speaks before it was greeted: "refuse" it, or "log" it only."""
+
+    bare_cr: BareCr = BareCr.REFUSE
+    """What becomes of a message that holds a CR without LF: "refuse" it, as RFC 5321 §2.3.8 wants, or "keep" the CR as
+    an octet like others. Leave it, but for measurements with messages that have such: relayed on, a bare CR ends a line
+    in some servers, and so smuggles. A LF without CR is always refused."""
 
     max_messages: int = 100_000
     """Messages one session may bring (RFC 9422 MAILMAX)."""

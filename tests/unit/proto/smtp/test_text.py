@@ -148,3 +148,27 @@ class TestChunks:
         text.begin_chunk(6, last=True)
         assert text.receive(b"\0\n\r\r.\r") == b"\0\n\r\r.\r"
         assert text.problem is None
+
+
+class TestBareCrKept:
+    """What the administrator may ask for, and what stays refused."""
+
+    @pytest.mark.parametrize("cut", [1, 2, 3, 1000])
+    def test_a_cr_is_an_octet(self, cut: int) -> None:
+        octets = b"a\r\r\n\r.\r\r\n.\r\r\nb\r\n.\r\n"
+        text = DotText(1000, keep_bare_cr=True)
+        given = b"".join(text.receive(octets[i : i + cut]) for i in range(0, len(octets), cut) if not text.ended)
+        assert (given, text.problem) == (b"a\r\r\n\r.\r\r\n\r\r\nb\r\n", None)
+
+    def test_a_lf_is_not(self) -> None:
+        text = DotText(1000, keep_bare_cr=True)
+        text.receive(b"a\nb\r\n.\r\n")
+        assert isinstance(text.problem, BareLineEnding)
+
+    def test_at_the_end_of_a_chunk(self) -> None:
+        text = ChunkText(1000, binary=False, keep_bare_cr=True)
+        text.begin_chunk(2, last=False)
+        given = text.receive(b"a\r")
+        text.begin_chunk(0, last=True)
+        given += text.finish()
+        assert (given, text.problem) == (b"a\r", None)
