@@ -27,11 +27,15 @@ async def examine(session: Session, command: Examine) -> Tagged:
 async def _open(session: Session, name: str, read_only: bool) -> None:
     """Leave the mailbox that is open, if any, whatever comes of it (RFC 9051 §6.3.2); open the other, describe it."""
     store, account = session.door.store, session.owner.account
-    if session.selected is not None:
-        session.close_mailbox()
-        session.write(untagged(Condition.OK, "Previous mailbox closed", codes.CLOSED))
-    found = await store.read(lambda tx: mailboxes.require(tx, account, name))
-    view = await session.door.views.open(account, found.id)
+    before, session.selected = session.selected, None
+    try:
+        if before is not None:
+            session.write(untagged(Condition.OK, "Previous mailbox closed", codes.CLOSED))
+        found = await store.read(lambda tx: mailboxes.require(tx, account, name))
+        view = await session.door.views.open(account, found.id)
+    finally:
+        if before is not None:
+            before.close()  # last: the same mailbox again is in memory still
     recent_floor = found.recent_floor
     session.selected = Selected(view, found.name, read_only, recent_floor)
     if not read_only and recent_floor < found.uid_next and not session.rev2:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import compress
 
 from pennypost.model.ids import MailboxId, Uid
-from pennypost.proto.imap.sequence import Ranges, SequenceSet
+from pennypost.proto.imap.sequence import STAR, Ranges, SequenceSet
 from pennypost.servers.imap.errors import no_such_message
 from pennypost.store.view import MailboxView, Snapshot, ViewChange
 
@@ -108,14 +108,15 @@ class Selected:
         """Give the session's numbers that a sequence set means, as ascending ranges apart from each other.
 
         UIDs that are not there mean nothing (RFC 9051 §6.4.9); a message number that is not there is an error of the
-        client's: raises Refused with BAD.
+        client: raises Refused with BAD. But for `1:*` in an empty mailbox, which clients ask in good faith, though RFC
+        9051 §9 (seq-number) wants BAD there too (docs/quirks.md).
         """
         if messages.saved:
             return self._numbers_of_uids([(uid, uid) for uid in self.saved])
         if uid:
             uids = self.view.uids
             return self._numbers_of_uids(messages.resolve(uids[-1] if uids else 0))
-        if messages.highest > self.count:
+        if messages.highest > self.count and (self.count or messages.ranges != ((1, STAR),)):
             raise no_such_message()
         return messages.resolve(self.count)
 
