@@ -75,8 +75,10 @@ def codec_name(charset: bytes) -> str | None:
     name = _MEANT.get(name, name)
     try:
         info = codecs.lookup(name)
-        b"".decode(info.name)
-    except (LookupError, ValueError, UnicodeError):
+        b"ab".decode(info.name)  # a LookupError if it does not make text, as base64 does not
+    except UnicodeError:
+        pass
+    except (LookupError, ValueError):
         return None
     return None if info.name.replace("-", "_") in _REFUSED else info.name
 

@@ -41,7 +41,14 @@ def parse(header_block: bytes, body: bytes) -> ParsedMessage:
     scanner = Scanner(body, len(header_block))
     index = scanner.entity(fields, 0, 0, 1, DEFAULT_TYPE, None)
     summary = summarize(fields)
-    if not scan.covered or scan.duplicates or not summary.from_ or summary.sent_at is None:
+    if (
+        not scan.covered
+        or scan.duplicates
+        or not summary.from_
+        or summary.sent_at is None
+        or len(header_block) > MAX_HEADER_OCTETS
+        or scan.count > MAX_HEADER_FIELDS
+    ):
         _note_header_defects(header_block, scan, summary, scanner)
     elif not header_block.endswith(b"\n\r\n") and not header_block.endswith(b"\n\n"):
         scanner.defect(DefectKind.NO_HEADER_END, 0)
