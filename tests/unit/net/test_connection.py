@@ -7,6 +7,7 @@ import functools
 import inspect
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -303,3 +304,28 @@ async def test_an_endless_handshake_times_out(tmp_path):
         _, writer = await connect(address)
         assert "too long" in await asyncio.wait_for(outcome, 5)
         writer.close()
+
+
+@on_both_loops
+async def test_a_client_that_writes_in_two_steps_is_not_held_up_by_delayed_acknowledgements():
+    """What comes in two small segments, and is answered when both are there, must not take 40 ms."""
+
+    async def session(connection: Connection) -> None:
+        line = b""
+        while data := await connection.read():
+            line += data
+            if line.endswith(b"\r\n"):
+                connection.write(b"ok\r\n")
+                line = b""
+
+    def talk(address) -> float:
+        with socket.create_connection(address) as client:
+            began = time.perf_counter()
+            for _ in range(40):
+                client.sendall(b"x" * 100)
+                client.sendall(b"\r\n")
+                assert client.recv(4) == b"ok\r\n"
+            return time.perf_counter() - began
+
+    async with served(session) as address:
+        assert await asyncio.to_thread(talk, address) < 40 * 0.02
