@@ -1,0 +1,85 @@
+"""FETCH of messages that are not held in memory gives the same octets as of those that are (RFC 9051 §6.4.5)."""
+
+import re
+from base64 import encodebytes
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.transcripts.imap.server import World, with_settings, world
+from tests.unit.servers.imap.test_session import Talk, logged_in
+
+from pennypost.message.headers import split
+from pennypost.model.units import Octets
+
+CONTENT = bytes(range(256)) * 600
+ENCODED = encodebytes(CONTENT).replace(b"\n", b"\r\n")
+MESSAGE = (
+    b"From: a@example.net\r\nSubject: large\r\nMIME-Version: 1.0\r\n"
+    b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n'
+    b"--b\r\nContent-Type: text/plain\r\n\r\nshort\r\n"
+    b"--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n" + ENCODED + b"\r\n"
+    b"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\nX-Other: y\r\n\r\ninner body\r\n--b--\r\n"
+)
+HEADER, BODY = split(MESSAGE)
+
+
+@pytest.fixture(params=[1024, 64 * 1024 * 1024], ids=["streamed", "held"])
+async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path, with_settings(body_chunk=Octets(request.param))) as made:
+        await made.deliver(MESSAGE)
+        yield made
+
+
+async def fetched(talk: Talk, items: bytes) -> bytes:
+    answer = await talk.say(b"f FETCH 1 (%b)" % items)
+    assert answer.endswith(b"f OK FETCH completed\r\n")
+    return answer.removesuffix(b"f OK FETCH completed\r\n")
+
+
+def literal(octets: bytes) -> bytes:
+    return b"{%d}\r\n%b" % (len(octets), octets)
+
+
+CASES = {
+    b"BODY.PEEK[]": b"BODY[] " + literal(MESSAGE),
+    b"BODY.PEEK[]<100.50000>": b"BODY[]<100> " + literal(MESSAGE[100:50100]),
+    b"BODY.PEEK[]<0.200>": b"BODY[]<0> " + literal(MESSAGE[:200]),
+    b"BODY.PEEK[]<9999999.5>": b"BODY[]<9999999> " + literal(b""),
+    b"BODY.PEEK[HEADER]": b"BODY[HEADER] " + literal(HEADER),
+    b"BODY.PEEK[TEXT]": b"BODY[TEXT] " + literal(BODY),
+    b"RFC822.HEADER": b"RFC822.HEADER " + literal(HEADER),
+    b"BODY.PEEK[1]": b"BODY[1] " + literal(b"short"),
+    b"BODY.PEEK[2]": b"BODY[2] " + literal(ENCODED),
+    b"BODY.PEEK[2]<10.20>": b"BODY[2]<10> " + literal(ENCODED[10:30]),
+    b"BODY.PEEK[3.HEADER.FIELDS (Subject)]": b"BODY[3.HEADER.FIELDS (Subject)] " + literal(b"Subject: inner\r\n\r\n"),
+    b"BODY.PEEK[7]": b"BODY[7] NIL",
+    b"BINARY.SIZE[2]": b"BINARY.SIZE[2] %d" % len(CONTENT),
+    b"BINARY.PEEK[2]": b"BINARY[2] ~" + literal(CONTENT),
+    b"BINARY.PEEK[2]<256.100>": b"BINARY[2]<256> ~" + literal(CONTENT[256:356]),
+    b"BINARY.PEEK[1]": b"BINARY[1] " + literal(b"short"),
+    b"RFC822.SIZE": b"RFC822.SIZE %d" % len(MESSAGE),
+}
+
+
+async def test_every_section_is_exact(server: World) -> None:
+    talk = await logged_in(server, "INBOX")
+    for items, expected in CASES.items():
+        assert await fetched(talk, items) == b"* 1 FETCH (%b)\r\n" % expected, items
+    await talk.finish()
+
+
+async def test_several_items_share_one_response(server: World) -> None:
+    talk = await logged_in(server, "INBOX")
+    answer = await fetched(talk, b"UID BODY.PEEK[TEXT]<0.10> RFC822.SIZE BODY.PEEK[1]")
+    size = len(MESSAGE)
+    expected = b"* 1 FETCH (UID 1 BODY[TEXT]<0> {10}\r\n%b RFC822.SIZE %d BODY[1] {5}\r\nshort)\r\n" % (BODY[:10], size)
+    assert answer == expected
+    await talk.finish()
+
+
+async def test_reading_sets_seen(server: World) -> None:
+    talk = await logged_in(server, "INBOX")
+    answer = await fetched(talk, b"BODY[]<0.5>")
+    assert re.fullmatch(rb"\* 1 FETCH \(BODY\[\]<0> \{5\}\r\nFrom: FLAGS \(.*\\Seen\)\)\r\n", answer)
+    await talk.finish()
