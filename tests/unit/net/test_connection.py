@@ -273,6 +273,26 @@ async def test_tls_1_2_and_the_end_by_close_notify(server_tls):
         assert await asyncio.wait_for(ended, 5)
 
 
+@on_both_loops
+async def test_older_versions_than_tls_1_2_are_refused(server_tls):
+    """RFC 8996 §4, §5: TLS 1.0 and 1.1 must not be negotiated. The hello is one of TLS 1.1, made by hand."""
+    ciphers = bytes.fromhex("c009c013c00ac014002f0035")
+    body = b"\x03\x02" + bytes(32) + b"\0" + len(ciphers).to_bytes(2, "big") + ciphers + b"\x01\0"
+    handshake = b"\x01" + len(body).to_bytes(3, "big") + body
+    record = b"\x16\x03\x01" + len(handshake).to_bytes(2, "big") + handshake
+
+    async def never(connection: Connection) -> None:
+        raise AssertionError("the handler ran")
+
+    async with served(never, tls=server_tls, implicit_tls=True) as address:
+        reader, writer = await connect(address)
+        writer.write(record)
+        answer = await asyncio.wait_for(reader.read(), 5)
+        assert answer[0] == 21  # an alert
+        assert answer[-1] == 70  # protocol_version
+        writer.close()
+
+
 @pytest.mark.parametrize("hello", [b"EHLO x\r\n" * 10, b"\x16\x03\x01\x00\x05hello", b""])
 @on_both_loops
 async def test_a_bad_handshake_ends_the_connection_only(server_tls, hello):

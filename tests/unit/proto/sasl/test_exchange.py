@@ -52,6 +52,7 @@ class TestPlain:
         assert finish(exchange, ALICE) == ALICE
 
     def test_empty_challenge_first(self) -> None:
+        """RFC 4422 §3.3: a client-first mechanism without an initial response gets an empty challenge."""
         exchange = begin("PLAIN", None, BINDING)
         assert next(exchange) == b""
         assert exchange.send(b"\0tim\0tanstaaftanstaaf") == PasswordQuestion("tim", "", "tanstaaftanstaaf")

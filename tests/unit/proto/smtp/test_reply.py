@@ -20,7 +20,7 @@ for module in pkgutil.iter_modules(pennypost.model.__path__):
 
 @pytest.mark.parametrize("kind", [c for c in causes(MailError) if c not in (TransientFailure, PermanentFailure)])
 def test_every_cause_has_its_reply(kind: type[MailError]) -> None:
-    """RFC 3463 §2, RFC 5248 §2.1: the classes of both codes agree."""
+    """RFC 2034 §4, RFC 3463 §2, RFC 5248 §2.1: every reply has an enhanced code, and the classes of both agree."""
     reply = reply_for(kind())
     assert reply.enhanced == kind.status
     assert str(reply.code)[0] == kind.status[0]
