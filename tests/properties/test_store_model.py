@@ -38,8 +38,9 @@ NAMES = ("INBOX", "INBOX/i", "a", "a/b", "a/b/c", "ab", "b", "b/x", "Sent")
 QUOTA = 40_000
 
 names = st.sampled_from(NAMES)
-accounts = st.integers(0, 1)
-uid_sets = st.lists(st.integers(1, 40), unique=True, max_size=12)
+busy = st.sampled_from(("INBOX", "a", "INBOX", "a", "INBOX", "a", *NAMES))
+accounts = st.sampled_from((0, 0, 0, 1))
+uid_sets = st.lists(st.integers(1, 12), unique=True, min_size=1, max_size=8)
 modes = st.sampled_from(StoreMode)
 some_flags = st.integers(0, 31).map(Flags)
 some_keywords = st.lists(st.sampled_from(["a", "B", "$c"]), unique=True, max_size=2).map(tuple)
@@ -108,6 +109,14 @@ class StoreMachine(RuleBasedStateMachine):
             self.models.append(Model(account, {}))
             self.adopt(self.models[-1])
             self.replicas.append((0, {}))
+        self.create(0, "a")
+        for body, flag in ((10, Flags.NONE), (10, Flags.DELETED), (300, Flags.SEEN), (300, Flags.DELETED)):
+            self.append(0, "INBOX", body, flag, ("k",))
+        self.copy(0, "INBOX", "a", [1, 4])
+        for uid in (2, 3):
+            self.place(0, "INBOX", "a", uid)
+        for name in ("INBOX", "INBOX", "a"):
+            self.open(0, name)
 
     def teardown(self) -> None:
         if hasattr(self, "runner"):
@@ -224,7 +233,7 @@ class StoreMachine(RuleBasedStateMachine):
     def id_of(self, model: Model, name: str) -> int:
         return model.boxes[name].id if name in model.boxes else 999_999
 
-    @rule(which=accounts, name=names, body=st.sampled_from([10, 300, 9000]), flag=some_flags, keywords=some_keywords)
+    @rule(which=accounts, name=busy, body=st.sampled_from([10, 300, 9000]), flag=some_flags, keywords=some_keywords)
     def append(self, which: int, name: str, body: int, flag: Flags, keywords: tuple[str, ...]) -> None:
         model = self.models[which]
         head = header(f"Subject {body}", f"{len(model.messages)}@model", ["0@model"])
@@ -244,7 +253,7 @@ class StoreMachine(RuleBasedStateMachine):
         box.entries[box.uid_next] = result.message
         box.uid_next += 1
 
-    @rule(which=accounts, source=names, into=names, uids=uid_sets)
+    @rule(which=accounts, source=busy, into=busy, uids=uid_sets)
     def copy(self, which: int, source: str, into: str, uids: list[int]) -> None:
         model = self.models[which]
         source_id, target_id = self.id_of(model, source), self.id_of(model, into)
@@ -269,7 +278,7 @@ class StoreMachine(RuleBasedStateMachine):
             box.entries[uid] = made
         box.uid_next += len(chosen)
 
-    @rule(which=accounts, source=names, into=names, uids=uid_sets)
+    @rule(which=accounts, source=busy, into=busy, uids=uid_sets)
     def move(self, which: int, source: str, into: str, uids: list[int]) -> None:
         model = self.models[which]
         result = self.write(messages.move, model.id, self.id_of(model, source), uids, self.id_of(model, into))
@@ -286,7 +295,7 @@ class StoreMachine(RuleBasedStateMachine):
             box.entries[box.uid_next] = message
             box.uid_next += 1
 
-    @rule(which=accounts, source=names, into=names, uid=st.integers(1, 10))
+    @rule(which=accounts, source=busy, into=busy, uid=st.integers(1, 10))
     def place(self, which: int, source: str, into: str, uid: int) -> None:
         model = self.models[which]
         message = model.boxes[source].entries.get(uid) if source in model.boxes else None
@@ -302,7 +311,7 @@ class StoreMachine(RuleBasedStateMachine):
         box.uid_next += 1
 
     @rule(
-        which=accounts, name=names, uids=uid_sets, mode=st.sampled_from(StoreMode), flag=some_flags, more=some_keywords
+        which=accounts, name=busy, uids=uid_sets, mode=st.sampled_from(StoreMode), flag=some_flags, more=some_keywords
     )
     def store(
         self, which: int, name: str, uids: list[int], mode: StoreMode, flag: Flags, more: tuple[str, ...]
@@ -330,7 +339,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert [one.uid for one in result.changed] == changed
         assert not result.refused
 
-    @rule(which=accounts, name=names, uids=st.none() | uid_sets)
+    @rule(which=accounts, name=busy, uids=st.none() | uid_sets)
     def expunge(self, which: int, name: str, uids: list[int] | None) -> None:
         model = self.models[which]
         result = self.write(messages.expunge, model.id, self.id_of(model, name), uids)
@@ -370,7 +379,7 @@ class StoreMachine(RuleBasedStateMachine):
         held = {box.id: set(box.entries) for box in model.boxes.values()}
         assert {id: set(box) for id, box in replica.items()} == held
 
-    @rule(which=accounts, name=names)
+    @rule(which=accounts, name=busy)
     @precondition(lambda self: len(self.sessions) < 5)
     def open(self, which: int, name: str) -> None:
         model = self.models[which]
@@ -380,7 +389,24 @@ class StoreMachine(RuleBasedStateMachine):
             self.sessions.append((model, view, sorted(box.entries)))
             assert list(view.uids) == sorted(box.entries)
 
-    @rule(number=st.integers(0, 4), expunge=st.booleans())
+    @rule(plan=st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=3, max_size=6))
+    def look(self, plan: list[tuple[int, bool]]) -> None:
+        for number, expunge in plan:
+            self.refresh(number, expunge)
+
+    @rule(name=busy, uids=uid_sets, mode=modes, flag=some_flags, more=some_keywords, number=st.integers(0, 2))
+    def store_and_look(
+        self, name: str, uids: list[int], mode: StoreMode, flag: Flags, more: tuple[str, ...], number: int
+    ) -> None:
+        self.store(0, name, uids, mode, flag, more)
+        self.refresh(number, True)
+
+    @rule(name=busy, uids=uid_sets, number=st.integers(0, 2))
+    def expunge_and_look(self, name: str, uids: list[int], number: int) -> None:
+        self.store(0, name, uids, StoreMode.ADD, Flags.DELETED, ())
+        self.expunge(0, name, uids)
+        self.refresh(number, False)
+
     def refresh(self, number: int, expunge: bool) -> None:
         if number >= len(self.sessions):
             return
@@ -439,5 +465,5 @@ class StoreMachine(RuleBasedStateMachine):
 
 TestStoreModel = StoreMachine.TestCase
 TestStoreModel.settings = settings(
-    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
