@@ -278,7 +278,15 @@ class Session:
     # -- Handlers
 
     async def _on_answer(self, event: Answer) -> None:
-        self.send(event.reply)
+        reply = event.reply
+        if reply.code >= 400:
+            # What was refused before a transaction had begun has no other line; the client's words could hold a secret.
+            _log.info(
+                "command refused",
+                peer=str(self.connection.peer),
+                verdict=f"{reply.code} {reply.enhanced} {reply.lines[0]}",
+            )
+        self.send(reply)
 
     async def _on_hello(self, event: Hello) -> None:
         self._end_transaction("abandoned")

@@ -214,6 +214,15 @@ class TestLog:
         assert lines[2]["verdict"] == "abandoned"
         assert "secret" not in repr(logs)
 
+    async def test_what_is_refused_before_a_transaction(self) -> None:
+        with capture_logs() as logs:
+            async with client_of(FakeIntake()) as client:
+                await client.say(b"EHLO c\r\nMAIL FROM:<secret\r\n", b"syntax\r\n")
+        assert [(line["event"], line["verdict"]) for line in logs] == [
+            ("command refused", "501 5.1.7 Bad sender address syntax")
+        ]
+        assert "secret" not in repr(logs)
+
     async def test_many_recipients_are_counted_only(self) -> None:
         with capture_logs() as logs:
             async with client_of(FakeIntake(max_recipients=100)) as client:
