@@ -6,6 +6,7 @@ but literal8 can carry, becomes "?".
 """
 
 import re
+from functools import lru_cache
 
 from pennypost.message.addresses import AddressList
 from pennypost.message.structure import Parameters, Part
@@ -13,6 +14,7 @@ from pennypost.message.summary import Summary
 
 _UNSAFE = re.compile(rb'["\\\x00-\x08\x0a-\x1f\x7f-\xff]')
 _NEEDS_LITERAL = re.compile(rb"[\x00\r\n\x80-\xff]")
+_NO_ENVELOPE = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
 _QUOTED_SPECIALS = re.compile(rb'(["\\])')
 
 
@@ -68,32 +70,33 @@ def imap_body(index: Part) -> bytes:
     return _structure(index, False)
 
 
+_known = lru_cache(maxsize=256)(string)
+"""For what there are few of: types, encodings, parameter names."""
+
+
 def _structure(part: Part, extended: bool) -> bytes:
     if part.type == b"multipart" and part.children:
-        octets = b"".join([_structure(child, extended) for child in part.children]) + b" " + string(part.subtype)
-        if extended:
-            octets += b" %b %b" % (_parameters(part.parameters), _extension(part))
-        return b"(" + octets + b")"
+        octets = b"".join([_structure(child, extended) for child in part.children])
+        if not extended:
+            return b"(%b %b)" % (octets, _known(part.subtype))
+        return b"(%b %b %b %b)" % (octets, _known(part.subtype), _parameters(part.parameters), _extension(part))
     octets = b"(%b %b %b %b %b %b %d" % (
-        string(part.type),
-        string(part.subtype),
+        _known(part.type),
+        _known(part.subtype),
         _parameters(part.parameters),
-        nstring(part.content_id),
-        nstring(part.description),
-        string(part.encoding),
-        part.size,
+        b"NIL" if part.content_id is None else string(part.content_id),
+        b"NIL" if part.description is None else string(part.description),
+        _known(part.encoding),
+        part.body_end - part.body_start,
     )
     if part.is_message:
         inner = part.children[0]
-        octets += b" %b %b" % (
-            inner.envelope or b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)",
-            _structure(inner, extended),
-        )
+        octets += b" %b %b" % (inner.envelope or _NO_ENVELOPE, _structure(inner, extended))
     if part.lines >= 0:
         octets += b" %d" % part.lines
-    if extended:
-        octets += b" %b %b" % (nstring(part.md5), _extension(part))
-    return octets + b")"
+    if not extended:
+        return octets + b")"
+    return b"%b %b %b)" % (octets, b"NIL" if part.md5 is None else string(part.md5), _extension(part))
 
 
 def _extension(part: Part) -> bytes:
@@ -102,7 +105,7 @@ def _extension(part: Part) -> bytes:
         return b"NIL NIL NIL"
     disposition = b"NIL"
     if part.disposition is not None:
-        disposition = b"(%b %b)" % (string(part.disposition), _parameters(part.disposition_parameters))
+        disposition = b"(%b %b)" % (_known(part.disposition), _parameters(part.disposition_parameters))
     language = b"NIL"
     if len(part.language) == 1:
         language = string(part.language[0])
@@ -114,4 +117,4 @@ def _extension(part: Part) -> bytes:
 def _parameters(parameters: Parameters) -> bytes:
     if not parameters:
         return b"NIL"
-    return b"(" + b" ".join([string(name) + b" " + string(value) for name, value in parameters]) + b")"
+    return b"(" + b" ".join([b"%b %b" % (_known(name), string(value)) for name, value in parameters]) + b")"

@@ -14,17 +14,18 @@ from pennypost.message.limits import MAX_LANGUAGES, MAX_PARAMETER_OCTETS, MAX_PA
 from pennypost.message.structure import Parameters
 from pennypost.message.words import decode_words
 
-# RFC 2045 §5.1: token is any CHAR except SPACE, CTLs and tspecials; 8-bit octets are let through.
+# RFC 2045 §5.1: token is any CHAR except SPACE, CTLs and tspecials; RFC 6838 §4.2 bounds the length.
 _TYPE = re.compile(
-    rb'[ \t]*+([^\x00-\x20()<>@,;:\\"/\[\]?=\x7f]++)[ \t]*+/[ \t]*+([^\x00-\x20()<>@,;:\\"/\[\]?=\x7f]++)'
+    rb'[ \t]*+([^\x00-\x20()<>@,;:\\"/\[\]?=\x7f-\xff]{1,127}+)[ \t]*+'
+    rb'/[ \t]*+([^\x00-\x20()<>@,;:\\"/\[\]?=\x7f-\xff]{1,127}+)'
 )
 _ENCODINGS = frozenset({b"7bit", b"8bit", b"binary", b"base64", b"quoted-printable"})
-_VALUE = re.compile(rb'[ \t]*+([^\x00-\x20;"()=]++)')
+_VALUE = re.compile(rb'[ \t]*+([^\x00-\x20;"()=]{1,64}+)')
 
 # What is left before a semicolon, then one parameter: name = "quoted" | value up to the next semicolon. It matches
 # everywhere, so that looking for the next one never goes back.
 _PARAMETER = re.compile(
-    rb'[^;]*+[;\s]*+(?:([^\x00-\x20;=":()]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"?+[^;]*+|([^;]*+))|[^;]*+)',
+    rb'[^;]*+[;\s]*+(?:([^\x00-\x20;=":()]{1,100}+)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"?+[^;]*+|([^;]*+))|[^;]*+)',
     re.DOTALL,
 )
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)

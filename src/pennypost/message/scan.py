@@ -37,7 +37,7 @@ from pennypost.message.parameters import (
     parse_languages,
 )
 from pennypost.message.structure import NO_LINES, Parameters, Part
-from pennypost.message.summary import Fields, scan_fields, summarize
+from pennypost.message.summary import Fields, scan_fields, scan_part_fields, summarize
 
 ContentType = tuple[bytes, bytes, Parameters]
 
@@ -198,13 +198,13 @@ class Scanner:
     def part(self, start: int, depth: int, default: ContentType) -> Part:
         """Scan one part that begins with its header at `start`."""
         body_start = self.header(start)
-        fields = scan_fields(self.body[start:body_start][:MAX_HEADER_OCTETS]).fields if body_start > start else {}
+        fields = scan_part_fields(self.body[start : min(body_start, start + MAX_HEADER_OCTETS)])
         return self.entity(fields, start, body_start, depth, default, None)
 
     def message(self, start: int, depth: int) -> Part:
         """Scan the message inside a message/rfc822 part (RFC 2046 §5.2.1)."""
         body_start = self.header(start)
-        fields = scan_fields(self.body[start:body_start][:MAX_HEADER_OCTETS]).fields
+        fields = scan_fields(self.body[start : min(body_start, start + MAX_HEADER_OCTETS)]).fields
         return self.entity(fields, start, body_start, depth, DEFAULT_TYPE, imap_envelope(summarize(fields)))
 
     def header(self, start: int) -> int:

@@ -12,30 +12,36 @@ from pennypost.message.threading import base_subject, message_ids
 
 _ADDRESS_FIELDS = frozenset({b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"})
 
-_WANTED = {
-    spelling: name
-    for name in (
-        *_ADDRESS_FIELDS,
-        b"date",
-        b"subject",
-        b"in-reply-to",
-        b"message-id",
-        b"references",
-        b"content-type",
-        b"content-transfer-encoding",
-        b"content-id",
-        b"content-description",
-        b"content-md5",
-        b"content-disposition",
-        b"content-language",
-        b"content-location",
-    )
-    for spelling in (name, name.title(), name.upper())
-} | {b"Message-ID": b"message-id", b"Content-ID": b"content-id", b"Content-MD5": b"content-md5"}
-"""Every usual spelling, so that most names need no lower()."""
+_SUMMARY_FIELDS = (*_ADDRESS_FIELDS, b"date", b"subject", b"in-reply-to", b"message-id", b"references")
+_MIME_FIELDS = (
+    b"content-type",
+    b"content-transfer-encoding",
+    b"content-id",
+    b"content-description",
+    b"content-md5",
+    b"content-disposition",
+    b"content-language",
+    b"content-location",
+)
+_OTHER_FIELDS = (b"received", b"return-path", b"delivered-to", b"mime-version", b"dkim-signature", b"x-mailer")
+"""They come often and are not wanted: so it takes one look to know."""
+
+
+def _spellings(names: tuple[bytes, ...], unwanted: tuple[bytes, ...]) -> dict[bytes, bytes]:
+    """Map every usual spelling of a name to the name, so that most need no lower(); of an unwanted one to nothing."""
+    table = {spelling: name for name in names for spelling in (name, name.title(), name.upper())}
+    table |= {spelling: b"" for name in unwanted for spelling in (name, name.title(), name.upper())}
+    for spelling in (b"Message-ID", b"Content-ID", b"Content-MD5", b"MIME-Version", b"DKIM-Signature"):
+        if spelling.lower() in table:
+            table[spelling] = table[spelling.lower()]
+    return table
+
+
+_WANTED = _spellings((*_SUMMARY_FIELDS, *_MIME_FIELDS), _OTHER_FIELDS)
+_WANTED_OF_A_PART = _spellings(_MIME_FIELDS, ())
 
 Fields = dict[bytes, bytes]
-"""Lower-case name -> unfolded body, for the fields in `_WANTED`. Of several with one name, which RFC 5322 §3.6 does not
+"""Lower-case name -> unfolded body, for the wanted fields. Of several with one name, which RFC 5322 §3.6 does not
 allow, the last counts (as it does for DKIM, RFC 6376 §5.4.2), of MIME fields the first; address lists are joined."""
 
 
@@ -60,9 +66,9 @@ def scan_fields(header: bytes) -> FieldScan:
         octets += len(spelling) + len(body)
         name = wanted.get(spelling)
         if name is None:
-            name = wanted.get(spelling.lower())
-            if name is None:
-                continue
+            name = wanted.get(spelling.lower(), b"")
+        if not name:
+            continue
         body = unfold(body) if b"\n" in body else body.strip()
         if name not in fields:
             fields[name] = body
@@ -73,12 +79,23 @@ def scan_fields(header: bytes) -> FieldScan:
                 more.setdefault(name, []).append(body)
             elif not name.startswith(b"content-"):
                 fields[name] = body
-        if len(fields) + len(duplicates) > MAX_HEADER_FIELDS:
+        if len(duplicates) > MAX_HEADER_FIELDS:
             break
     for name, bodies in more.items():
         fields[name] = b", ".join([fields[name], *bodies])
     count = len(found)
     return FieldScan(fields, octets + 2 * count + 2 >= len(header), duplicates, count)
+
+
+def scan_part_fields(header: bytes) -> Fields:
+    """Collect the MIME fields of a body part's header. Bounded by the caller in size."""
+    fields: Fields = {}
+    wanted = _WANTED_OF_A_PART
+    for spelling, body in FIELD.findall(header):
+        name = wanted.get(spelling) or wanted.get(spelling.lower())
+        if name is not None and name not in fields:
+            fields[name] = unfold(body) if b"\n" in body else body.strip()
+    return fields
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=False):
