@@ -100,7 +100,7 @@ class RunningServer:
         if not folder.exists():
             folder.mkdir()
             authority = trustme.CA()
-            certificate = authority.issue_cert(HOSTNAME, "localhost", "127.0.0.1")
+            certificate = authority.issue_cert(HOSTNAME, "localhost", "127.0.0.1", common_name=HOSTNAME)
             authority.cert_pem.write_to_path(self.authority_file)
             key.write_bytes(certificate.private_key_pem.bytes())
             chain.write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.running import Account, RunningServer
 
-PROGRAM_SECONDS = 60.0
+PROGRAM_SECONDS = 30.0
 ARRIVAL_SECONDS = 10.0
 _ADMINISTRATORS = ("/usr/sbin", "/usr/local/sbin", "/sbin")
 
