@@ -11,8 +11,9 @@ settings      ImapSettings
 One module for each command, named for it: `move` carries MOVE. What several share:
 capabilities  what the server says it can do, by state
 flag_text     flags as FETCH writes them
-columns, sections, bodies   the values of FETCH
-matching, message_text, search_result   SEARCH
+recent        which messages are recent here
+records, sections, large   the values of FETCH
+matching, message_text, search_result   the parts of SEARCH
 patterns      the wildcards of LIST
 transfer      COPY and MOVE
 """

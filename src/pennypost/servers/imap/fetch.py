@@ -70,9 +70,9 @@ async def _mark_seen(session: Session, numbers: Ranges) -> bool:
 
 
 async def _send_known(session: Session, plan: Plan, numbers: Ranges) -> None:
-    chunk, floor = session.door.settings.write_chunk, session.recent_floor
+    chunk, recents = session.door.settings.write_chunk, session.recents
     for piece in session.open_mailbox.slices(numbers):
-        session.write(plan.lines(Batch(piece, (), floor)))
+        session.write(plan.lines(Batch(piece, (), recents)))
         if session.gathered_octets >= chunk:
             await session.breathe()
 
@@ -127,7 +127,7 @@ async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -
         piece = piece.only([message in rows for message in piece.messages])
         if not piece.uids:
             return None
-    return Batch(piece, _records(plan, piece, rows, bodies), session.recent_floor)
+    return Batch(piece, _records(plan, piece, rows, bodies), session.recents)
 
 
 def _records(plan: Plan, piece: Slice, rows: dict[MessageId, Row], bodies: dict[MessageId, bytes]) -> Sequence[Record]:

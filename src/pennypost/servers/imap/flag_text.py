@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 from pennypost.proto.imap.responses.fetch import flag_octets
 
 if TYPE_CHECKING:
+    from pennypost.servers.imap.recent import Recents
     from pennypost.servers.imap.selected import Slice
 
 _PLAIN: tuple[bytes, ...] = tuple(flag_octets(bits) for bits in range(32))
-
-NEVER_RECENT = 2**32
-"""A floor above every UID: `\\Recent` is IMAP4rev1's alone (RFC 9051 Appendix E)."""
 
 
 @lru_cache(maxsize=4096)
@@ -20,10 +18,10 @@ def _text(flags: int, packed: str | None, recent: bool) -> bytes:
     return flag_octets(flags, tuple(packed.split(" ")) if packed else (), recent)
 
 
-def flag_texts(piece: "Slice", recent_floor: int) -> Sequence[bytes]:
-    r"""Write the flags of some messages, without parentheses; those from `recent_floor` on are `\Recent`."""
+def flag_texts(piece: "Slice", recents: "Recents") -> Sequence[bytes]:
+    r"""Write the flags of some messages, without parentheses; those in `recents` have `\Recent`."""
     keywords, uids = piece.keywords, piece.uids
-    if uids[-1] < recent_floor:
+    if not recents.between(uids[0], uids[-1]):
         if not keywords:
             return [_PLAIN[flags] for flags in piece.flags]
         of = keywords.get
@@ -31,4 +29,4 @@ def flag_texts(piece: "Slice", recent_floor: int) -> Sequence[bytes]:
             _PLAIN[flags] if (packed := of(uid)) is None else _text(flags, packed, False)
             for uid, flags in zip(uids, piece.flags, strict=True)
         ]
-    return [_text(flags, keywords.get(uid), uid >= recent_floor) for uid, flags in zip(uids, piece.flags, strict=True)]
+    return [_text(flags, keywords.get(uid), uid in recents) for uid, flags in zip(uids, piece.flags, strict=True)]

@@ -88,7 +88,7 @@ def _choose(known: list[Name], command: List) -> list[tuple[Name, list[bytes]]]:
     """Pick the names to tell of, each with its CHILDINFO (RFC 5258 §3)."""
     patterns = Patterns(command.reference, command.patterns)
     criteria = [criterion for criterion, _ in _CRITERIA if criterion & command.selection]
-    below = _below(known, criteria) if command.selection & ListSelection.RECURSIVEMATCH else {}
+    below = _below(known, criteria, patterns) if command.selection & ListSelection.RECURSIVEMATCH else {}
     candidates = list(known)
     if below:
         there = {name.name for name in known}
@@ -105,11 +105,15 @@ def _choose(known: list[Name], command: List) -> list[tuple[Name, list[bytes]]]:
     return chosen
 
 
-def _below(known: list[Name], criteria: list[ListSelection]) -> dict[str, list[bytes]]:
-    """Give, for every name, which criteria the names below it meet: one name has to meet all (RFC 5258 §3.5)."""
+def _below(known: list[Name], criteria: list[ListSelection], patterns: Patterns) -> dict[str, list[bytes]]:
+    """Give the names that have names below them which meet the criteria, with those criteria: CHILDINFO.
+
+    One name has to meet all (RFC 5258 §3.5). Names that match a pattern are told of themselves (RFC 9051 §6.3.9.8).
+    """
     words = [word for criterion, word in _CRITERIA if criterion in criteria]
     meeting = [name.name for name in known if all(name.meets(criterion) for criterion in criteria)]
-    return {ancestor: words for name in meeting for ancestor in _ancestors(name)}
+    hidden = [name for name in meeting if not patterns.match(name)]
+    return {ancestor: words for name in hidden for ancestor in _ancestors(name)}
 
 
 def _attributes(name: Name, command: List) -> list[bytes]:

@@ -27,6 +27,7 @@ from pennypost.proto.imap.search_keys import (
     UidKey,
 )
 from pennypost.proto.imap.sequence import SequenceSet
+from pennypost.servers.imap.recent import Recents
 from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.store.engine import to_microseconds
 
@@ -50,10 +51,10 @@ def is_known(key: SearchKey) -> bool:
 class Known:
     """Filters positions in `piece`, which holds the whole mailbox as the session sees it."""
 
-    def __init__(self, selected: Selected, piece: Slice, recent_floor: int) -> None:
+    def __init__(self, selected: Selected, piece: Slice, recents: Recents) -> None:
         self._selected = selected
         self._piece = piece
-        self._recent_floor = recent_floor
+        self._recents = recents
 
     def filter(self, key: SearchKey, positions: Positions) -> Positions:
         """Give those of ascending positions that match a key the snapshot answers."""
@@ -91,8 +92,8 @@ class Known:
                 holders = self._holders(keyword)
                 return lambda at: (uids[at] in holders) is present
             case RecentKey(present=present):
-                floor = self._recent_floor
-                return lambda at: (uids[at] >= floor) is present
+                recents = self._recents
+                return lambda at: (uids[at] in recents) is present
             case SizeKey(larger=True, octets=octets):
                 return lambda at: sizes[at] > octets
             case SizeKey(octets=octets):

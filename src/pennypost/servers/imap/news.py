@@ -20,6 +20,7 @@ from pennypost.proto.imap.commands.store import Store
 from pennypost.proto.imap.responses import codes, fetch, mailbox
 from pennypost.proto.imap.responses.fetch import FetchFormat
 from pennypost.proto.imap.responses.status import Condition, untagged
+from pennypost.servers.imap import recent
 from pennypost.servers.imap.flag_text import flag_texts
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ async def tell(session: "Session", which: News, quiet: Collection[Uid] = frozens
     if change.appended:
         session.write(mailbox.exists(selected.count))
         if not session.rev2:
+            await session.flush()  # EXISTS does not wait for the store
+            await recent.take(session)
             session.write(mailbox.recent(selected.recent_count))
     if change.updated or change.appended:
         tell_keywords(session)
@@ -83,9 +86,9 @@ async def tell(session: "Session", which: News, quiet: Collection[Uid] = frozens
 
 async def tell_flags(session: "Session", uids: Sequence[Uid]) -> None:
     """Tell the flags that messages have now; with UIDs after a UID command, and always in IMAP4rev2."""
-    selected, floor = session.open_mailbox, session.recent_floor
+    selected, recents = session.open_mailbox, session.recents
     for piece in selected.slices_of_uids(uids):
-        texts = flag_texts(piece, floor)
+        texts = flag_texts(piece, recents)
         if session.tells_uids:
             session.write(_UID_FLAGS.lines(list(zip(piece.numbers, piece.uids, texts, strict=True))))
         else:

@@ -20,6 +20,7 @@ from pennypost.proto.imap.responses.status import no
 from pennypost.proto.imap.section import Section, SectionText
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.flag_text import flag_texts
+from pennypost.servers.imap.recent import Recents
 from pennypost.servers.imap.sections import chosen_fields, cut, extent, in_header, part_extent
 from pennypost.servers.imap.selected import Slice
 from pennypost.store.engine import from_microseconds
@@ -76,7 +77,7 @@ class Batch:
 
     piece: Slice
     records: Sequence[Record]
-    recent_floor: int
+    recents: Recents
 
 
 Values = Callable[[Batch], Iterable[object]]
@@ -98,7 +99,7 @@ _FIELDS: dict[Column, str] = {
 
 _KNOWN: dict[FetchAttribute, Values] = {
     FetchAttribute.UID: lambda batch: batch.piece.uids,
-    FetchAttribute.FLAGS: lambda batch: flag_texts(batch.piece, batch.recent_floor),
+    FetchAttribute.FLAGS: lambda batch: flag_texts(batch.piece, batch.recents),
     FetchAttribute.INTERNALDATE: lambda batch: map(internal_date, batch.piece.received_at),
     FetchAttribute.RFC822_SIZE: lambda batch: batch.piece.sizes,
     FetchAttribute.ENVELOPE: lambda batch: [record.envelope for record in batch.records],

@@ -47,7 +47,7 @@ async def search(session: Session, command: Search) -> Tagged:
 
 async def _find(session: Session, key: SearchKey, piece: Slice) -> Positions:
     """Give the positions, ascending, of the messages in `piece` that match."""
-    known = Known(session.open_mailbox, piece, session.recent_floor)
+    known = Known(session.open_mailbox, piece, session.recents)
     keys = key.keys if isinstance(key, And) else (key,)
     positions: Positions = range(len(piece.uids))
     for easy in filter(is_known, keys):

@@ -7,6 +7,7 @@ from pennypost.proto.imap.responses.fetch import available_flags
 from pennypost.proto.imap.responses.mailbox import list_name
 from pennypost.proto.imap.responses.status import Condition, Tagged, ok, untagged
 from pennypost.proto.imap.special_use import ROLE_ATTRIBUTES
+from pennypost.servers.imap import recent
 from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
 from pennypost.store import mailboxes
@@ -36,10 +37,8 @@ async def _open(session: Session, name: str, read_only: bool) -> None:
     finally:
         if before is not None:
             before.close()  # last: the same mailbox again is in memory still
-    recent_floor = found.recent_floor
-    session.selected = Selected(view, found.name, read_only, recent_floor)
-    if not read_only and recent_floor < found.uid_next and not session.rev2:
-        await store.write(lambda tx: mailboxes.claim_recent(tx, account, found.id))
+    session.selected = Selected(view, found.name, read_only)
+    await recent.take(session)
     _describe(session, found)
 
 

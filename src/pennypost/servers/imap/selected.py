@@ -20,6 +20,7 @@ from itertools import compress
 from pennypost.model.ids import MailboxId, Uid
 from pennypost.proto.imap.sequence import STAR, Ranges, SequenceSet
 from pennypost.servers.imap.errors import no_such_message
+from pennypost.servers.imap.recent import Recents
 from pennypost.store.view import MailboxView, Snapshot, ViewChange
 
 SLICE_MESSAGES = 512
@@ -69,18 +70,18 @@ class Slice:
 class Selected:
     r"""The open mailbox of one session.
 
-    `recent_floor`: messages from this UID on are `\Recent` here. `saved`: the UIDs, ascending, of the last SEARCH that
+    `recents`: the messages that are `\Recent` here. `saved`: the UIDs, ascending, of the last SEARCH that
     saved its result (RFC 9051 §6.4.4.4). `missed`: whether messages that were asked for turned out to be gone.
     `known_keywords`: those the client was told of.
     """
 
-    __slots__ = ("known_keywords", "missed", "name", "read_only", "recent_floor", "saved", "view")
+    __slots__ = ("known_keywords", "missed", "name", "read_only", "recents", "saved", "view")
 
-    def __init__(self, view: MailboxView, name: str, read_only: bool, recent_floor: Uid) -> None:
+    def __init__(self, view: MailboxView, name: str, read_only: bool) -> None:
         self.view = view
         self.name = name
         self.read_only = read_only
-        self.recent_floor = recent_floor
+        self.recents = Recents()
         self.saved: Sequence[int] = ()
         self.missed = False
         self.known_keywords = view.keywords_in_use()
@@ -100,7 +101,7 @@ class Selected:
 
     @property
     def recent_count(self) -> int:
-        return len(self.view.uids) - bisect_left(self.view.uids, self.recent_floor)
+        return self.recents.count(self.view.uids)
 
     # -- Choosing messages
 

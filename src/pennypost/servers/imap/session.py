@@ -30,9 +30,9 @@ from pennypost.proto.imap.responses import codes, server
 from pennypost.proto.imap.responses.status import Condition, Tagged, bad, no, untagged
 from pennypost.proto.imap.session import ImapServerSession
 from pennypost.proto.imap.states import State
-from pennypost.servers.imap import capabilities
+from pennypost.servers.imap import capabilities, recent
 from pennypost.servers.imap.errors import Refused, refusal
-from pennypost.servers.imap.flag_text import NEVER_RECENT
+from pennypost.servers.imap.recent import Recents
 from pennypost.servers.imap.selected import Selected
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ class Session:
         return self.selected
 
     @property
-    def recent_floor(self) -> int:
-        r"""From which UID on messages of the open mailbox are shown as `\\Recent`."""
-        return NEVER_RECENT if self.rev2 else self.open_mailbox.recent_floor
+    def recents(self) -> Recents:
+        r"""The messages of the open mailbox that are shown as `\Recent`."""
+        return recent.NONE if self.rev2 else self.open_mailbox.recents
 
     # -- The way of a session
 
