@@ -17,6 +17,8 @@ from pennypost.store.sqlite.connection import SqliteTransaction, connect, read_i
 _BUSY = timedelta(seconds=2)
 """Readers wait for nobody in WAL mode, but for the moment in which another process recovers or removes the log."""
 
+_INTERRUPT_SECONDS = 0.05
+
 _SHARE = 8
 """A reader's page cache is this fraction of the writer's."""
 
@@ -48,13 +50,18 @@ class Readers:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._scan, operation)
 
     async def close(self) -> None:
-        """Break off the scans that are running and close all connections."""
+        """Break off the scans that are running and close all connections. Idempotent."""
         self._closing = True
-        for connection in self._all:
-            connection.interrupt()
-        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+        ended = asyncio.ensure_future(asyncio.to_thread(self._pool.shutdown, cancel_futures=True))
+        # Only a statement that is running can be interrupted: a scan between two of them is caught at a later round.
+        while not ended.done():
+            for connection in tuple(self._all):
+                connection.interrupt()
+            await asyncio.wait([ended], timeout=_INTERRUPT_SECONDS)
+        await ended
         for connection in [*self._all, self._near_connection]:
             connection.close()
+        self._all.clear()
 
     def _scan(self, operation: Operation[T]) -> T:
         try:
