@@ -61,7 +61,11 @@ class DotText(_Checker):
     def receive(self, data: bytes) -> bytes:
         """Take octets; give those of the message, dots unstuffed; none once there is a problem."""
         piece = self._kept + data
-        end = piece.find(_END)
+        # The first line that begins with a dot is most often the end: one search then says both.
+        end = dot = piece.find(b"\r\n.")
+        stuffed = dot >= 0 and not piece.startswith(_END, dot)
+        if stuffed:
+            end = piece.find(_END, dot)
         if end >= 0:
             self.rest = piece[end + 5 :]
             self.ended = True
@@ -76,7 +80,7 @@ class DotText(_Checker):
         if not piece:
             return piece
         self.check_lines(piece)
-        if b"\r\n." in piece:
+        if stuffed:
             piece = piece.replace(b"\r\n.", b"\r\n")
         if self._virtual:
             piece = piece[2:]
