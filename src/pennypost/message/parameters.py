@@ -28,6 +28,8 @@ _PARAMETER = re.compile(
     rb'[^;]*+[;\s]*+(?:([^\x00-\x20;=":()]{1,100}+)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"?+[^;]*+|([^;]*+))|[^;]*+)',
     re.DOTALL,
 )
+# What most fields have: one parameter with a plain or simply quoted value.
+_ONE_PARAMETER = re.compile(rb'\s*+;\s*+([A-Za-z-]{1,100}+)=(?:"([^"\\]*+)"|([^\s";()]++))\s*+')
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _COMMENT = re.compile(rb"\([^()]*+\)")
 _SECTION = re.compile(rb"([^*]++)\*(0|[1-9][0-9]{0,2})(\*?)")
@@ -81,6 +83,9 @@ def parse_languages(body: bytes) -> tuple[bytes, ...]:
 
 def parse_parameters(body: bytes) -> Parameters:
     """Read `; name=value; …` and join RFC 2231 continuations."""
+    one = _ONE_PARAMETER.fullmatch(body, 0, MAX_PARAMETER_OCTETS)
+    if one is not None:
+        return ((one[1].lower(), one[3] if one[2] is None else one[2]),)
     found: list[tuple[bytes, bytes]] = []
     pieced = False
     for match in _PARAMETER.finditer(body[:MAX_PARAMETER_OCTETS]):

@@ -167,7 +167,11 @@ class Scanner:
         Without a boundary or without delimiters all is preamble, and one empty text part stands for the parts: IMAP
         has no way to say that there are none (RFC 9051 §9, body-type-mpart).
         """
-        boundary = next((value for name, value in parameters if name == b"boundary"), b"").rstrip()
+        boundary = b""
+        for name, value in parameters:
+            if name == b"boundary":
+                boundary = value.rstrip()
+                break
         if not boundary or len(boundary) > MAX_BOUNDARY_OCTETS:
             self.defect(DefectKind.NO_BOUNDARY, header_start)
             self.find_delimiter(body_start)
