@@ -13,6 +13,7 @@ from pennypost.mail.trace import new_id
 from pennypost.mail.transaction import MailTransaction, Post
 from pennypost.message import headers
 from pennypost.message.addresses import addresses, parse_addresses
+from pennypost.message.limits import MAX_ADDRESSES
 from pennypost.model.address import Address
 from pennypost.model.authentication import Authenticated
 from pennypost.model.envelope import Envelope
@@ -87,7 +88,12 @@ class _Submission(MailTransaction):
         for value in (*authors, *headers.values(header, b"sender")):
             found = parse_addresses(value)
             listed = list(addresses(found))
-            if not listed or any(e.address is None and not e.is_group_start and not e.is_group_end for e in found):
+            # A list that was cut off may name more authors than can be checked.
+            if (
+                not listed
+                or len(found) >= MAX_ADDRESSES
+                or any(e.address is None and not e.is_group_start and not e.is_group_end for e in found)
+            ):
                 raise BadMessage("From and Sender must name addresses that mail can be sent to")
             named.update((address.key, address) for address in listed)
         account = self._user.account

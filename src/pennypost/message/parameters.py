@@ -14,7 +14,7 @@ from pennypost.message.limits import MAX_LANGUAGES, MAX_PARAMETER_OCTETS, MAX_PA
 from pennypost.message.structure import Parameters
 from pennypost.message.words import decode_words
 
-# RFC 2045 §5.1: token is any CHAR except SPACE, CTLs and tspecials; RFC 6838 §4.2 bounds the length.
+# RFC 2045 §5.1: token is any CHAR except SPACE, CTLs and tspecials. Longer than 127 is no type of anybody's.
 _TYPE = re.compile(
     rb'[ \t]*+([^\x00-\x20()<>@,;:\\"/\[\]?=\x7f-\xff]{1,127}+)[ \t]*+'
     rb'/[ \t]*+([^\x00-\x20()<>@,;:\\"/\[\]?=\x7f-\xff]{1,127}+)'

@@ -3,6 +3,7 @@
 import pytest
 
 from pennypost.message import headers
+from pennypost.message.limits import MAX_HEADER_FIELDS
 
 BLOCK = (
     b"Received: from a\r\n\tby b\r\nFrom: x@example.org\r\nSUBJECT : hi\r\n there\r\nReceived: c\r\nno field\r\n\r\n"
@@ -58,6 +59,12 @@ def test_values_and_presence() -> None:
     assert headers.has_field(BLOCK, b"FROM")
     assert not headers.has_field(BLOCK, b"no field")
     assert [name for name, _ in headers.field_list(BLOCK)] == [b"received", b"from", b"subject", b"received"]
+
+
+def test_nothing_hides_behind_a_bound() -> None:
+    padding = b"".join(b"X-%d: %b\r\n" % (number, b"x" * 100) for number in range(5_000))
+    assert headers.values(b"From: a@b\r\n" + padding + b"From: c@d\r\n\r\n", b"from") == [b"a@b", b"c@d"]
+    assert len(headers.field_list(padding)) == MAX_HEADER_FIELDS
 
 
 def test_select_fields() -> None:
