@@ -152,7 +152,19 @@ async def _check_account(tx: Transaction, account: AccountId) -> list[Inconsiste
     for mailbox_id, lost in sums.items():
         detail = f"{lost.figures.total} entries in a mailbox that is not there"
         found.append(Inconsistency(InconsistencyKind.NO_MAILBOX, f"{where} mailbox {mailbox_id}", detail))
+    found += await _check_agreement(tx, account)
     return found
+
+
+async def _check_agreement(tx: Transaction, account: AccountId) -> list[Inconsistency]:
+    """Look for messages whose entries carry different flags or keywords: at most 100 are named."""
+    rows = await tx.fetch_all(
+        "SELECT message FROM entry WHERE account = ? GROUP BY message HAVING MIN(flags) <> MAX(flags) "
+        "OR MIN(COALESCE(keywords, '')) <> MAX(COALESCE(keywords, '')) ORDER BY message LIMIT 100",
+        account,
+    )
+    detail = "its entries have different flags"
+    return [Inconsistency(InconsistencyKind.ENTRY, f"account {account} message {row[0]}", detail) for row in rows]
 
 
 async def _sum_entries(tx: Transaction, account: AccountId) -> dict[int, _Sums]:
@@ -258,26 +270,20 @@ async def _entry_batch(
     tx: Transaction, account: AccountId, after: tuple[int, int]
 ) -> tuple[list[Inconsistency], int, tuple[int, int]]:
     rows = await tx.fetch_all(
-        "SELECT e.mailbox, e.uid, e.message, e.size, e.received_at, m.size, m.received_at, "
-        "(SELECT COUNT(*) FROM entry o WHERE o.account = e.account AND o.message = e.message "
-        "AND (o.flags <> e.flags OR COALESCE(o.keywords, '') <> COALESCE(e.keywords, ''))) "
+        "SELECT e.mailbox, e.uid, e.message, e.size, e.received_at, m.size, m.received_at "
         "FROM entry e LEFT JOIN message m ON m.account = e.account AND m.id = e.message "
-        "WHERE e.account = ? AND (e.mailbox > ? OR (e.mailbox = ? AND e.uid > ?)) ORDER BY e.mailbox, e.uid LIMIT ?",
+        "WHERE e.account = ? AND (e.mailbox, e.uid) > (?, ?) ORDER BY e.mailbox, e.uid LIMIT ?",
         account,
-        after[0],
-        after[0],
-        after[1],
+        *after,
         BATCH,
     )
     found: list[Inconsistency] = []
-    for mailbox, uid, message, size, received_at, message_size, message_received_at, others in rows:
+    for mailbox, uid, message, size, received_at, message_size, message_received_at in rows:
         where = f"account {account} mailbox {mailbox} uid {uid}"
         if message_size is None:
             found.append(Inconsistency(InconsistencyKind.NO_MESSAGE, where, f"message {message} is not there"))
         elif (size, received_at) != (message_size, message_received_at):
             found.append(Inconsistency(InconsistencyKind.ENTRY, where, "size or date is not the message's"))
-        if others:
-            found.append(Inconsistency(InconsistencyKind.ENTRY, where, "another entry of the message has other flags"))
     return found, len(rows), (rows[-1][0], rows[-1][1]) if rows else after
 
 

@@ -189,18 +189,19 @@ async def _write_elsewhere(
         return  # each message has one entry
     elsewhere: dict[MailboxId, dict[_State, list[_Changed]]] = {}
     for state, entries in groups.items():
-        for piece in sets.pieces(sorted({entry.message for entry in entries})):
+        # All entries of a message agree, so the old flags are known; the rest the index alone tells.
+        old_flags = {entry.message: entry.old_flags for entry in entries}
+        for piece in sets.pieces(sorted(old_flags)):
             rows = await tx.fetch_all(
-                "SELECT mailbox, uid, message, flags FROM entry "
-                f"WHERE account = ? AND message {piece.clause} AND mailbox <> ? ORDER BY mailbox, uid",
+                f"SELECT mailbox, uid, message FROM entry WHERE account = ? AND message {piece.clause}",
                 account,
                 *piece.values,
-                mailbox,
             )
-            for other, uid, message, old_flags in rows:
-                found = elsewhere.setdefault(other, {}).setdefault(state, [])
-                found.append(_Changed(uid, message, old_flags))
+            for other, uid, message in rows:
+                if other != mailbox:
+                    found = elsewhere.setdefault(other, {}).setdefault(state, [])
+                    found.append(_Changed(uid, message, old_flags[message]))
     for other, found_groups in elsewhere.items():
         for found in found_groups.values():
-            found.sort()  # the pieces were by message
+            found.sort()  # they came by message
         await _write(tx, account, other, modseq, found_groups)

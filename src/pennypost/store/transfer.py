@@ -94,7 +94,9 @@ async def move(
     found = await _entries(tx, account, source, uids)
     if not found:
         return await _nothing(tx, account, target)
-    doubles = [] if source == target else await _in_target(tx, account, target, [entry[1] for entry in found])
+    there = [] if source == target else await _in_target(tx, account, target, [entry[1] for entry in found])
+    known = {entry[1]: entry for entry in found}
+    doubles = [(uid, *known[message][1:]) for uid, message in there]
     modseq = await quota.charge(tx, account, numbers=1, octets=0, messages=0, entries=-len(doubles))
     if doubles:
         await _remove(tx, account, target, modseq, doubles)
@@ -132,15 +134,19 @@ async def place(tx: Transaction, account: AccountId, message: MessageId, mailbox
 
     Raises MailboxExists when it lies there already, NoSuchMailbox (also when the message is gone), MailboxNotPermitted.
     """
-    row = await tx.fetch_one(
-        "SELECT flags, keywords, received_at, size FROM entry WHERE account = ? AND message = ? LIMIT 1",
-        account,
-        message,
+    other = await tx.fetch_one(
+        "SELECT mailbox, uid FROM entry WHERE account = ? AND message = ? LIMIT 1", account, message
     )
-    if row is None:
+    if other is None:
         raise NoSuchMailbox("No such message")
     if await _in_target(tx, account, mailbox, [message]):
         raise MailboxExists("The message is in this mailbox already")
+    row = await tx.fetch_one(
+        "SELECT flags, keywords, received_at, size FROM entry WHERE account = ? AND mailbox = ? AND uid = ?",
+        account,
+        *other,
+    )
+    assert row is not None
     flags, keywords, received_at, size = row
     modseq = await quota.charge(tx, account, numbers=1, octets=0, messages=0, entries=1)
     uid, _ = await counters.reserve(tx, account, mailbox, modseq, counters.of_entry(flags, size))
@@ -176,19 +182,20 @@ async def _entries(tx: Transaction, account: AccountId, mailbox: MailboxId, uids
 
 async def _in_target(
     tx: Transaction, account: AccountId, target: MailboxId, messages: Sequence[MessageId]
-) -> list[Row]:
-    """Give (uid, message, flags, size) of the entries that messages have in a mailbox already."""
+) -> list[tuple[Uid, MessageId]]:
+    """Give the entries that messages have in a mailbox already, ascending."""
     row = await tx.fetch_one("SELECT entry_count - message_count FROM account WHERE id = ?", account)
     if len(messages) > 1 and (row is None or not row[0]):
-        return []
-    found: list[Row] = []
+        return []  # each message has one entry
+    found: list[tuple[Uid, MessageId]] = []
     for piece in sets.pieces(sorted(set(messages))):
-        found += await tx.fetch_all(
-            f"SELECT uid, message, flags, size FROM entry WHERE account = ? AND message {piece.clause} AND mailbox = ?",
+        # Of all mailboxes: what the index alone tells is less than a walk through the target.
+        rows = await tx.fetch_all(
+            f"SELECT mailbox, uid, message FROM entry WHERE account = ? AND message {piece.clause}",
             account,
             *piece.values,
-            target,
         )
+        found += [(uid, message) for mailbox, uid, message in rows if mailbox == target]
     return sorted(found)
 
 
