@@ -92,6 +92,10 @@ class Engine(Protocol):
         """
         ...
 
+    async def write_large(self, operation: Operation[T]) -> T:
+        """As `write`, for an operation that may change many rows: it does not hold up the event loop."""
+        ...
+
     async def read(self, operation: Operation[T]) -> T:
         """Run an operation that only reads, and little: it holds up the event loop. One snapshot."""
         ...

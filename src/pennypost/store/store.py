@@ -71,6 +71,10 @@ class Store:
         """Run an operation that may change rows; on return it is committed and synced. See `Engine.write`."""
         return await self.engine.write(operation)
 
+    async def write_large(self, operation: Operation[T]) -> T:
+        """Run an operation that may change many rows, off the event loop. See `Engine.write_large`."""
+        return await self.engine.write_large(operation)
+
     async def read(self, operation: Operation[T]) -> T:
         """Run an operation that reads a little, on the event loop, in one snapshot."""
         return await self.engine.read(operation)

@@ -66,6 +66,10 @@ class SqliteEngine:
         """Run an operation in a group commit; see `Engine.write`."""
         return await self._writer.submit(operation)
 
+    async def write_large(self, operation: Operation[T]) -> T:
+        """Run an operation that may take long in a commit of its own, off the event loop."""
+        return await self._writer.submit_large(operation)
+
     async def read(self, operation: Operation[T]) -> T:
         """Run a bounded read on the event loop; never suspends."""
         return self._readers.read(operation)

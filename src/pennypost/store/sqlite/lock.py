@@ -13,7 +13,8 @@ class FairLock:
     wants it again at once would overtake those who sleep. So there are two: who wants the lock passes the turnstile
     first, and keeps it until the lock is his; who has just released the lock finds the turnstile held by the next.
 
-    The kernel releases both when a process dies, however it dies. Not reentrant; one instance serves one thread.
+    The kernel releases both when a process dies, however it dies. Not reentrant; what takes it and what releases it may be
+    different threads, one after the other.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -36,6 +37,17 @@ class FairLock:
         except BlockingIOError:
             return False
         return True
+
+    def try_acquire_in_turn(self) -> bool:
+        """Take the lock if nobody has it and nobody waits for it: True if it is ours now."""
+        try:
+            fcntl.flock(self._turnstile, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        try:
+            return self.try_acquire()
+        finally:
+            fcntl.flock(self._turnstile, fcntl.LOCK_UN)
 
     def release(self) -> None:
         """Give the lock back."""

@@ -1,15 +1,18 @@
-"""The thread that writes.
+"""What writes: operations in groups, each group one commit.
 
 *Theory of operation.* A commit costs one sync of the disk, however much is in it, so operations share commits. `submit`
-puts an operation into a queue and wakes the writer; the writer takes the lock between processes, then all that has
-queued up until that moment, runs it in one transaction, commits, gives the lock back and tells the event loop all
-results in one call. While the disk syncs the next group gathers by itself: the busier the server, the larger the
+queues an operation and, when no group is on its way, lets one begin in the loop's next round: with all that has
+queued up until then. While the disk syncs the next group gathers by itself: the busier the server, the larger the
 groups, and there is no timer anywhere. An operation that comes alone waits for nothing.
 
-*All on one thread.* The statements run on the writer thread as well as the commit. SQLite releases the interpreter's
-lock in each statement, so on two cores its work goes beside the event loop's; an operation of a thousand statements
-does not hold up the loop. (Statements on the loop and only COMMIT on a thread took 10 to 20 % more CPU in groups
-of 50, and the loop stood still for 3 to 8 ms; `bench/store.py` measures what is here.)
+*Statements here, commits there.* A group's statements run on the event loop; COMMIT, which waits for the disk, runs on
+a thread. SQLite lets go of the interpreter's lock in every statement, and when another thread is busy each statement
+then costs two hand-overs of that lock, which cost more than the statement. On the loop a delivery's statements take
+some 80 µs, and a group holds the loop up for `GROUP_SECONDS` at the most before it is committed. What may take long
+says so: `submit_large` runs the operation on the thread, alone in its group, where it holds up nobody but writers.
+
+*The lock.* Processes take turns by a lock. The loop only tries it; when another process has it, or waits for it, the
+thread waits in its place and tells the loop when the lock is ours. It is released by the thread, right after COMMIT.
 
 *Failure of one.* An operation that raises must not take others with it. A savepoint around each one would do, and
 costs a copy of each page that it touches: 10 to 15 % of a delivery. Failures are rare, and those that wrote something
@@ -18,15 +21,15 @@ simply a failed one; if it had written, the transaction is rolled back and the w
 a savepoint around each. Operations may run twice for this reason, as they may on every engine.
 
 *Failure of all.* When COMMIT fails, or SQLite had to roll back by itself (disk full), nothing of the group is stored
-and every member gets the error. A commit whose sync fails is not published to readers,
+and every member that had not failed by itself gets the error. A commit whose sync fails is not published to readers,
 and the next one overwrites it in the log.
 
-*Order.* One queue, one thread: operations are committed in the order in which they were submitted.
+*Order.* One queue, one group at a time: operations are committed in the order in which they were submitted.
 
 *Waiting.* The lock is waited for without a limit, since a dead holder loses it at once. A holder that hangs would
 hold up every caller, so the loop looks once a second at the queue's head, and what is older than `lock_timeout` is
-taken out of the queue and fails as ServerBusy. An operation leaves the queue once, under `_taking`: it is either
-refused or run, never both.
+taken out of the queue and fails as ServerBusy. An operation leaves the queue once, on the loop: it is either refused or
+run, never both.
 """
 
 import asyncio
@@ -37,7 +40,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -47,12 +50,22 @@ from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.connection import SqliteTransaction, connect, run, translate
 from pennypost.store.sqlite.lock import FairLock
 
-_Job = tuple[Operation[Any], asyncio.Future[Any], float]
-"""What to run, whom to tell, and when it was submitted by the loop's clock."""
+
+class _Job(NamedTuple):
+    """What to run, whom to tell, when it was submitted by the loop's clock, and whether it may take long."""
+
+    operation: Operation[Any]
+    future: asyncio.Future[Any]
+    submitted: float
+    large: bool
+
 
 _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
 
 _LOOK_SECONDS = 1.0
+
+GROUP_SECONDS = 0.01
+"""How long the statements of one group may hold up the event loop; what is left in the queue is the next group."""
 
 
 class _WroteAndFailed(Exception):
@@ -61,8 +74,8 @@ class _WroteAndFailed(Exception):
 
 class Writer:
     """Commits the operations of one event loop in groups. `committed` is called on the loop with the notices of each
-    group; `log_pages` on the writer thread, after a commit, with the length of the log in pages; `observe` on the loop
-    with the number of operations in a group and the seconds it took, from its beginning to its commit."""
+    group; `log_pages` on the thread, after a commit, with the length of the log in pages; `observe` on the loop with
+    the number of operations in a group and the seconds it took, from its beginning to its commit."""
 
     def __init__(
         self,
@@ -81,17 +94,19 @@ class Writer:
         self._observe = observe
         self._loop = asyncio.get_running_loop()
         self._jobs: deque[_Job] = deque()
-        self._taking = threading.Lock()
-        self._wake: SimpleQueue[bool] = SimpleQueue()
-        self._awake = False
+        self._group_on_its_way = False
+        self._begin_scheduled = False
+        self._begun = 0.0
         self._closing = False
+        self._drained: asyncio.Future[None] | None = None
         self._look: asyncio.TimerHandle | None = None
         self._lock = FairLock(locks, "write")
         self._file = file
+        self._errands: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._main, name="store-writer", daemon=True)
 
     def start(self) -> None:
-        """Open the connection, on the calling thread, so that its failure is the caller's; then start the thread."""
+        """Open the connection, so that its failure is the caller's; then start the thread."""
         settings = self._settings
         self._connection = connect(self._file, settings, cache_size=settings.cache_size, busy=settings.lock_timeout)
         self._connection.set_wal_hook(self._logged)
@@ -100,14 +115,21 @@ class Writer:
 
     def submit(self, operation: Operation[T]) -> asyncio.Future[T]:
         """Queue an operation. The future is resolved when it is committed and synced, or has failed."""
+        return self._queue(operation, large=False)
+
+    def submit_large(self, operation: Operation[T]) -> asyncio.Future[T]:
+        """Queue an operation that may take long: it runs off the event loop, in a commit of its own."""
+        return self._queue(operation, large=True)
+
+    def _queue(self, operation: Operation[T], *, large: bool) -> asyncio.Future[T]:
         if self._closing:
             raise ShuttingDown
         loop = self._loop
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.append((operation, future, loop.time()))
-        if not self._awake:
-            self._awake = True
-            self._wake.put(True)
+        self._jobs.append(_Job(operation, future, loop.time(), large))
+        if not self._group_on_its_way and not self._begin_scheduled:
+            self._begin_scheduled = True
+            loop.call_soon(self._begin_scheduled_group)
         if self._look is None:
             self._look = loop.call_later(_LOOK_SECONDS, self._refuse_old)
         return future
@@ -115,14 +137,57 @@ class Writer:
     async def close(self) -> None:
         """Write what is queued, then end the thread and close the connection."""
         self._closing = True
-        self._wake.put(False)
+        if self._jobs or self._group_on_its_way:
+            self._drained = self._loop.create_future()
+            await self._drained
+        self._errands.put(None)
         await asyncio.to_thread(self._thread.join)
         if self._look is not None:
             self._look.cancel()
         self._lock.close()
         self._connection.close()
 
-    # -- On the event loop
+    # -- On the event loop: the course of a group
+
+    def _begin_scheduled_group(self) -> None:
+        self._begin_scheduled = False
+        if not self._group_on_its_way:
+            self._begin_group()
+
+    def _begin_group(self) -> None:
+        """Take the lock if it is free, else let the thread wait for it."""
+        if not self._jobs:
+            if self._drained is not None and not self._drained.done():
+                self._drained.set_result(None)
+            return
+        self._group_on_its_way = True
+        if self._lock.try_acquire_in_turn():
+            self._run_group()
+        else:
+            self._errands.put(self._wait_for_lock)
+
+    def _run_group(self) -> None:
+        """Run the statements of the next group; the lock is ours."""
+        self._begun = time.monotonic()
+        if not self._jobs:  # all of them were refused while the lock was waited for
+            self._lock.release()
+            self._end_group([], [])
+            return
+        if self._jobs[0].large:
+            job = self._jobs.popleft()
+            self._errands.put(lambda: self._run_and_commit(job))
+            return
+        jobs, outcomes, failure = self._run_jobs()
+        self._errands.put(lambda: self._commit(jobs, outcomes, failure))
+
+    def _end_group(self, outcomes: list[_Outcome], notices: list[Notice]) -> None:
+        """Tell the members of a group that was committed, or has failed; begin the next one."""
+        self._group_on_its_way = False
+        self._resolve(outcomes, notices)
+        if outcomes:
+            self._observe(len(outcomes), time.monotonic() - self._begun)
+        if not self._group_on_its_way:
+            self._begin_group()
 
     def _resolve(self, outcomes: list[_Outcome], notices: list[Notice]) -> None:
         for future, value, error in outcomes:
@@ -135,71 +200,75 @@ class Writer:
         if notices:
             self._committed(notices)
 
-    def _finish(self, outcomes: list[_Outcome], notices: list[Notice], seconds: float) -> None:
-        self._resolve(outcomes, notices)
-        self._observe(len(outcomes), seconds)
-
     def _refuse_old(self) -> None:
         """Let go of those who have waited too long for the lock."""
         self._look = None
         oldest = self._loop.time() - self._settings.lock_timeout / timedelta(seconds=1)
         refused: list[_Outcome] = []
-        with self._taking:
-            while self._jobs and self._jobs[0][2] < oldest:
-                refused.append((self._jobs.popleft()[1], None, ServerBusy()))
+        while self._jobs and self._jobs[0].submitted < oldest:
+            refused.append((self._jobs.popleft().future, None, ServerBusy()))
         self._resolve(refused, [])
         if self._jobs:
             self._look = self._loop.call_later(_LOOK_SECONDS, self._refuse_old)
 
-    # -- On the writer thread
+    # -- On the thread: what waits
 
     def _main(self) -> None:
-        while self._wake.get():
-            while self._jobs:
-                self._write_group()
-            self._awake = False
-            # Who came between the last look and the line above saw a writer that was awake, and did not wake it.
-            if self._jobs and not self._awake:
-                self._awake = True
-                self._wake.put(True)
-        while self._jobs:
-            self._write_group()
+        while (errand := self._errands.get()) is not None:
+            errand()
 
-    def _write_group(self) -> None:
-        self._lock.acquire()
+    def _tell_loop(self, callback: Callable[..., None], *values: object) -> None:
         try:
-            begun = time.monotonic()
-            jobs = self._take()
-            outcomes, notices = self._run_group(jobs)
+            self._loop.call_soon_threadsafe(callback, *values)
+        except RuntimeError:
+            self._lock.release()  # the loop is closed: nobody is there to be told
+
+    def _wait_for_lock(self) -> None:
+        self._lock.acquire()
+        self._tell_loop(self._run_group)
+
+    def _run_and_commit(self, job: _Job) -> None:
+        outcomes, failure = self._run_all([job])
+        self._commit([job], outcomes, failure)
+
+    def _commit(self, jobs: list[_Job], outcomes: list[_Outcome], failure: BaseException | None) -> None:
+        notices: list[Notice] = []
+        try:
+            if failure is None:
+                self._transaction.control("COMMIT")
+                notices = self._transaction.notices
+        except BaseException as error:
+            failure = self._give_up(error)
         finally:
             self._lock.release()
-        if outcomes:
-            try:
-                self._loop.call_soon_threadsafe(self._finish, outcomes, notices, time.monotonic() - begun)
-            except RuntimeError:
-                return  # the loop is closed: nobody is there to be told
+        if failure is not None:
+            outcomes = [(job.future, None, failure) for job in jobs]
+        self._tell_loop(self._end_group, outcomes, notices)
 
-    def _take(self) -> list[_Job]:
-        jobs = self._jobs
-        with self._taking:
-            return [jobs.popleft() for _ in range(min(len(jobs), self._settings.group_limit))]
+    # -- On either: statements
 
-    def _run_group(self, jobs: list[_Job]) -> tuple[list[_Outcome], list[Notice]]:
+    def _run_jobs(self) -> tuple[list[_Job], list[_Outcome], BaseException | None]:
+        """Take the next group from the queue and run it as far as to its commit."""
+        jobs: list[_Job] = []
+        while self._jobs and not self._jobs[0].large and len(jobs) < self._settings.group_limit:
+            jobs.append(self._jobs.popleft())
+        outcomes, failure = self._run_all(jobs)
+        return jobs, outcomes, failure
+
+    def _run_all(self, jobs: list[_Job]) -> tuple[list[_Outcome], BaseException | None]:
+        """Run a group as far as to its commit. Gives the error instead, if all of it has failed."""
         transaction = self._transaction
         try:
             try:
-                outcomes = self._run_together(jobs)
+                return self._run_together(jobs), None
             except _WroteAndFailed as failed:
                 if len(jobs) == 1 and failed.__cause__ is not None:
                     raise failed.__cause__ from None
                 if self._connection.in_transaction:
                     transaction.control("ROLLBACK")
-                outcomes = self._run_apart(jobs)
-            transaction.control("COMMIT")
+                return self._run_apart(jobs), None
         except BaseException as error:
-            failure = self._give_up(error)
-            return [(future, None, failure) for _, future, _ in jobs], []
-        return outcomes, transaction.notices
+            return [], self._give_up(error)
 
     def _begin(self) -> SqliteTransaction:
         transaction = self._transaction
@@ -213,7 +282,7 @@ class Writer:
         transaction = self._begin()
         connection = self._connection
         outcomes: list[_Outcome] = []
-        for operation, future, _ in jobs:
+        for operation, future, _, _ in jobs:
             # May lack the last statement of the one before: then a group may run again that need not.
             changes, noted = connection.total_changes(), len(transaction.notices)
             try:
@@ -229,7 +298,7 @@ class Writer:
         """Run a group with a savepoint around each member, so that those which fail leave nothing behind."""
         transaction = self._begin()
         outcomes: list[_Outcome] = []
-        for operation, future, _ in jobs:
+        for operation, future, _, _ in jobs:
             noted = len(transaction.notices)
             transaction.control("SAVEPOINT member")
             try:
