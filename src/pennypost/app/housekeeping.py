@@ -57,11 +57,11 @@ class Housekeeper:
         if not await store.write(lambda tx: leases.acquire(tx, LEASE, holder, LEASE_TIME)):
             return False
         for _ in range(STEPS_PER_ROUND):
-            if not await store.write(removal.step):
+            if not await store.write_large(removal.step):
                 break
-        await store.write(leases.sweep)
-        await store.write(lambda tx: throttle.sweep(tx, self._policy))
-        await store.write(queue.remove_settled)
+        await store.write_large(leases.sweep)
+        await store.write_large(lambda tx: throttle.sweep(tx, self._policy))
+        await store.write_large(queue.remove_settled)
         now = asyncio.get_running_loop().time()
         if now >= self._next_collection:
             self._next_collection = now + COLLECTION_INTERVAL.total_seconds()
@@ -81,7 +81,7 @@ class Housekeeper:
     async def _prune_account(self, account: AccountId) -> bool:
         """Forget some of an account's old changes. Gives whether there may be more."""
         age = self._store.settings.change_memory
-        return await self._store.write(lambda tx: changes.prune(tx, account, age)) > 0
+        return await self._store.write_large(lambda tx: changes.prune(tx, account, age)) > 0
 
     async def resign(self) -> None:
         """Let another worker do it at once."""

@@ -69,7 +69,7 @@ async def _delete(store: Store, blobs: list[int], grace: timedelta) -> int:
         before = to_microseconds(tx.now - grace)
         return sum([await tx.execute(f"DELETE FROM blob WHERE id = ? AND {_UNUSED}", blob, before) for blob in blobs])
 
-    return await store.write(operation)
+    return await store.write_large(operation)
 
 
 async def _collect_files(store: Store, grace: timedelta) -> tuple[int, int]:
@@ -95,7 +95,7 @@ async def _collect_files(store: Store, grace: timedelta) -> tuple[int, int]:
 
 async def _collect_step(store: Store, files: list[tuple[bytes, str]], before: float) -> int:
     orphans = await store.read(lambda tx: _orphans(tx, files))
-    return await store.write(lambda tx: _unlink(tx, store.settings.data_dir, orphans, before)) if orphans else 0
+    return await store.write_large(lambda tx: _unlink(tx, store.settings.data_dir, orphans, before)) if orphans else 0
 
 
 async def _orphans(tx: Transaction, files: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:

@@ -77,7 +77,7 @@ async def step(tx: Transaction, limit: int = STEP) -> bool:
 async def finish(store: Engine) -> int:
     """Run steps, each a transaction of its own, until nothing is marked. Gives how many there were."""
     steps = 0
-    while await store.write(step):
+    while await store.write_large(step):
         steps += 1
     return steps
 

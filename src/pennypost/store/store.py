@@ -18,6 +18,9 @@ from pennypost.store.sqlite.engine import SqliteEngine, unobserved
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _STRANGERS = stat.S_IRWXO
 
+FEW_ROWS = 64
+"""What an operation may change on the event loop: about a millisecond's work."""
+
 
 class Store:
     """Everything that is true, as one worker sees it. Open one per process and event loop, after any fork.
@@ -74,6 +77,10 @@ class Store:
     async def write_large(self, operation: Operation[T]) -> T:
         """Run an operation that may change many rows, off the event loop. See `Engine.write_large`."""
         return await self.engine.write_large(operation)
+
+    async def write_rows(self, operation: Operation[T], rows: int) -> T:
+        """Run an operation that changes about so many rows: off the event loop if they are many."""
+        return await (self.write(operation) if rows <= FEW_ROWS else self.write_large(operation))
 
     async def read(self, operation: Operation[T]) -> T:
         """Run an operation that reads a little, on the event loop, in one snapshot."""

@@ -11,7 +11,7 @@ async def close(session: Session, command: Close) -> Tagged:
     selected = session.open_mailbox
     account, mailbox = session.owner.account, selected.id
     if not selected.read_only:
-        await session.door.store.write(lambda tx: messages.expunge(tx, account, mailbox, None))
+        await session.door.store.write_large(lambda tx: messages.expunge(tx, account, mailbox, None))
     session.close_mailbox()
     return ok("CLOSE completed")
 

@@ -10,7 +10,7 @@ from pennypost.store import mailboxes
 async def delete(session: Session, command: Delete) -> Tagged:
     """Remove a mailbox with its messages; names below it stay."""
     account = session.owner.account
-    await session.door.store.write(lambda tx: mailboxes.remove(tx, account, command.mailbox))
+    await session.door.store.write_large(lambda tx: mailboxes.remove(tx, account, command.mailbox))
     if session.selected is not None and session.selected.name == command.mailbox:
         session.close_mailbox()
         session.write(untagged(Condition.OK, "Mailbox deleted", codes.CLOSED))

@@ -13,5 +13,5 @@ async def expunge(session: Session, command: Expunge) -> Tagged:
     require_writable(selected.read_only)
     uids = None if command.uids is None else selected.uids_of(selected.numbers_of(command.uids, uid=True))
     if uids is None or uids:
-        await session.door.store.write(lambda tx: messages.expunge(tx, account, selected.id, uids))
+        await session.door.store.write_large(lambda tx: messages.expunge(tx, account, selected.id, uids))
     return ok("EXPUNGE completed")

@@ -62,8 +62,8 @@ async def _mark_seen(session: Session, numbers: Ranges) -> bool:
     if not unseen:
         return False
     uids = [Uid(uid) for uid in unseen]
-    result = await session.door.store.write(
-        lambda tx: flags.store(tx, account, selected.id, uids, StoreMode.ADD, Flags.SEEN)
+    result = await session.door.store.write_rows(
+        lambda tx: flags.store(tx, account, selected.id, uids, StoreMode.ADD, Flags.SEEN), len(uids)
     )
     await news.tell(session, News.NO_EXPUNGE, quiet=uids, as_of=result.modseq)
     return True

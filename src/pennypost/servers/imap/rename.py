@@ -9,5 +9,5 @@ from pennypost.store import mailboxes
 async def rename(session: Session, command: Rename) -> Tagged:
     """Give a mailbox and those below it another name; ids and UIDs stay. INBOX gives its messages away and stays."""
     account = session.owner.account
-    await session.door.store.write(lambda tx: mailboxes.rename(tx, account, command.mailbox, command.new_name))
+    await session.door.store.write_large(lambda tx: mailboxes.rename(tx, account, command.mailbox, command.new_name))
     return ok("RENAME completed")

@@ -35,8 +35,8 @@ async def store(session: Session, command: Store) -> Tagged:
     if uids:
         mode, asked = _MODES[command.action], command.flags
         expected = _expected(selected, uids, mode, asked) if command.silent else {}
-        result = await session.door.store.write(
-            lambda tx: flags.store(tx, account, selected.id, uids, mode, asked.flags, asked.keywords)
+        result = await session.door.store.write_rows(
+            lambda tx: flags.store(tx, account, selected.id, uids, mode, asked.flags, asked.keywords), len(uids)
         )
         quiet = set(uids) if not command.silent else _as_expected(result.changed, expected)
         await news.tell(session, News.NO_EXPUNGE, quiet, result.modseq if command.silent else news.EVER)

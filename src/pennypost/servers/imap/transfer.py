@@ -30,7 +30,7 @@ async def transfer(session: Session, chosen: SequenceSet, uid: bool, name: str, 
         target = await target_mailbox(tx, account, name)
         return await operation(tx, account, selected.id, uids, target)
 
-    copied = await session.door.store.write(within)
+    copied = await session.door.store.write_rows(within, len(uids))
     return copied if copied.pairs else None
 
 

@@ -152,7 +152,7 @@ class Maildrop:
             removed, _ = await messages.remove(tx, self._account, self._mailbox, uids)
             return len(removed)
 
-        return await self._store.write(remove)
+        return await self._store.write_rows(remove, len(uids))
 
     # -- The lock
 

@@ -13,8 +13,8 @@ class FairLock:
     wants it again at once would overtake those who sleep. So there are two: who wants the lock passes the turnstile
     first, and keeps it until the lock is his; who has just released the lock finds the turnstile held by the next.
 
-    The kernel releases both when a process dies, however it dies. Not reentrant; what takes it and what releases it may be
-    different threads, one after the other.
+    The kernel releases both when a process dies, however it dies. Not reentrant; one thread may take it and another
+    release it.
     """
 
     def __init__(self, folder: Path, name: str) -> None:

@@ -253,6 +253,9 @@ class Writer:
         while self._jobs and not self._jobs[0].large and len(jobs) < self._settings.group_limit:
             jobs.append(self._jobs.popleft())
         outcomes, failure = self._run_all(jobs)
+        if failure is None and len(outcomes) < len(jobs):  # GROUP_SECONDS are over
+            self._jobs.extendleft(reversed(jobs[len(outcomes) :]))
+            del jobs[len(outcomes) :]
         return jobs, outcomes, failure
 
     def _run_all(self, jobs: list[_Job]) -> tuple[list[_Outcome], BaseException | None]:
@@ -278,8 +281,12 @@ class Writer:
         return transaction
 
     def _run_together(self, jobs: list[_Job]) -> list[_Outcome]:
-        """Run a group with nothing between its members. Raises _WroteAndFailed if it must run again."""
+        """Run a group with nothing between its members, as far as time allows: at least the first.
+
+        Raises _WroteAndFailed if it must run again.
+        """
         transaction = self._begin()
+        until = self._begun + GROUP_SECONDS
         connection = self._connection
         outcomes: list[_Outcome] = []
         for operation, future, _, _ in jobs:
@@ -292,6 +299,8 @@ class Writer:
                     raise _WroteAndFailed from error
                 del transaction.notices[noted:]
                 outcomes.append((future, None, translate(error)))
+            if time.monotonic() > until:
+                break
         return outcomes
 
     def _run_apart(self, jobs: list[_Job]) -> list[_Outcome]:
