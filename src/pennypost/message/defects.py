@@ -15,12 +15,10 @@ class DefectKind(Enum):
     NOT_A_FIELD = "not-a-field"
     """A line of a header is neither a field nor its continuation (RFC 5322 §2.2)."""
     BAD_CONTENT_TYPE = "bad-content-type"
-    BAD_PARAMETER = "bad-parameter"
-    TOO_MANY_PARAMETERS = "too-many-parameters"
     BAD_ENCODING = "bad-encoding"
-    """A Content-Transfer-Encoding that RFC 2045 §6.1 does not know, or one that its type may not have (§6.4)."""
+    """A Content-Transfer-Encoding that RFC 2045 §6.1 does not know."""
     NO_BOUNDARY = "no-boundary"
-    """A multipart without a usable boundary parameter (RFC 2046 §5.1.1): it is read as a leaf."""
+    """A multipart without a usable boundary parameter (RFC 2046 §5.1.1): all of it is preamble."""
     NO_PARTS = "no-parts"
     """A multipart in which no delimiter was found."""
     NO_CLOSE_DELIMITER = "no-close-delimiter"
@@ -30,7 +28,6 @@ class DefectKind(Enum):
     DUPLICATE_FIELD = "duplicate-field"
     """A field that RFC 5322 §3.6 allows once is there again."""
     BAD_DATE = "bad-date"
-    BAD_ADDRESS = "bad-address"
     NO_FROM = "no-from"
 
 
