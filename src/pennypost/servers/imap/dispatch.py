@@ -103,10 +103,13 @@ HANDLERS: dict[type, Handler] = {
 
 
 async def handle(session: Session, body: CommandBody) -> Tagged:
-    """Carry a whole command. Before and after it, tell what others changed in the open mailbox, as far as it allows."""
+    """Carry a whole command. Before and after it, tell what others changed in the open mailbox, as far as it allows.
+
+    STORE does the first itself: what it tells of flags has to be true after it.
+    """
     which = news.allowed(body)
     session.tells_uids = session.rev2 or goes_by_uid(body)
-    if session.selected is not None and which is not News.NONE:
+    if session.selected is not None and which is not News.NONE and not isinstance(body, Store):
         await news.tell(session, News.NO_EXPUNGE)
     tagged = await HANDLERS[type(body)](session, body)
     await news.tell(session, which)

@@ -22,6 +22,7 @@ from pennypost.proto.imap.responses.fetch import FetchFormat
 from pennypost.proto.imap.responses.status import Condition, untagged
 from pennypost.servers.imap import recent
 from pennypost.servers.imap.flag_text import flag_texts
+from pennypost.store.view import ViewChange
 
 if TYPE_CHECKING:
     from pennypost.servers.imap.session import Session
@@ -52,20 +53,46 @@ def allowed(body: object) -> News:
     return News.ALL
 
 
-async def tell(session: "Session", which: News, quiet: Collection[Uid] = frozenset(), as_of: ModSeq = EVER) -> None:
+async def tell(
+    session: "Session",
+    which: News,
+    quiet: Collection[Uid] = frozenset(),
+    as_of: ModSeq = EVER,
+    also: Collection[Uid] = frozenset(),
+) -> None:
     """Look at the store, and tell the client what is new in its open mailbox.
 
-    `quiet`: messages whose flags the client knows, as they are at the modseq `as_of`.
+    `quiet`: messages whose flags the client knows, as they are at the modseq `as_of`. `also`: messages whose flags are
+    told in any case: what `hold_flags` gave.
     """
+    change = await _look(session, which)
+    if change is None:
+        return
+    updated: Sequence[Uid] = change.updated
+    if quiet:
+        silenced, snapshot = frozenset(quiet), session.open_mailbox.snapshot
+        updated = [uid for uid in updated if uid not in silenced or snapshot.modseqs[snapshot.index(uid)] > as_of]
+    if also:
+        updated = sorted({*updated, *also})
+    if updated:
+        await tell_flags(session, updated)
+
+
+async def hold_flags(session: "Session") -> Sequence[Uid]:
+    """Tell what is new but for flags, before a STORE changes them once more; give whose are still to be told."""
+    change = await _look(session, News.NO_EXPUNGE)
+    return change.updated if change is not None else ()
+
+
+async def _look(session: "Session", which: News) -> ViewChange | None:
+    """Take in what is new, and tell all of it but flags."""
     selected = session.selected
     if selected is None or which is News.NONE:
-        return
+        return None
     try:
         change = await selected.refresh(expunge=which is News.ALL)
     except NoSuchMailbox:
         session.end("Mailbox was deleted")
-    if not change:
-        return
     for already, number in enumerate(change.expunged_numbers):
         session.write(mailbox.expunge(number - already))
     if change.appended:
@@ -76,12 +103,7 @@ async def tell(session: "Session", which: News, quiet: Collection[Uid] = frozens
             session.write(mailbox.recent(selected.recent_count))
     if change.updated or change.appended:
         tell_keywords(session)
-    updated = change.updated
-    if quiet:
-        silenced, snapshot = set(quiet), selected.snapshot
-        updated = [uid for uid in updated if uid not in silenced or snapshot.modseqs[snapshot.index(uid)] > as_of]
-    if updated:
-        await tell_flags(session, updated)
+    return change
 
 
 async def tell_flags(session: "Session", uids: Sequence[Uid]) -> None:

@@ -1,14 +1,15 @@
 """STORE and UID STORE (RFC 9051 §6.4.6)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from pennypost.model.errors import MailError
 from pennypost.model.ids import Uid
 from pennypost.proto.imap.commands.store import Store, StoreAction
 from pennypost.proto.imap.flags import FlagList
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.servers.imap import news
-from pennypost.servers.imap.errors import require_writable
+from pennypost.servers.imap.errors import Refused, require_writable
 from pennypost.servers.imap.news import News
 from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
@@ -28,24 +29,35 @@ async def store(session: Session, command: Store) -> Tagged:
     A silent STORE stays silent only of what the client can know: where another session changed the same message in
     between, the outcome is told (RFC 9051 §6.4.6).
     """
-    selected, account = session.open_mailbox, session.owner.account
+    selected = session.open_mailbox
     require_writable(selected.read_only)
+    held = await news.hold_flags(session)
     selected.missed = False
-    uids = selected.uids_of(selected.numbers_of(command.messages, command.uid))
-    if uids:
-        mode, asked = _MODES[command.action], command.flags
-        expected = _expected(selected, uids, mode, asked) if command.silent else {}
-        result = await session.door.store.write_rows(
-            lambda tx: flags.store(tx, account, selected.id, uids, mode, asked.flags, asked.keywords), len(uids)
-        )
-        quiet = set(uids) if not command.silent else _as_expected(result.changed, expected)
-        await news.tell(session, News.NO_EXPUNGE, quiet, result.modseq if command.silent else news.EVER)
-        if not command.silent:
-            news.tell_keywords(session)
-            await news.tell_flags(session, uids)
+    try:
+        await _change(session, command, held)
+    except (MailError, Refused):
+        await news.tell_flags(session, held)
+        raise
     if selected.missed and not command.uid:
         return no("Some messages are gone", codes.EXPUNGEISSUED)  # RFC 2180 §4.2.1
     return ok("STORE completed")
+
+
+async def _change(session: Session, command: Store, held: Sequence[Uid]) -> None:
+    """Make the change, and tell what is to be told of flags: also the news that were `held` back for it."""
+    selected, account = session.open_mailbox, session.owner.account
+    uids = selected.uids_of(selected.numbers_of(command.messages, command.uid))
+    mode, asked = _MODES[command.action], command.flags
+    expected = _expected(selected, uids, mode, asked) if command.silent else {}
+    result = await session.door.store.write_rows(
+        lambda tx: flags.store(tx, account, selected.id, uids, mode, asked.flags, asked.keywords), len(uids)
+    )
+    if command.silent:
+        await news.tell(session, News.NO_EXPUNGE, _as_expected(result.changed, expected), result.modseq, held)
+        return
+    await news.tell(session, News.NO_EXPUNGE, uids, also=frozenset(held).difference(uids))
+    news.tell_keywords(session)
+    await news.tell_flags(session, uids)
 
 
 def _expected(
