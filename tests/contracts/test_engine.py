@@ -1,6 +1,7 @@
 """What every store engine has to do, whatever is beneath it. A new engine adds itself to `ENGINES`."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -183,6 +184,37 @@ async def test_a_constraint_stops_only_the_one_that_breaks_it(engine: Engine) ->
 async def test_writes_are_committed_in_the_order_of_their_submission(engine: Engine) -> None:
     await asyncio.gather(*(engine.write(lambda tx, n=n: add(tx, f"{n}")) for n in range(300)))
     assert await engine.read(names) == [f"{n}" for n in range(300)]
+
+
+async def test_large_writes_keep_their_place_and_their_failures_to_themselves(opened: Opened, engine: Engine) -> None:
+    def write(n: int) -> Awaitable[int | None]:
+        run = engine.write_large if n % 3 == 0 else engine.write
+        if n % 7 == 0:
+            return run(lambda tx: add_and_fail(tx, "bad", KeyError(n)))
+        return run(lambda tx: add(tx, f"{n}"))
+
+    results = await asyncio.gather(*(write(n) for n in range(60)), return_exceptions=True)
+    assert [n for n, result in enumerate(results) if isinstance(result, KeyError)] == list(range(0, 60, 7))
+    assert await engine.read(names) == [f"{n}" for n in range(60) if n % 7]
+    assert opened.notices == []
+
+
+async def test_a_large_write_leaves_the_loop_alone(engine: Engine) -> None:
+    started, go = threading.Event(), threading.Event()
+
+    async def operation(tx: Transaction) -> bool:
+        await add(tx, "large")
+        started.set()
+        return go.wait(10)
+
+    write = asyncio.ensure_future(engine.write_large(operation))
+    assert await asyncio.to_thread(started.wait, 10)
+    small = asyncio.ensure_future(engine.write(lambda tx: add(tx, "small")))
+    assert await engine.read(names) == []
+    go.set()
+    assert await write
+    await small
+    assert await engine.read(names) == ["large", "small"]
 
 
 async def test_no_update_is_lost_between_engines(opened: Opened) -> None:

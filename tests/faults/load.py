@@ -59,7 +59,7 @@ class Load:
             say(f"m {identifier} {uid}")
         if n % 4 == 2:
             say(f"e {identifier}")
-            await self.store.write(lambda tx: self.expunge(tx, second))
+            await self.store.write_large(lambda tx: self.expunge(tx, second))
             say(f"x {identifier}")
 
     async def deliver(self, identifier: str) -> tuple[Uid, Uid]:

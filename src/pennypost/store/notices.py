@@ -156,4 +156,7 @@ class Notices:
 
     def _tell(self, account: AccountId, modseq: ModSeq) -> None:
         for callback in tuple(self._subscribers.get(account, ())):
-            callback(modseq)
+            try:
+                callback(modseq)
+            except Exception as error:  # a bug of one subscriber is not the others'
+                self._loop.call_exception_handler({"message": "a subscriber to notices failed", "exception": error})

@@ -116,6 +116,23 @@ async def test_a_callback_may_unsubscribe_others(workers: Workers) -> None:
     assert got == [1, 1, 2]
 
 
+async def test_a_subscriber_that_fails_is_not_the_others_business(workers: Workers) -> None:
+    notices = workers.start()
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context["exception"]))
+    got: list[int] = []
+    error = RuntimeError("mine")
+
+    def fail(modseq: int) -> None:
+        raise error
+
+    notices.subscribe(AccountId(1), fail)
+    notices.subscribe(AccountId(1), got.append)
+    post(notices, (1, 1))
+    assert got == [1]
+    assert errors == [error]
+
+
 async def test_permissions(workers: Workers) -> None:
     notices = workers.start()
     assert workers.folder.stat().st_mode & 0o777 == 0o700

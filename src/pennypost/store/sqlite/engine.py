@@ -10,7 +10,7 @@ import apsw
 from pennypost.store.engine import Notice, Operation, StoreUnusable, T
 from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.checkpoint import Checkpointer
-from pennypost.store.sqlite.connection import connect
+from pennypost.store.sqlite.connection import connect, translate
 from pennypost.store.sqlite.lock import FairLock
 from pennypost.store.sqlite.migrate import known_migrations, migrate
 from pennypost.store.sqlite.reader import Readers
@@ -47,8 +47,8 @@ class SqliteEngine:
         """Open, or make, the database. `committed` is called on the loop with the notices of each commit, `observe`
         with the number of operations in it and the seconds it took.
 
-        `migrations`: other ones than the program brings. Raises UnknownSchema, or StoreUnusable if this is no
-        database.
+        `migrations`: other ones than the program brings. Raises UnknownSchema; StoreUnusable if this is no database;
+        StorageFull, ServerBusy.
         """
         file = settings.data_dir / DATABASE
         locks = settings.data_dir / _LOCKS
@@ -57,10 +57,17 @@ class SqliteEngine:
             connection = await asyncio.to_thread(_prepare, file, locks, settings, steps)
         except (apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError) as error:
             raise StoreUnusable(f"{file} cannot be used: {error}") from error
+        except apsw.Error as error:
+            raise translate(error) from None
         checkpointer = Checkpointer(connection, locks, settings)
-        writer = Writer(file, locks, settings, clock, committed, checkpointer.log_pages, observe)
-        writer.start()
-        return cls(writer, Readers(file, settings, clock), checkpointer)
+        try:
+            readers = Readers(file, settings, clock)
+            writer = Writer(file, locks, settings, clock, committed, checkpointer.log_pages, observe)
+            writer.start()
+        except BaseException:
+            await asyncio.to_thread(checkpointer.close)
+            raise
+        return cls(writer, readers, checkpointer)
 
     async def write(self, operation: Operation[T]) -> T:
         """Run an operation in a group commit; see `Engine.write`."""

@@ -13,6 +13,7 @@ says so: `submit_large` runs the operation on the thread, alone in its group, wh
 
 *The lock.* Processes take turns by a lock. The loop only tries it; when another process has it, or waits for it, the
 thread waits in its place and tells the loop when the lock is ours. It is released by the thread, right after COMMIT.
+SQLite has a lock of its own beneath, which only a stranger's tool can hold against us: that too the loop only tries.
 
 *Failure of one.* An operation that raises must not take others with it. A savepoint around each one would do, and
 costs a copy of each page that it touches: 10 to 15 % of a delivery. Failures are rare, and those that wrote something
@@ -21,8 +22,8 @@ simply a failed one; if it had written, the transaction is rolled back and the w
 a savepoint around each. Operations may run twice for this reason, as they may on every engine.
 
 *Failure of all.* When COMMIT fails, or SQLite had to roll back by itself (disk full), nothing of the group is stored
-and every member that had not failed by itself gets the error. A commit whose sync fails is not published to readers,
-and the next one overwrites it in the log.
+and every member gets the error. A commit whose sync fails is not published to readers, and the next one overwrites it
+in the log.
 
 *Order.* One queue, one group at a time: operations are committed in the order in which they were submitted.
 
@@ -109,6 +110,7 @@ class Writer:
         """Open the connection, so that its failure is the caller's; then start the thread."""
         settings = self._settings
         self._connection = connect(self._file, settings, cache_size=settings.cache_size, busy=settings.lock_timeout)
+        self._connection.set_busy_timeout(0)
         self._connection.set_wal_hook(self._logged)
         self._transaction = SqliteTransaction(self._connection)
         self._thread.start()
@@ -170,8 +172,13 @@ class Writer:
         """Run the statements of the next group; the lock is ours."""
         self._begun = time.monotonic()
         if not self._jobs:  # all of them were refused while the lock was waited for
+            if self._connection.in_transaction:
+                self._transaction.control("ROLLBACK")
             self._lock.release()
             self._end_group([], [])
+            return
+        if not self._try_begin():
+            self._errands.put(self._wait_for_database)
             return
         if self._jobs[0].large:
             job = self._jobs.popleft()
@@ -183,11 +190,13 @@ class Writer:
     def _end_group(self, outcomes: list[_Outcome], notices: list[Notice]) -> None:
         """Tell the members of a group that was committed, or has failed; begin the next one."""
         self._group_on_its_way = False
-        self._resolve(outcomes, notices)
-        if outcomes:
-            self._observe(len(outcomes), time.monotonic() - self._begun)
-        if not self._group_on_its_way:
-            self._begin_group()
+        try:
+            self._resolve(outcomes, notices)
+            if outcomes:
+                self._observe(len(outcomes), time.monotonic() - self._begun)
+        finally:  # whatever those who are told do: the next one begins
+            if not self._group_on_its_way:
+                self._begin_group()
 
     def _resolve(self, outcomes: list[_Outcome], notices: list[Notice]) -> None:
         for future, value, error in outcomes:
@@ -225,6 +234,14 @@ class Writer:
 
     def _wait_for_lock(self) -> None:
         self._lock.acquire()
+        self._tell_loop(self._run_group)
+
+    def _wait_for_database(self) -> None:
+        """Wait a while for whoever holds SQLite's own lock. If it was in vain the loop sends us here again, until it
+        has refused those for whom it took too long."""
+        self._connection.set_busy_timeout(int(_LOOK_SECONDS * 1000))
+        self._try_begin()
+        self._connection.set_busy_timeout(0)
         self._tell_loop(self._run_group)
 
     def _run_and_commit(self, job: _Job) -> None:
@@ -273,11 +290,23 @@ class Writer:
         except BaseException as error:
             return [], self._give_up(error)
 
+    def _try_begin(self) -> bool:
+        """Begin a transaction, if there is none yet. False: SQLite's own lock is held by somebody."""
+        try:
+            if not self._connection.in_transaction:
+                self._transaction.control("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            return False
+        except apsw.Error:
+            return True  # the group will meet the same, and its members be told
+        return True
+
     def _begin(self) -> SqliteTransaction:
         transaction = self._transaction
         transaction.notices = []
         transaction.now = self._clock()
-        transaction.control("BEGIN IMMEDIATE")
+        if not self._connection.in_transaction:
+            transaction.control("BEGIN IMMEDIATE")
         return transaction
 
     def _run_together(self, jobs: list[_Job]) -> list[_Outcome]:

@@ -12,12 +12,14 @@ import pytest
 import pytest_asyncio
 
 from pennypost.model.errors import ServerBusy, StorageFull
+from pennypost.model.ids import AccountId, ModSeq
 from pennypost.model.units import KIB, MIB
-from pennypost.store.engine import Transaction
+from pennypost.store.engine import Notice, Transaction
 from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.connection import translate
 from pennypost.store.sqlite.engine import DATABASE, SqliteEngine
 from pennypost.store.sqlite.lock import FairLock
+from pennypost.store.sqlite.writer import GROUP_SECONDS
 
 SCHEMA = "CREATE TABLE item (id INTEGER PRIMARY KEY, octets BLOB);"
 
@@ -69,13 +71,28 @@ async def test_a_group_is_one_commit(engine: SqliteEngine) -> None:
         instants.append(tx.now)
         await add(tx)
 
-    first = asyncio.ensure_future(engine.write(hold))
+    first = asyncio.ensure_future(engine.write_large(hold))
     assert await asyncio.to_thread(held.wait, 10)
     writes = [asyncio.ensure_future(engine.write(note)) for _ in range(50)]
     await asyncio.sleep(0)
     go.set()
     await asyncio.gather(first, *writes)
     assert len(set(instants)) == 1  # `now` is read once in a transaction
+
+
+async def test_a_group_gives_the_loop_back_when_its_time_is_over(engine: SqliteEngine) -> None:
+    """Each of these takes more than half of what a group may: two make a group, and the order stays."""
+    instants: list[datetime] = []
+
+    async def slow(tx: Transaction, number: int) -> None:
+        instants.append(tx.now)
+        await add(tx, b"%d" % number)
+        time.sleep(GROUP_SECONDS * 0.6)  # noqa: ASYNC251 -- an operation does not run on a loop
+
+    await asyncio.gather(*(engine.write(lambda tx, n=n: slow(tx, n)) for n in range(10)))
+    assert 5 <= len(set(instants)) <= 10
+    rows = await engine.read(lambda tx: tx.fetch_all("SELECT octets FROM item ORDER BY id"))
+    assert rows == [(b"%d" % number,) for number in range(10)]
 
 
 async def test_writes_wait_for_the_lock_of_other_processes_and_not_for_ever(tmp_path: Path) -> None:
@@ -100,12 +117,44 @@ async def test_a_lock_that_is_not_ours_is_server_busy(tmp_path: Path) -> None:
     engine = await open_engine(tmp_path, lock_timeout=timedelta(milliseconds=50))
     tool = apsw.Connection(str(tmp_path / DATABASE))
     tool.execute("BEGIN IMMEDIATE")
+    refused = asyncio.ensure_future(engine.write(add))
+    loop = asyncio.get_running_loop()
+    longest = 0.0
+    while not refused.done():
+        before = loop.time()
+        await asyncio.sleep(0.001)
+        longest = max(longest, loop.time() - before)
     with pytest.raises(ServerBusy):
-        await engine.write(add)
+        await refused
+    assert longest < 0.5, "the event loop stood still meanwhile"
+    late = asyncio.ensure_future(engine.write(add))
+    await asyncio.sleep(0.01)
     tool.execute("ROLLBACK")
     tool.close()
-    await engine.write(add)
+    await late
+    await engine.write_large(add)
+    assert await engine.read(count) == 2
     await engine.close()
+
+
+async def test_who_is_told_of_a_commit_cannot_stop_the_next(tmp_path: Path) -> None:
+    def fail(notices: list[Notice]) -> None:
+        raise RuntimeError("told the wrong one")
+
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context["exception"]))
+    engine = await SqliteEngine.open(
+        StoreSettings(tmp_path), clock=lambda: datetime.now(UTC), committed=fail, migrations=[SCHEMA]
+    )
+
+    async def notify(tx: Transaction) -> None:
+        await add(tx)
+        tx.changed(AccountId(1), ModSeq(1))
+
+    await asyncio.gather(*(engine.write(notify) for _ in range(300)))
+    await engine.close()
+    assert errors
+    assert all(isinstance(error, RuntimeError) for error in errors)
 
 
 async def test_a_full_disk_is_storage_full_and_nothing_is_stored(engine: SqliteEngine) -> None:
