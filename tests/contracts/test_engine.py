@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from pennypost.model.errors import OverQuota, ShuttingDown, UsageError
 from pennypost.model.ids import AccountId, ModSeq
-from pennypost.store.engine import Engine, Notice, Transaction
+from pennypost.store.engine import Engine, Notice, Operation, Row, Transaction
 from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.engine import SqliteEngine
 
@@ -331,3 +331,41 @@ async def test_close_finishes_what_was_handed_over(opened: Opened, engine: Engin
     with pytest.raises(ShuttingDown):
         await engine.scan(names)
     assert len(await (await opened.another()).read(names)) == 20
+
+
+async def test_a_glance_sees_what_is_committed_and_holds_no_snapshot(opened: Opened) -> None:
+    engine = await opened.another()
+    await engine.write(lambda tx: tx.execute("INSERT INTO item (name) VALUES (?)", "one"))
+    other = await opened.another()
+
+    async def names(tx: Transaction) -> Row | None:
+        return await tx.fetch_one("SELECT COUNT(*) FROM item")
+
+    assert await other.glance(names) == (1,)
+    await engine.write(lambda tx: tx.execute("INSERT INTO item (name) VALUES (?)", "two"))
+    assert await other.glance(names) == (2,)
+    assert await other.read(names) == (2,)
+
+
+async def test_a_large_write_is_in_order_and_alone_in_its_failure(opened: Opened) -> None:
+    engine = await opened.another()
+
+    async def fail(tx: Transaction) -> None:
+        await tx.execute("INSERT INTO item (name) VALUES (?)", "lost")
+        raise OverQuota
+
+    def insert(name: str) -> Operation[int]:
+        return lambda tx: tx.execute("INSERT INTO item (name) VALUES (?)", name)
+
+    results = await asyncio.gather(
+        engine.write(insert("a")),
+        engine.write_large(insert("b")),
+        engine.write_large(fail),
+        engine.write(insert("c")),
+        engine.write(fail),
+        engine.write_large(insert("d")),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [int, int, OverQuota, int, OverQuota, int]
+    rows = await engine.read(lambda tx: tx.fetch_all("SELECT name FROM item ORDER BY id"))
+    assert rows == [("a",), ("b",), ("c",), ("d",)]

@@ -93,7 +93,7 @@ class MailTransaction(ABC):
         """Judge RCPT TO and remember where it leads (RFC 5321 §4.1.1.3)."""
         if len(self._destinations) >= self._settings.max_recipients:
             raise TooManyRecipients
-        found = await self._store.read(lambda tx: self._route(tx, recipient.address))
+        found = await self._store.glance(lambda tx: self._route(tx, recipient.address))
         self._destinations.append(Destination(recipient, found))
 
     def write(self, chunk: bytes) -> None:

@@ -86,6 +86,10 @@ class Store:
         """Run an operation that reads a little, on the event loop, in one snapshot."""
         return await self.engine.read(operation)
 
+    async def glance(self, operation: Operation[T]) -> T:
+        """Run an operation that reads a little, each statement in a snapshot of its own. See `Engine.glance`."""
+        return await self.engine.glance(operation)
+
     async def scan(self, operation: Operation[T]) -> T:
         """Run an operation that reads much, off the event loop, in one snapshot."""
         return await self.engine.scan(operation)

@@ -96,7 +96,6 @@ CREATE TABLE blob (
   place      TEXT,                        -- the file, below the data folder; NULL: lies here
   created_at INTEGER NOT NULL             -- made, or last put again
 );
-CREATE INDEX blob_created ON blob (created_at);
 
 -- A row never changes after it is made. A table with rowids: deliveries to many accounts append to one place.
 CREATE TABLE message (

@@ -78,6 +78,10 @@ class SqliteTransaction:
         """Run BEGIN, COMMIT, ROLLBACK, …: on the one cursor, so that the statement before is over."""
         self._cursor.execute(sql)
 
+    def end_statement(self) -> None:
+        """End the statement that runs, whose rows nobody wants any more, and with it the snapshot it holds."""
+        self._cursor.fetchall()
+
     def total_changes(self) -> int:
         """Give the number of rows changed on this connection so far.
 

@@ -81,6 +81,10 @@ class SqliteEngine:
         """Run a bounded read on the event loop; never suspends."""
         return self._readers.read(operation)
 
+    async def glance(self, operation: Operation[T]) -> T:
+        """Run a bounded read on the event loop without one snapshot for all of it; never suspends."""
+        return self._readers.glance(operation)
+
     async def scan(self, operation: Operation[T]) -> T:
         """Run an unbounded read on a thread."""
         return await self._readers.scan(operation)

@@ -12,7 +12,7 @@ import apsw
 from pennypost.model.errors import ShuttingDown
 from pennypost.store.engine import Operation, T
 from pennypost.store.settings import StoreSettings
-from pennypost.store.sqlite.connection import SqliteTransaction, connect, read_in_snapshot
+from pennypost.store.sqlite.connection import SqliteTransaction, connect, read_in_snapshot, run, translate
 
 _BUSY = timedelta(seconds=2)
 """Readers wait for nobody in WAL mode, but for the moment in which another process recovers or removes the log."""
@@ -42,6 +42,18 @@ class Readers:
         if self._closing:
             raise ShuttingDown
         return read_in_snapshot(self._near, operation, self._clock())
+
+    def glance(self, operation: Operation[T]) -> T:
+        """Run a bounded read here and now, each of its statements in a snapshot of its own."""
+        if self._closing:
+            raise ShuttingDown
+        self._near.now = self._clock()
+        try:
+            return run(operation, self._near)
+        except apsw.Error as error:
+            raise translate(error) from None
+        finally:
+            self._near.end_statement()
 
     async def scan(self, operation: Operation[T]) -> T:
         """Run an unbounded read on a thread. It is broken off as ShuttingDown by `close`."""
