@@ -10,7 +10,7 @@ from pennypost.model.envelope import BodyType, Envelope, Notify, Recipient, Retu
 from pennypost.model.errors import NoSuchAccount, OverQuota
 from pennypost.store import changes, directory, leases, mailboxes, messages, queue, quota, stats, threads, throttle
 from pennypost.store.changes import ChangeKind
-from pennypost.store.engine import Transaction
+from pennypost.store.engine import Operation, T, Transaction
 from pennypost.store.queue import DeliveryState, QueuedMessage
 from pennypost.store.throttle import ThrottlePolicy
 
@@ -99,14 +99,37 @@ async def test_the_latest_reference_decides(world: World) -> None:
     assert (await thread(world, account, header("S", "4@x", ["2@x", "1@x"])))[1] == one
 
 
-async def test_keys_of_threads_that_are_gone_are_forgotten(world: World) -> None:
+async def test_keys_of_threads_that_are_gone_are_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "PRUNE_STEP", 10)
     account = await world.account()
     await thread(world, account, header("A", "1@x", [f"{n}@old" for n in range(40)]))
     kept, _ = await thread(world, account, header("B", "2@x"))
     assert len(await world.sql("SELECT 1 FROM thread_key")) == threads.MAX_KEYS + 1
     await world.write(messages.remove, account, await world.inbox(account), [1])
-    assert await world.write(threads.prune, account) == threads.MAX_KEYS
+    assert await threads.prune(world.engine, account) == 0  # few keys are no burden
+    monkeypatch.setattr(threads, "SPARE_KEYS", 0)
+    assert await threads.prune(world.engine, account) == threads.MAX_KEYS
     assert await world.sql("SELECT thread FROM thread_key") == [(kept,)]
+    assert await threads.prune(world.engine, 99) == 0
+
+
+async def test_keys_are_kept_when_mail_comes_meanwhile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "SPARE_KEYS", -10)
+    account = await world.account()
+    await thread(world, account, header("A", "1@x", ["0@x"]))
+    await world.write(messages.remove, account, await world.inbox(account), [1])
+
+    class Interrupted:
+        async def scan(self, operation: Operation[T]) -> T:
+            found = await world.engine.scan(operation)
+            await thread(world, account, header("A", "2@x", ["0@x"]))
+            return found
+
+        async def write(self, operation: Operation[T]) -> T:
+            return await world.engine.write(operation)
+
+    assert await threads.prune(Interrupted(), account) == 0
+    assert len(await world.sql("SELECT 1 FROM thread_key")) == 3
 
 
 # -- The log

@@ -14,7 +14,7 @@ from pennypost.mail.settings import AuthSettings
 from pennypost.model.errors import MailError
 from pennypost.model.ids import AccountId
 from pennypost.net.incident import log_incident
-from pennypost.store import changes, directory, leases, queue, removal, throttle
+from pennypost.store import changes, directory, leases, queue, removal, threads, throttle
 from pennypost.store.collection import collect
 from pennypost.store.store import Store
 from pennypost.store.throttle import ThrottlePolicy
@@ -72,11 +72,12 @@ class Housekeeper:
         return True
 
     async def _prune_changes(self) -> None:
-        """Forget changes that are older than clients are promised."""
+        """Forget changes that are older than clients are promised, and ids of threads that are gone."""
         for account in await self._store.scan(directory.accounts):
             more = True
             while more:
                 more = await self._prune_account(account.id)
+            await threads.prune(self._store.engine, account.id)
 
     async def _prune_account(self, account: AccountId) -> bool:
         """Forget some of an account's old changes. Gives whether there may be more."""

@@ -1,1 +1,24 @@
-"""What is true: accounts, mailboxes, messages, blobs, queue, changes. SQL lives here and nowhere else."""
+"""What is true: accounts, mailboxes, messages, blobs, queue, changes. SQL lives here and nowhere else.
+
+What operations stand on
+    engine        Transaction, Engine: what an operation may do, and who runs it
+    store         Store: what a worker holds open; settings, notices between workers
+    sqlite        the embedded engine
+    migrations    the schema, in numbered files
+    blobs         bodies by their hash: blob_files, spool (on their way in), collection (of what nobody needs)
+
+Who we are
+    directory     domains, accounts, aliases; credentials; resolve (where an address leads); keys (forms of names)
+    throttle      delays and bans; leases: what only one may do at a time
+
+What they have
+    mailboxes     made, renamed, removed; names (which are allowed); counters
+    messages      put in, read, expunged; transfer (COPY, MOVE); flags (STORE), keywords; threads
+    view          open mailboxes as sessions see them, over snapshot, which follows the log
+    changes       the log of what happened; sets (of numbers, as it writes them)
+    quota         how much there may be; removal: taking away, in steps
+    queue         what waits to be sent
+
+Looking at it
+    check         everything that should agree; stats: figures
+"""

@@ -7,11 +7,13 @@ from the parent upwards; if none is known it founds a thread, named by its own i
 message's thread must not change (RFC 8474 §5.2).
 """
 
+from collections.abc import Sequence
+from functools import partial
 from hashlib import blake2b
 
 from pennypost.message.summary import Summary
-from pennypost.model.ids import AccountId, MessageId, ThreadId
-from pennypost.store.engine import Transaction
+from pennypost.model.ids import AccountId, MessageId, ModSeq, ThreadId
+from pennypost.store.engine import Engine, Transaction
 
 MAX_KEYS = 16
 """Ids of one message that are looked at: its own, and the last of its references."""
@@ -63,10 +65,50 @@ async def assign(tx: Transaction, account: AccountId, message: MessageId, summar
 _KNOWN = f"SELECT key, thread FROM thread_key WHERE account = ? AND key IN ({', '.join('?' * MAX_KEYS)})"
 
 
-async def prune(tx: Transaction, account: AccountId) -> int:
-    """Forget the keys of threads that have no message left. Reads all of the account's messages. Gives how many."""
-    return await tx.execute(
-        "DELETE FROM thread_key WHERE account = ? AND thread NOT IN (SELECT thread FROM message WHERE account = ?)",
+# -- Forgetting
+
+KEYS_PER_MESSAGE = 3
+SPARE_KEYS = 1000
+"""Keys are looked through when an account has more than so many for each of its messages, and these on top."""
+PRUNE_STEP = 1000
+
+
+async def prune(engine: Engine, account: AccountId) -> int:
+    """Forget the keys of threads that have no message left, if an account has too many keys. Gives how many went.
+
+    What reads all of the account's messages runs off the loop, what deletes in small transactions; it stops when the
+    account changes meanwhile, since a message may have come that needs such a key. For housekeeping.
+    """
+    modseq, unused = await engine.scan(partial(_unused, account=account))
+    forgotten = 0
+    for start in range(0, len(unused), PRUNE_STEP):
+        step = unused[start : start + PRUNE_STEP]
+        removed = await engine.write(partial(_forget, account=account, modseq=modseq, unused=step))
+        if not removed:
+            break
+        forgotten += removed
+    return forgotten
+
+
+async def _unused(tx: Transaction, account: AccountId) -> tuple[ModSeq, list[int]]:
+    row = await tx.fetch_one(
+        "SELECT modseq, message_count, (SELECT COUNT(*) FROM thread_key k WHERE k.account = account.id) "
+        "FROM account WHERE id = ?",
+        account,
+    )
+    if row is None or row[2] <= KEYS_PER_MESSAGE * row[1] + SPARE_KEYS:
+        return ModSeq(0), []
+    rows = await tx.fetch_all(
+        "SELECT key FROM thread_key WHERE account = ? AND thread NOT IN (SELECT thread FROM message WHERE account = ?) "
+        "ORDER BY key",
         account,
         account,
     )
+    return ModSeq(row[0]), [key for (key,) in rows]
+
+
+async def _forget(tx: Transaction, account: AccountId, modseq: ModSeq, unused: Sequence[int]) -> int:
+    if await tx.fetch_one("SELECT 1 FROM account WHERE id = ? AND modseq = ?", account, modseq) is None:
+        return 0
+    await tx.execute_many("DELETE FROM thread_key WHERE account = ? AND key = ?", [(account, key) for key in unused])
+    return len(unused)
