@@ -7,7 +7,7 @@ COPY and MOVE live in `transfer`, and are named here too.
 `append` is the hot path of the server: six statements for a message that refers to no other, all of constant text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -41,6 +41,8 @@ __all__ = [
     "find_by_message_id_field",
     "move",
     "place",
+    "remove",
+    "thread_of",
 ]
 
 
@@ -334,8 +336,3 @@ async def find_by_message_id_field(tx: Transaction, account: AccountId, message_
         "SELECT id FROM message WHERE account = ? AND message_id_field = ? ORDER BY id", account, message_id_field
     )
     return [MessageId(identifier) for (identifier,) in rows]
-
-
-def batches(uids: Sequence[Uid], size: int = FETCH_BATCH) -> Iterator[Sequence[Uid]]:
-    """Cut UIDs (or message ids) into batches that are asked for one after the other."""
-    return (uids[start : start + size] for start in range(0, len(uids), size))
