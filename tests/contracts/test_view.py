@@ -224,3 +224,35 @@ async def test_what_is_done_in_another_mailbox_changes_nothing(world: World) -> 
     await world.write(messages.move, account, inbox, [1], inbox)
     change = await view.refresh()
     assert (change.appended, change.expunged) == ([3], [1])
+
+
+async def test_a_mailbox_that_was_left_is_found_read(world: World) -> None:
+    account = await world.account()
+    inbox = await world.inbox(account)
+    await world.fill(account, inbox, 2)
+    views = Views(world.engine)
+    with await views.open(account, inbox) as view:
+        before = view.snapshot
+    await world.append(account, inbox)
+    with await views.open(account, inbox) as view:
+        assert view.snapshot is before
+        assert shown(view) == await truth(world, account, inbox)
+        assert len(view) == 3
+
+
+async def test_few_mailboxes_that_nobody_has_open_are_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pennypost.store.view.IDLE_MESSAGES", 3)
+    account = await world.account()
+    inbox = await world.inbox(account)
+    await world.fill(account, inbox, 2)
+    other = await world.engine.write(lambda tx: mailboxes.create(tx, account, "Other"))
+    await world.fill(account, other.id, 2)
+    views = Views(world.engine)
+    with await views.open(account, inbox) as view:
+        first = view.snapshot
+    with await views.open(account, other.id) as view:
+        second = view.snapshot
+    with await views.open(account, inbox) as view:
+        assert view.snapshot is not first
+    with await views.open(account, other.id) as view:
+        assert view.snapshot is not second

@@ -21,6 +21,7 @@ session decides when (RFC 9051 §5.2, §7.5.1: no EXPUNGE while FETCH, STORE or 
 
 from array import array
 from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -199,13 +200,23 @@ class _Shared:
     users: int = 0
 
 
+IDLE_MESSAGES = 250_000
+"""Messages in snapshots that are kept though nobody has them open: some eight megabytes in one worker."""
+
+IDLE_MAILBOXES = 1_000
+"""How many such snapshots are kept at most."""
+
+
 class Views:
-    """The open mailboxes of one worker. A snapshot lives as long as some session has it open."""
+    """The open mailboxes of one worker. A snapshot lives as long as some session has it open, and a while longer: the
+    mailboxes that were left last are kept, within `IDLE_MESSAGES`, so that a client that comes back finds them read."""
 
     def __init__(self, engine: Engine) -> None:
         """Take a store, or its engine."""
         self._engine = engine
         self._shared: dict[tuple[AccountId, MailboxId], _Shared] = {}
+        self._idle: OrderedDict[tuple[AccountId, MailboxId], Snapshot] = OrderedDict()
+        self._idle_messages = 0
 
     def __len__(self) -> int:
         return len(self._shared)
@@ -214,7 +225,7 @@ class Views:
         """Open a mailbox as it is now. Raises NoSuchMailbox, also for a name that cannot be selected."""
         shared = self._shared.get((account, mailbox))
         if shared is None:
-            shared = self._shared[account, mailbox] = _Shared(Snapshot(self._engine, account, mailbox))
+            shared = self._shared[account, mailbox] = _Shared(self._take_idle(account, mailbox))
         shared.users += 1
         try:
             await shared.snapshot.advance()
@@ -231,3 +242,21 @@ class Views:
             shared.users -= 1
             if not shared.users:
                 del self._shared[key]
+                if snapshot.modseq >= 0 and not snapshot.removed:
+                    self._keep_idle(key, snapshot)
+
+    def _take_idle(self, account: AccountId, mailbox: MailboxId) -> Snapshot:
+        """Give a snapshot that was kept, or a new one that has yet to be read."""
+        kept = self._idle.pop((account, mailbox), None)
+        if kept is None:
+            return Snapshot(self._engine, account, mailbox)
+        self._idle_messages -= len(kept.uids)
+        return kept
+
+    def _keep_idle(self, key: tuple[AccountId, MailboxId], snapshot: Snapshot) -> None:
+        """Keep a snapshot that nobody has open now, and let the oldest go that are too many."""
+        self._idle[key] = snapshot
+        self._idle_messages += len(snapshot.uids)
+        while self._idle_messages > IDLE_MESSAGES or len(self._idle) > IDLE_MAILBOXES:
+            _, oldest = self._idle.popitem(last=False)
+            self._idle_messages -= len(oldest.uids)
