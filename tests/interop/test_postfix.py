@@ -7,7 +7,7 @@ from email.message import EmailMessage
 
 import pytest
 from tests.interop.postfix import Postfix, reason_not_to
-from tests.interop.tools import parse, stored, without_trace
+from tests.interop.tools import parse, stored
 from tests.running import Account, RunningServer
 
 NewAccount = Callable[[], Account]
@@ -48,7 +48,7 @@ def test_it_relays_to_several_recipients(server: RunningServer, postfix: Postfix
         assert arrived["Return-Path"] == "<a@example.net>"
         assert arrived["Delivered-To"] == recipient.name
         assert next(arrived.iter_attachments()).get_content() == bytes(range(256)) * 100
-        assert without_trace(octets).endswith(message.as_bytes(policy=email.policy.SMTP))
+        assert octets.endswith(message.as_bytes(policy=email.policy.SMTP).partition(b"\r\n\r\n")[2])
     (line,) = postfix.wait_for("TLS connection established to 127.0.0.1")[:1]
     assert "Verified TLS connection" in line
     assert server.log_text().count('"incident"') == 0

@@ -129,7 +129,11 @@ def _orcpt(into: RcptParameters, value: bytes) -> None:
         if not text.isprintable():
             raise ValueError("not printable")
     else:
-        text = _printable(decode_xtext(address))
+        text = str(decode_xtext(address), "utf-8")
+        if not text.isprintable():
+            raise ValueError("not printable")
+        if not text.isascii():
+            kind = b"utf-8"  # Postfix says rfc822 of such an address, too, and bounces what is not taken
     into.original_recipient = f"{str(kind, 'ascii')};{text}"
 
 

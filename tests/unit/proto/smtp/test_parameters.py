@@ -36,6 +36,7 @@ def test_mail(octets: bytes, envelope: Envelope) -> None:
         (b"notify=success,Delay", Recipient(A, Notify.SUCCESS | Notify.DELAY)),
         (b"ORCPT=rfc822;Bob+40example.com", Recipient(A, original_recipient="rfc822;Bob@example.com")),
         (b"ORCPT=utf-8;k\\x{E4}se@example.com", Recipient(A, original_recipient="utf-8;käse@example.com")),
+        (b"ORCPT=rfc822;k+C3+A4se@example.com", Recipient(A, original_recipient="utf-8;käse@example.com")),
         ("ORCPT=utf-8;käse@example.com".encode(), Recipient(A, original_recipient="utf-8;käse@example.com")),
     ],
 )
