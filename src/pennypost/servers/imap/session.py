@@ -171,7 +171,12 @@ class Session:
             raise
         except Exception as problem:
             tagged = self._incident(event, problem)
-        self.write(self.machine.send(tagged))
+        try:
+            self.write(self.machine.send(tagged))
+        except UsageError:
+            # It failed while the client had the word, in IDLE or within a SASL exchange: no tagged answer is due there.
+            _log.warning("session broken off", peer=str(self.connection.peer), answer=tagged.text)
+            self.end("Internal error")
         if isinstance(event, Command) and isinstance(event.body, StartTls) and tagged.condition is Condition.OK:
             await self._begin_tls()
 

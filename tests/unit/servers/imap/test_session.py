@@ -11,7 +11,7 @@ from tests.transcripts.imap.server import World, simple_message, with_settings, 
 
 from pennypost.net.connection import ConnectionEnded
 from pennypost.net.memory import MemoryConnection
-from pennypost.servers.imap import dispatch
+from pennypost.servers.imap import dispatch, news
 from pennypost.servers.imap.session import Session
 
 
@@ -125,6 +125,20 @@ async def test_a_bug_is_told_as_such_and_nothing_of_it(server: World, monkeypatc
     assert answer.startswith(b"c NO [SERVERBUG] Internal error, try again later (incident ")
     assert b"secret" not in answer
     assert b"d OK" in await talk.say(b"d NOOP")
+    await talk.finish()
+
+
+async def test_a_bug_while_idling_ends_the_session(server: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = await logged_in(server, "INBOX")
+    talk.connection.send(b"c IDLE\r\n")
+    await talk.until(b"+ idling")
+
+    async def broken(session: Session, which: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(news, "tell", broken)
+    await server.deliver(simple_message(1))
+    assert await talk.rest() == b"* BYE Internal error\r\n"
     await talk.finish()
 
 
