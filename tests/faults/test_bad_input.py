@@ -5,12 +5,11 @@ import random
 import time
 
 import pytest
-from tests.faults.wire import Memory, connect, imap, many, mx, still_serves
+from tests.faults.wire import GROWN_MIB, Memory, connect, imap, many, mx, still_serves
 from tests.running import Account, RunningServer
 
 MIB = 1024 * 1024
-GROWTH = 48 * MIB
-"""What a test may cost. The allocator keeps some of what it had."""
+GROWTH = GROWN_MIB * MIB
 
 DOORS = ("smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s")
 SETTINGS = ("delivery.max_message_size=8 MiB", "auth.allow_cleartext_login=loopback")

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from tests.running import Account, RunningServer
 
 PATIENCE_SECONDS = 20.0
+GROWN_MIB = 48
+"""What a test may cost a server. The allocator keeps some of what it had."""
 
 
 class Wire:
