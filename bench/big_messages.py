@@ -10,13 +10,13 @@ where everything runs together. Goal on two cores: the 99th percentile of NOOP i
 
 import argparse
 import multiprocessing
-import multiprocessing.synchronize
 import smtplib
 import socket
 import ssl
 import tempfile
 import threading
 import time
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from tests.running import Account, RunningServer
@@ -27,8 +27,10 @@ PAUSE_SECONDS = 0.002
 QUIET_SECONDS = 2.0
 
 
-def send_all(port: int, recipient: str, count: int, size_mib: int, taken: "multiprocessing.Queue[float]") -> None:
-    """Send `count` messages at once; put the seconds each took, from DATA to its 250."""
+def send_all(
+    port: int, recipient: str, count: int, size_mib: int, taken: "multiprocessing.Queue[float]", go: Event
+) -> None:
+    """Send `count` messages at once; put 0 when one is about to, then the seconds each took from DATA to its 250."""
     octets = b"Subject: large\r\n\r\n" + LINE * (size_mib * MIB // len(LINE)) + b".\r\n"
 
     def send() -> None:
@@ -36,6 +38,8 @@ def send_all(port: int, recipient: str, count: int, size_mib: int, taken: "multi
             client.ehlo()
             client.mail("a@example.net")
             client.rcpt(recipient)
+            taken.put(0.0)
+            go.wait()
             begin = time.perf_counter()
             client.docmd("DATA")
             client.send(octets)
@@ -116,6 +120,7 @@ PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))
 
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
     settings = ("smtp.max_idle_commands=10000000", "log.level=warning")
     with RunningServer(folder / "data", *settings, workers=options.workers) as server:
         account = server.make_account("big@example.org")
@@ -123,11 +128,15 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
             time.sleep(QUIET_SECONDS)
         show("NOOP, nothing else", quiet.taken)
         for _ in range(options.rounds):
-            taken: multiprocessing.Queue[float] = multiprocessing.Queue()
-            arguments = (server.ports["smtp"], account.name, options.messages, options.size, taken)
-            senders = multiprocessing.get_context("spawn").Process(target=send_all, args=arguments)
+            taken: multiprocessing.Queue[float] = spawn.Queue()
+            go = spawn.Event()
+            arguments = (server.ports["smtp"], account.name, options.messages, options.size, taken, go)
+            senders = spawn.Process(target=send_all, args=arguments)
+            senders.start()
+            for _ in range(options.messages):
+                taken.get(timeout=60)
             with imap_asker(server, account) as imap, smtp_asker(server) as smtp:
-                senders.start()
+                go.set()
                 accepted = [taken.get(timeout=300) for _ in range(options.messages)]
             senders.join()
             show("NOOP over IMAP", imap.taken)
