@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -119,9 +120,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_disk(small_disk: Path) -> None:
+def fill(folder: Path) -> None:
+    """Leave not one octet."""
+    with (folder / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+        while True:
+            ballast.write(bytes(1024))
+
+
+def test_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
     """452 4.3.1 then, over IMAP NO; nothing acknowledged is lost; and all is well when there is room again."""
-    with RunningServer(small_disk / "data") as server:
+    with RunningServer(tmp_path / "a", f"server.data_dir={small_disk}/data") as server:
         account = server.make_account("a@example.org")
         acknowledged = []
         refused = b""
@@ -136,13 +144,14 @@ def test_a_full_disk(small_disk: Path) -> None:
                 acknowledged.append(text)
         assert refused.startswith(b"452 4.3.1"), refused
         assert len(acknowledged) > 10
+        fill(small_disk)
         with imap(server, account) as wire:
             text = os.urandom(600_000).hex().encode()
             wire.send(b"a APPEND INBOX {%d}\r\n" % len(text))
             if wire.until(rb"a NO|\+")[-1].startswith(b"+"):
-                wire.ask(text + b"\r\n", b"a NO")
+                wire.ask(text + b"\r\n", rb"a NO \[")
             wire.ask(b"s SELECT INBOX\r\n", b"s OK")
-            wire.send(b"f FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT)]\r\n")
+            wire.send(b"f FETCH 1 BODY[HEADER.FIELDS (SUBJECT)]\r\n")
             assert b"Subject: 0" in wire.until(b"f OK")
         assert [kept[kept.index(b"Subject: ") :] for kept in server.messages(account.name)] == acknowledged
         subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)

@@ -42,6 +42,7 @@ class Wire:
         lines = [self.line()]
         while not re.match(pattern, lines[-1]):
             assert not self.ended, lines
+            assert not re.match(rb"\w (NO|BAD) ", lines[-1]), lines
             lines.append(self.line())
         return lines
 

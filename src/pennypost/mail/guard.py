@@ -12,7 +12,7 @@ stranger who guesses cannot keep the owner away, and who owns one account cannot
 from ipaddress import IPv6Network
 
 from pennypost.mail.settings import AuthSettings
-from pennypost.model.errors import TooManyFailures
+from pennypost.model.errors import StorageFull, TooManyFailures
 from pennypost.model.ids import CredentialId
 from pennypost.model.peer import Peer
 from pennypost.store import credentials, leases, throttle
@@ -81,7 +81,10 @@ class LoginGuard:
         await self._store.write(count)
 
     async def succeeded(self, peer: Peer, name: str, credential: CredentialId | None) -> None:
-        """Forget the account's failures; once a day, write down the network and the use of the credential."""
+        """Forget the account's failures; once a day, write down the network and the use of the credential.
+
+        When the disk is full all that is left undone.
+        """
         network = network_of(peer)
         today = self._store.clock().toordinal()
         keys = (_pair_key(name, network), _account_key(name))
@@ -100,7 +103,10 @@ class LoginGuard:
             if credential is not None:
                 await credentials.touch_credential(tx, credential)
 
-        await self._store.write(settle)
+        try:
+            await self._store.write(settle)
+        except StorageFull:
+            return  # who knows the password may read, and make room
         if len(self._written) >= _REMEMBERED:
             self._written.clear()
         self._written[use] = today

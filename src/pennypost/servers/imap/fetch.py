@@ -7,6 +7,7 @@ mailbox's snapshot knows (UID, FLAGS, INTERNALDATE, RFC822.SIZE) is answered wit
 
 from collections.abc import Iterator, Sequence
 
+from pennypost.model.errors import StorageFull
 from pennypost.model.flags import Flags
 from pennypost.model.ids import MessageId, Uid
 from pennypost.proto.imap.commands.fetch import Fetch, FetchAttribute
@@ -62,9 +63,12 @@ async def _mark_seen(session: Session, numbers: Ranges) -> bool:
     if not unseen:
         return False
     uids = [Uid(uid) for uid in unseen]
-    result = await session.door.store.write_rows(
-        lambda tx: flags.store(tx, account, selected.id, uids, StoreMode.ADD, Flags.SEEN), len(uids)
-    )
+    try:
+        result = await session.door.store.write_rows(
+            lambda tx: flags.store(tx, account, selected.id, uids, StoreMode.ADD, Flags.SEEN), len(uids)
+        )
+    except StorageFull:
+        return False  # reading goes on where nothing can be written
     await news.tell(session, News.NO_EXPUNGE, quiet=uids, as_of=result.modseq)
     return True
 

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pennypost.model.errors import NoSuchMailbox
+from pennypost.model.errors import NoSuchMailbox, StorageFull
 from pennypost.model.ids import Uid
 from pennypost.store import mailboxes
 from pennypost.store.engine import Transaction
@@ -73,3 +73,5 @@ async def take(session: "Session") -> None:
             selected.recents.add(*await (store.read if selected.read_only else store.write)(operation))
     except NoSuchMailbox:
         return  # the next look at the mailbox tells
+    except StorageFull:
+        return  # nothing is recent here; the mailbox can be read all the same
