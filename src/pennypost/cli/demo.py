@@ -83,8 +83,11 @@ def _tour(folder: Path, *, stay: bool) -> None:
         _read_over_pop3(server, passwords[BOB], tls, submitted, received)
         _say(f"figures: http://{HOST}:{server.ports['http']}/metrics")
         if stay:
-            _print_client_settings(server.ports, passwords, folder)
-            server.wait()
+            try:
+                _print_client_settings(server.ports, passwords, folder)
+                server.wait()
+            except KeyboardInterrupt:
+                click.echo()
 
 
 # -- The server
@@ -162,12 +165,8 @@ class _Server:
         return password
 
     def wait(self) -> None:
-        """Stay until Ctrl-C."""
-        try:
-            self._process.wait()
-        except KeyboardInterrupt:
-            click.echo()
-            return
+        """Stay as long as the server does; a Ctrl-C is the caller's."""
+        self._process.wait()
         raise DemoFailed("the server ended by itself")
 
 
