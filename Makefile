@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?= -n auto
 FUZZ_SECONDS ?= 10
+BENCH ?= mime store big_messages idle_connections
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 
@@ -37,8 +38,11 @@ docs: $(VENV)/.runtime ## write docs/configuration.md anew
 	$(BIN)/python -c "from pennypost.app.config.describe import configuration_page as page; print(page(), end='')" \
 		> docs/configuration.md
 
-bench: $(VENV)/.dev ## the measurements of bench/README.md (BENCH_ARGS to choose)
-	$(BIN)/python -m bench $(BENCH_ARGS)
+bench: $(VENV)/.dev ## the measurements of bench/ (BENCH="store mime" chooses); with BENCH_ROOT also beside the peers
+	@for name in $(BENCH); do \
+		echo "== bench.$$name"; PYTHONPATH=src:. $(BIN)/python -m bench.$$name || exit 1; \
+	done
+	@if [ -n "$(BENCH_ROOT)" ]; then BENCH_ROOT="$(BENCH_ROOT)" bash bench/side_by_side/run.sh w1; fi
 
 fuzz: $(VENV)/.dev ## the fuzzers, for FUZZ_SECONDS each
 	@for file in tests/fuzz/[a-z]*.py; do \

@@ -30,8 +30,8 @@ def _known(find: object, name: str) -> bool:
     return True
 
 
-def drop_privileges(settings: ServerSettings, folders: tuple[Path, ...]) -> None:
-    """Become `user` and `group`, when we are root and are told to. `folders` (made by us) become theirs before.
+def drop_privileges(settings: ServerSettings, made: tuple[Path, ...]) -> None:
+    """Become `user` and `group`, when we are root and are told to. Files and folders that were `made` become theirs.
 
     For good: the saved ids go too, and supplementary groups are those of the user.
     """
@@ -39,9 +39,9 @@ def drop_privileges(settings: ServerSettings, folders: tuple[Path, ...]) -> None
         return
     user = pwd.getpwnam(settings.user)
     gid = grp.getgrnam(settings.group).gr_gid if settings.group else user.pw_gid
-    for folder in folders:
-        if folder.stat().st_uid == 0:
-            os.chown(folder, user.pw_uid, gid)
+    for path in made:
+        if path.stat().st_uid == 0:
+            os.chown(path, user.pw_uid, gid)
     os.initgroups(settings.user, gid)
     os.setresgid(gid, gid, gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import fields
+from pathlib import Path
 
 from pennypost.app.config.endpoint import Endpoint, TcpEndpoint, UnixEndpoint
 from pennypost.app.config.settings import ListenerSettings
@@ -56,6 +57,12 @@ def _bind(endpoint: Endpoint, workers: int) -> list[list[socket.socket]]:
             sock.close()
         raise
     return bound
+
+
+def unix_paths(listeners: ListenerSettings) -> list[Path]:
+    """Give the files that Unix sockets of listeners are."""
+    endpoints = (endpoint for field in fields(listeners) for endpoint in getattr(listeners, field.name))
+    return [endpoint.path for endpoint in endpoints if isinstance(endpoint, UnixEndpoint)]
 
 
 def close_all(workers: Iterable[Sockets]) -> None:

@@ -11,11 +11,12 @@ from pennypost.app.logging import LogOutput, set_up_logging
 from pennypost.app.notify import ServiceManager
 from pennypost.app.privileges import check_user, drop_privileges, raise_descriptor_limit
 from pennypost.app.server import Server, certificates_of
-from pennypost.app.sockets import Sockets, bind_all, close_all
+from pennypost.app.sockets import Sockets, bind_all, close_all, unix_paths
 from pennypost.app.state import FolderLock
 from pennypost.app.supervisor import SoloPort, Supervisor, WorkerPort
 from pennypost.app.worker import run_worker
 from pennypost.model.errors import ConfigError
+from pennypost.store.sqlite.migrate import known_migrations
 from pennypost.store.store import prepare_folder
 
 _log = structlog.stdlib.get_logger("pennypost.start")
@@ -37,10 +38,11 @@ def serve(loaded: Loaded) -> int:
     os.umask(0o077)
     # Ports first, as root; then root is given up for good, and files are made by the one who will use them.
     sockets = bind_all(config.listeners, count)
+    known_migrations()  # files of the program: the one we become may not be able to read them
     try:
         server.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         server.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        drop_privileges(server, (server.data_dir, server.run_folder))
+        drop_privileges(server, (server.data_dir, server.run_folder, *unix_paths(config.listeners)))
         if os.geteuid() == 0:
             _log.warning("running as root: set server.user")
         prepare_folder(server.data_dir)

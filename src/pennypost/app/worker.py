@@ -15,6 +15,11 @@ from pennypost.app.supervisor import BEAT_INTERVAL, WorkerPort
 from pennypost.model.errors import ConfigError, MailError
 from pennypost.store.engine import StoreUnusable
 
+try:
+    import uvloop  # here, not when it is needed: root may have been given up by then
+except ImportError:
+    uvloop = None  # type: ignore[assignment]
+
 _log = structlog.stdlib.get_logger("pennypost.worker")
 
 
@@ -33,11 +38,7 @@ class Serving(Protocol):
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """Make the loop: uvloop's where it is installed, which is not on every platform."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
+    return uvloop.new_event_loop() if uvloop is not None else asyncio.new_event_loop()
 
 
 SWITCH_SECONDS = 0.0005

@@ -11,6 +11,7 @@ from pennypost.model.account import Account
 from pennypost.model.errors import ConfigError, MailError, NoSuchAccount
 from pennypost.store import directory
 from pennypost.store.engine import StoreUnusable, Transaction
+from pennypost.store.sqlite.migrate import known_migrations
 from pennypost.store.store import Store
 
 T = TypeVar("T")
@@ -21,6 +22,7 @@ def with_store(loaded: Loaded, work: Callable[[Store], Awaitable[T]]) -> T:
     problems = tuple(check_user(loaded.config.server))
     if problems:
         fail(str(ConfigError("", problems)))
+    known_migrations()  # files of the program: the one we become may not be able to read them
     drop_privileges(loaded.config.server, ())
 
     async def run() -> T:

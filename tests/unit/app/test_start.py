@@ -1,12 +1,15 @@
 """The whole program, started as its users start it."""
 
 import os
+import pwd
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import pytest
 from tests.running import RunningServer, until
 
 
@@ -77,3 +80,35 @@ def test_the_service_manager_is_told(tmp_path: Path) -> None:
         assert manager.recv(100).startswith(b"READY=1")
         assert server.stop() == 0
         assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_hangup_reloads_the_certificates_of_every_worker(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "a", workers=2) as server:
+        assert server.process is not None
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: sum(line["event"] == "certificates reloaded" for line in server.log_lines()) == 2)
+        assert server.get("/readyz") == (200, "ready\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_is_given_up_once_the_ports_are_bound() -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # so that `nobody` can enter
+        (folder / "run").mkdir(mode=0o755)
+        socket_file = folder / "run" / "lmtp.sock"
+        server = RunningServer(folder / "a", "server.user=nobody", f"listeners.lmtp=unix:{socket_file}", workers=2)
+        server.start()
+        try:
+            assert server.process is not None
+            nobody = pwd.getpwnam("nobody").pw_uid
+            for process in (server.process.pid, *server.workers):
+                status = Path(f"/proc/{process}/status").read_text()
+                uids = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1:]
+                assert uids == [str(nobody)] * 4
+            assert socket_file.stat().st_uid == nobody
+            server.command("domain", "add", "one.example")
+            assert server.command("store", "check") == "the store is consistent\n"
+            assert {file.stat().st_uid for file in (folder / "a").rglob("*")} == {nobody}
+        finally:
+            assert server.stop() == 0

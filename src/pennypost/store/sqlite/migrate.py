@@ -5,6 +5,7 @@ of the last one it has seen as its `user_version`.
 """
 
 import re
+from functools import cache
 from importlib import resources
 
 import apsw
@@ -15,8 +16,12 @@ from pennypost.store.sqlite.lock import FairLock
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
+@cache
 def known_migrations() -> list[str]:
-    """Give the text of all migrations the program brings, in order: the first takes version 0 to 1."""
+    """Give the text of all migrations the program brings, in order: the first takes version 0 to 1.
+
+    Read once: a process that gives up root may not be able to read the program's own files after that.
+    """
     found: dict[int, str] = {}
     for file in resources.files("pennypost.store.migrations").iterdir():
         if match := _NAME.fullmatch(file.name):
