@@ -23,6 +23,10 @@ imaps = "127.0.0.1:11993"
 pop3 = "127.0.0.1:11110"
 pop3s = "127.0.0.1:11995"
 http = "127.0.0.1:11080"
+[smtp]
+greeting_delay = "0 s"
+[log]
+level = "${LOG:-info}"
 [auth]
 allow_cleartext_login = "loopback"
 C

@@ -16,6 +16,10 @@ import json, sys
 known, ours = (json.load(open(name)) for name in sys.argv[1:3])
 json.dump({**known, **ours}, open(sys.argv[1], "w"), indent=1)
 P
+# Some generated paragraphs are cut between CR and LF, which leaves a bare CR. Pennypost refuses those (RFC 5321 §2.3.8),
+# Postfix does not: all targets get whole lines instead.
+sed -i 's/g\.message(i)\.replace(b"\\r\\n\."/g.message(i).replace(b"\\r\\r\\n", b"\\r\\n").replace(b"\\r\\n."/' "$scratch/smtp_load.py"
+grep -q 'r\\r\\n' "$scratch/smtp_load.py"
 cd "$scratch"
 for peer in dovecot postfix pennypost; do peers/$peer.sh stop || true; peers/$peer.sh setup; done
 trap 'for peer in pennypost postfix dovecot; do peers/$peer.sh stop || true; done' EXIT
