@@ -101,7 +101,7 @@ class FakeReception:
         taken = [r for r, outcome in zip(self.recipients, outcomes, strict=True) if outcome is None]
         self.intake.stored.append((self.client, self.envelope, taken, self.text))
         self._end()
-        return Acceptance(f"M{next(self.intake.ids)}", tuple(outcomes), len(self.text))
+        return Acceptance(f"M{next(self.intake.ids)}", tuple(outcomes), len(self.text), ("1/7",))
 
     def discard(self) -> None:
         self._end()

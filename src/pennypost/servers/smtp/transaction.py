@@ -58,7 +58,7 @@ class Transaction:
         if self.problem is not None:
             raise self.problem
         acceptance = await self.reception.accept()
-        self._log(acceptance.id, "accepted", outcomes=acceptance.outcomes)
+        self._log(acceptance.id, "accepted", acceptance.outcomes, acceptance.stored)
         return acceptance
 
     def end(self, verdict: str) -> None:
@@ -66,7 +66,13 @@ class Transaction:
         self.reception.discard()
         self._log(None, verdict)
 
-    def _log(self, id_: str | None, verdict: str, outcomes: Sequence[MailError | None] = ()) -> None:
+    def _log(
+        self,
+        id_: str | None,
+        verdict: str,
+        outcomes: Sequence[MailError | None] = (),
+        stored: Sequence[str] = (),
+    ) -> None:
         if self._logged:
             return
         self._logged = True
@@ -83,6 +89,8 @@ class Transaction:
             "id": id_,
             "ms": round((time.monotonic() - self._begun) * 1000, 1),
         }
+        if stored:
+            line["stored"] = _named(list(stored))
         refused = [f"{recipient.address}: {error.status}" for recipient, error in self.refused]
         refused += [
             f"{recipient.address}: {error.status}"

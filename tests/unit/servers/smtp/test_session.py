@@ -209,6 +209,7 @@ class TestLog:
             "size": 13,
             "verdict": "accepted",
             "id": "M1",
+            "stored": "1/7",
         }
         assert (lines[1]["verdict"], lines[1]["refused"]) == ("reset", "nobody@example.org: 5.1.1")
         assert lines[2]["verdict"] == "abandoned"
