@@ -5,8 +5,8 @@ raises PeerError at most, and keeps no more than one line.
 """
 
 import random
-import sys
-import time
+
+from tests.fuzz._driver import command, fuzz
 
 from pennypost.model.errors import PeerError
 from pennypost.proto.pop3 import (
@@ -107,20 +107,8 @@ def once(chance: random.Random) -> None:
 
 def main(seconds: float = 10.0, seed: int | None = None) -> int:
     """Fuzz for a time; give how many conversations were tried."""
-    seed = seed if seed is not None else random.randrange(2**32)
-    chance = random.Random(seed)
-    deadline = time.monotonic() + seconds
-    tried = 0
-    while time.monotonic() < deadline:
-        try:
-            once(chance)
-        except BaseException:
-            sys.stderr.write(f"pop3: seed {seed}, conversation {tried}\n")
-            raise
-        tried += 1
-    return tried
+    return fuzz("pop3", once, seconds, seed)
 
 
 if __name__ == "__main__":
-    count = main(*(float(each) for each in sys.argv[1:2]), *(int(each) for each in sys.argv[2:3]))
-    sys.stdout.write(f"pop3: {count} conversations\n")
+    command("pop3", main)

@@ -5,8 +5,8 @@ errors it may raise, after a bounded number of steps, and never asks about an id
 """
 
 import random
-import sys
-import time
+
+from tests.fuzz._driver import command, fuzz
 
 from pennypost.model.authentication import (
     Authenticated,
@@ -86,20 +86,8 @@ def check(chance: random.Random) -> str:
 
 def main(seconds: float = 10.0, seed: int | None = None) -> int:
     """Fuzz for a time; give how many conversations were tried."""
-    seed = seed if seed is not None else random.randrange(2**32)
-    chance = random.Random(seed)
-    deadline = time.monotonic() + seconds
-    tried = 0
-    while time.monotonic() < deadline:
-        try:
-            check(chance)
-        except BaseException:
-            sys.stderr.write(f"sasl: seed {seed}, conversation {tried}\n")
-            raise
-        tried += 1
-    return tried
+    return fuzz("sasl", check, seconds, seed)
 
 
 if __name__ == "__main__":
-    count = main(*(float(each) for each in sys.argv[1:2]), *(int(each) for each in sys.argv[2:3]))
-    sys.stdout.write(f"sasl: {count} conversations\n")
+    command("sasl", main)

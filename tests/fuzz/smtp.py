@@ -5,8 +5,8 @@
 """
 
 import random
-import sys
-import time
+
+from tests.fuzz._driver import command, fuzz
 
 from pennypost.model.errors import PeerError
 from pennypost.proto.smtp import Flavour, Offer, Reply, SmtpServerSession
@@ -156,22 +156,15 @@ def check(octets: bytes, chance: random.Random) -> None:
     assert events_of(cut(octets, chance), offer) == whole, octets
 
 
+def once(chance: random.Random) -> None:
+    """Try one stream: up to three conversations, each mutated."""
+    check(b"".join(mutate(chance.choice(SEEDS), chance) for _ in range(chance.randint(1, 3))), chance)
+
+
 def main(seconds: float = 10.0, seed: int | None = None) -> int:
     """Fuzz for a time; give how many conversations were tried."""
-    seed = seed if seed is not None else random.randrange(2**32)
-    chance = random.Random(seed)
-    deadline = time.monotonic() + seconds
-    tried = 0
-    while time.monotonic() < deadline:
-        try:
-            check(b"".join(mutate(chance.choice(SEEDS), chance) for _ in range(chance.randint(1, 3))), chance)
-        except BaseException:
-            sys.stderr.write(f"smtp: seed {seed}, conversation {tried}\n")
-            raise
-        tried += 1
-    return tried
+    return fuzz("smtp", once, seconds, seed)
 
 
 if __name__ == "__main__":
-    count = main(*(float(each) for each in sys.argv[1:2]), *(int(each) for each in sys.argv[2:3]))
-    sys.stdout.write(f"smtp: {count} conversations\n")
+    command("smtp", main)
