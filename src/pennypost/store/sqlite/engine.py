@@ -1,4 +1,4 @@
-"""The SQLite engine: one writer thread, one checkpoint thread, readers, over one database file."""
+"""The SQLite engine: a writer with a thread for its commits, a checkpoint thread, readers, over one database file."""
 
 import asyncio
 from collections.abc import Callable
