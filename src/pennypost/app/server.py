@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import structlog
@@ -53,6 +53,7 @@ class Server:
         self._worker = worker
         self._tls = ServerTls(config.tls, certificates)
         self._store: Store | None = None
+        self._threads = ExitStack()
         self._listeners: list[Listener] = []
         self._http: HttpDoor | None = None
         self._housekeeper: Housekeeper | None = None
@@ -72,7 +73,9 @@ class Server:
         )
         secret = lasting_secret(config.server.data_dir)
         authenticator = MeasuredAuthenticator(store, config.auth, secret, self._figures)
+        self._threads.callback(authenticator.close)
         preparer = Preparer(store, config.delivery)
+        self._threads.callback(preparer.close)
         post = Post(store, preparer, config.delivery, config.server.own_hostname, DateStamp())
         doors = make_doors(config, post, authenticator, self._figures)
         await self._open_listeners(doors, sockets)
@@ -116,6 +119,7 @@ class Server:
             await asyncio.wait((self._housekeeping,))
             with suppress(MailError):  # the lease runs out by itself
                 await self._housekeeper.resign()
+        self._threads.close()
         if self._store is not None:
             await self._store.close()
         _log.info("stopped")

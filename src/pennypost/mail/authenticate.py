@@ -81,6 +81,10 @@ class Authenticator:
         self._guard = LoginGuard(store, settings)
         self._verified = VerifiedCache(settings.verified_cache_time, settings.verified_cache_size)
 
+    def close(self) -> None:
+        """Let go of the threads that check passwords."""
+        self._checker.close()
+
     async def answer(self, peer: Peer, question: AuthenticationQuestion) -> ScramKeys | Authenticated:
         """Answer one question of a mechanism.
 
