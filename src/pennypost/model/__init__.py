@@ -8,6 +8,9 @@ mailbox         Mailbox, MailboxRole
 account         Domain, Account, Alias, Credential as they are listed
 authentication  what a SASL exchange asks and what it is answered
 saslprep        the form in which user names and passwords are compared
+dns             questions to the DNS and their answers
+verification    results of SPF, DKIM, DMARC, ARC and iprev
+relaying        what the queue hands to the relay, and what it hears back
 peer            who is at the other end of a connection
 units           octets and their written form
 errors          MailError and its kin, ProtocolError, ConfigError

@@ -1,0 +1,1 @@
+"""Outbound drivers: they speak to other servers on our behalf."""

@@ -1,0 +1,1 @@
+-- Mailboxes that others may see, and what is said about them (RFC 4314, RFC 5464).

@@ -1,0 +1,1 @@
+-- The queue at work: pace, suppression, requested times.

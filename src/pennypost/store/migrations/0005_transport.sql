@@ -1,0 +1,1 @@
+-- What outbound mail remembers: keys, policies, TLS levels, reports.

@@ -1,0 +1,1 @@
+-- What is wanted, and how much of it.

@@ -1,0 +1,1 @@
+-- What IMAP extensions keep.
