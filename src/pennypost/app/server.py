@@ -20,6 +20,7 @@ from pennypost.mail.trace import DateStamp
 from pennypost.mail.transaction import Post
 from pennypost.model.errors import MailError
 from pennypost.net.listener import Admission, Listener
+from pennypost.net.resolver import Resolver
 from pennypost.net.self_signed import ensure_self_signed
 from pennypost.net.settings import CertificateFiles
 from pennypost.net.tls import ServerTls
@@ -53,6 +54,7 @@ class Server:
         self._worker = worker
         self._tls = ServerTls(config.tls, certificates)
         self._store: Store | None = None
+        self._resolver = Resolver(config.dns, config.dns.servers)
         self._threads = ExitStack()
         self._listeners: list[Listener] = []
         self._http: HttpDoor | None = None
@@ -119,6 +121,7 @@ class Server:
             await asyncio.wait((self._housekeeping,))
             with suppress(MailError):  # the lease runs out by itself
                 await self._housekeeper.resign()
+        await self._resolver.close()
         self._threads.close()
         if self._store is not None:
             await self._store.close()

@@ -9,6 +9,8 @@ tls_stream  TLS between octets in memory, no socket
 tls         certificates and contexts, chosen by server name, reloaded when files change
 self_signed a certificate for those who have none yet
 listener    binds, counts, accepts, starts a handler for each connection, stops gracefully
+resolver    Resolver: questions to the DNS, answered once for all who ask, and kept
+dns_records dnspython's messages become answers
 settings    what can be set of all this
 incident    how an unexpected exception is logged
 """

@@ -56,3 +56,24 @@ class ListenerLimits:
     def __post_init__(self) -> None:
         if min(self.connections, self.connections_per_address, self.backlog) < 1:
             raise ValueError("expected limits of at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverSettings:
+    """How names are asked for."""
+
+    timeout: timedelta = timedelta(seconds=5)
+    """How long one question may take, over all servers and attempts."""
+
+    trust_ad: Literal["loopback", "always", "never"] = "loopback"
+    """When a resolver is believed that it validated an answer with DNSSEC (the AD bit, RFC 4035 §4.9.3): when it is
+    asked over a loopback address, always, or never. DANE needs it; anybody on the way could set the bit."""
+
+    cache_entries: int = 10_000
+    """Answers to keep, for as long as they hold; 0 keeps none."""
+
+    def __post_init__(self) -> None:
+        if self.timeout <= timedelta():
+            raise ValueError("timeout: expected more than 0")
+        if self.cache_entries < 0:
+            raise ValueError("cache_entries: expected 0 or more")

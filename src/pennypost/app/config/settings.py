@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
 from pennypost.app.config.reader import derived
 from pennypost.mail.settings import AuthSettings, DeliverySettings
 from pennypost.model.errors import ConfigProblem
-from pennypost.net.settings import ListenerLimits, TlsSettings
+from pennypost.net.settings import ListenerLimits, ResolverSettings, TlsSettings
 from pennypost.servers.http.settings import HttpSettings
 from pennypost.servers.imap.settings import ImapSettings
 from pennypost.servers.pop3.settings import Pop3Settings
@@ -134,14 +135,24 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class DnsSettings:
+class DnsSettings(ResolverSettings):
     """Whom we ask for names."""
 
-    resolver: TcpEndpoint | None = None
-    """host:port of a resolver that validates DNSSEC; "none": those of the system."""
+    resolvers: tuple[TcpEndpoint, ...] = ()
+    """"host:port" of resolvers, tried in turn, best one on this machine that validates DNSSEC; "off": those of
+    /etc/resolv.conf. The host is an IP address."""
 
-    timeout: timedelta = timedelta(seconds=5)
-    """How long one question may take."""
+    @property
+    def servers(self) -> tuple[tuple[str, int], ...]:
+        return tuple((endpoint.host, endpoint.port) for endpoint in self.resolvers)
+
+    def __post_init__(self) -> None:
+        ResolverSettings.__post_init__(self)
+        for endpoint in self.resolvers:
+            try:
+                ip_address(endpoint.host)
+            except ValueError:
+                raise ValueError(f"resolvers: expected an IP address and a port, not {str(endpoint)!r}") from None
 
 
 class CleartextLogin(Enum):
