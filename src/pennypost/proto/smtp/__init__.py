@@ -1,4 +1,4 @@
-"""SMTP, submission and LMTP (RFC 5321, RFC 6409, RFC 2033), server side: grammar and state machine.
+"""SMTP, submission and LMTP (RFC 5321, RFC 6409, RFC 2033): grammar and state machines. The server's side:
 
 session     SmtpServerSession: octets in, events out, replies in, octets out
 events      what it says has happened
@@ -10,6 +10,13 @@ text        the text of a message after DATA or BDAT
 reply       Reply, and which MailError becomes which
 offer       Offer: what EHLO announces and commands are held against
 limits      how long things may be
+
+The client's side:
+
+client      SmtpClientSession: requests in, octets out, octets in, replies out
+requests    what a client sends
+replies     what it reads
+announced   what EHLO told it
 """
 
 from pennypost.proto.smtp.offer import Flavour, Offer

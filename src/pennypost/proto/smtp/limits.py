@@ -45,3 +45,9 @@ MAX_SIZE_DIGITS = 20
 
 MAX_OVERRUN = 64 * 1024 * 1024
 """Octets that are read beyond the largest message, to reach the end of one that is refused already."""
+
+MAX_REPLY_LINES = 128
+"""Lines of a reply that are read: no server announces that many extensions."""
+
+MAX_REPLY_OCTETS = 32 * 1024
+"""What the lines of one reply may have together."""
