@@ -44,7 +44,7 @@ def read_announced(reply: Reply) -> Announced:
     keywords: dict[str, str] = {}
     for line in reply.lines[1:]:
         keyword, _, value = line.strip().partition(" ")
-        # "AUTH=PLAIN LOGIN": how servers wrote it before RFC 2554
+        # "AUTH=PLAIN LOGIN": how servers wrote it before it was settled
         if keyword[:5].upper() == "AUTH=":
             keyword, value = "AUTH", f"{keyword[5:]} {value}"
         keywords.setdefault(keyword.upper(), value.strip())
