@@ -64,6 +64,30 @@ class RoutingLoop(PermanentFailure):
     status, text = "5.4.6", "Routing loop detected"
 
 
+class NullMx(PermanentFailure):
+    """The domain says that it takes no mail (RFC 7505 §4.1)."""
+
+    status, text = "5.1.10", "The domain does not accept mail"
+
+
+class NoSuchMailDomain(PermanentFailure):
+    """The DNS knows no such domain (RFC 3463 §3.2)."""
+
+    status, text = "5.1.2", "No such domain"
+
+
+class Unroutable(PermanentFailure):
+    """No host that takes the domain's mail has an address (RFC 3463 §3.5)."""
+
+    status, text = "5.4.4", "No mail host of the domain has an address"
+
+
+class DirectoryFailure(TransientFailure):
+    """The DNS did not answer (RFC 3463 §3.5)."""
+
+    status, text = "4.4.3", "The DNS does not answer"
+
+
 class TooManyRecipients(TransientFailure):
     status, text = "4.5.3", "Too many recipients"
 

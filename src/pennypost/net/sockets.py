@@ -279,7 +279,9 @@ class SocketConnection(Connection, asyncio.Protocol):
         except ssl.SSLError as problem:
             transport.write(stream.output())
             if self._handshake is not None and not self._handshake.done():
-                self._handshake.set_exception(TlsFailed(problem.reason or "handshake failure"))
+                failure = TlsFailed(problem.reason or "handshake failure")
+                failure.__cause__ = problem
+                self._handshake.set_exception(failure)
             self._inbox.feed_end()
             if stream.established:
                 self.abort()

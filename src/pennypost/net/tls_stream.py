@@ -20,19 +20,29 @@ class NamedSSLObject(ssl.SSLObject):
 
 
 class TlsStream:
-    """The server's end of one TLS connection. `established`: the handshake is over."""
+    """One end of a TLS connection: the server's, or a client's, which calls `begin` first.
+
+    `server_name`: whom the client asks for (RFC 6066 §3), and what the certificate is held against where the context
+    says so; None asks for nobody. `established`: the handshake is over.
+    """
 
     __slots__ = ("_incoming", "_outgoing", "_ssl", "established")
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, *, server_side: bool = True, server_name: str | None = None) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side, server_name)
         self.established = False
 
     @property
     def ssl_object(self) -> ssl.SSLObject:
         return self._ssl
+
+    def begin(self) -> bytes:
+        """Give a client's first octets."""
+        with suppress(ssl.SSLWantReadError):
+            self._ssl.do_handshake()
+        return self.output()
 
     def receive(self, data: bytes) -> tuple[bytes, bool]:
         """Take octets from the peer; give the clear text they complete, and whether the peer ended the stream.

@@ -55,6 +55,7 @@ CODES: Mapping[type[MailError], int] = MappingProxyType(
         errors.PermanentFailure: 550,
         errors.BadAddress: 501,
         errors.RoutingLoop: 554,
+        errors.NullMx: 556,
         errors.TooManyRecipients: 452,
         errors.MessageTooLarge: 552,
         errors.OverQuota: 452,

@@ -1,0 +1,89 @@
+"""Access tokens for OAUTHBEARER and XOAUTH2, refreshed over HTTPS (RFC 6749 §6)."""
+
+import asyncio
+import ssl
+import time
+from dataclasses import dataclass
+
+import httpx2
+
+from pennypost.model.errors import AuthenticationUnavailable
+from pennypost.model.secret import Secret
+
+HTTP_SECONDS = 30.0
+MAX_ANSWER_OCTETS = 64 * 1024
+EARLY_SECONDS = 60.0
+"""A token is refreshed so long before it runs out."""
+
+DEFAULT_LIFE_SECONDS = 300.0
+"""Of a token whose life is not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthClient:
+    """Where and with what a refresh token is turned into access tokens. `scope`: "" asks for what was granted."""
+
+    token_url: str
+    """The authorization server's token endpoint, https."""
+
+    client_id: str
+    refresh_token: Secret
+    client_secret: Secret | None = None
+    scope: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.token_url.startswith("https://"):
+            raise ValueError("token_url: expected https")
+
+
+class TokenSource:
+    """Gives access tokens of one account, and gets a new one when the old one runs out. `trust`: whom HTTPS trusts."""
+
+    def __init__(self, client: OAuthClient, trust: ssl.SSLContext) -> None:
+        self._client = client
+        self._trust = trust
+        self._refresh_token = client.refresh_token
+        self._token: Secret | None = None
+        self._until = 0.0
+        self._lock = asyncio.Lock()
+
+    def forget(self) -> None:
+        """Do not use the token again: a server refused it."""
+        self._token = None
+
+    async def token(self) -> Secret:
+        """Give a token that holds. Raises AuthenticationUnavailable."""
+        async with self._lock:
+            if self._token is None or time.monotonic() >= self._until:
+                await self._refresh()
+            assert self._token is not None
+            return self._token
+
+    async def _refresh(self) -> None:
+        client = self._client
+        form = {
+            "grant_type": "refresh_token",
+            "refresh_token": self._refresh_token.value,
+            "client_id": client.client_id,
+        }
+        if client.client_secret is not None:
+            form["client_secret"] = client.client_secret.value
+        if client.scope:
+            form["scope"] = client.scope
+        try:
+            async with httpx2.AsyncClient(verify=self._trust, timeout=HTTP_SECONDS, trust_env=False) as http:
+                async with asyncio.timeout(HTTP_SECONDS):
+                    response = await http.post(client.token_url, data=form)
+            if response.status_code != 200 or len(response.content) > MAX_ANSWER_OCTETS:
+                raise AuthenticationUnavailable(f"No access token: HTTP {response.status_code}")
+            answer = response.json()
+            token = answer["access_token"]
+            life = float(answer.get("expires_in", DEFAULT_LIFE_SECONDS))
+        except (httpx2.HTTPError, TimeoutError, ValueError, KeyError, TypeError, AttributeError) as problem:
+            raise AuthenticationUnavailable(f"No access token: {type(problem).__name__}") from None
+        if not isinstance(token, str):
+            raise AuthenticationUnavailable("No access token in the answer")
+        self._token = Secret(token)
+        self._until = time.monotonic() + max(0.0, life - EARLY_SECONDS)
+        if isinstance(rotated := answer.get("refresh_token"), str):
+            self._refresh_token = Secret(rotated)  # RFC 6749 §6: the old one may be of no more use
