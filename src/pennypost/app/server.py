@@ -16,9 +16,12 @@ from pennypost.app.measured import MeasuredAuthenticator, commit_observer, measu
 from pennypost.app.sockets import Sockets
 from pennypost.app.state import lasting_secret
 from pennypost.mail.prepare import Preparer
+from pennypost.mail.relay import Relayer
+from pennypost.mail.security_judge import SecurityJudge
 from pennypost.mail.trace import DateStamp
 from pennypost.mail.transaction import Post
 from pennypost.model.errors import MailError
+from pennypost.net.client_tls import ClientTls
 from pennypost.net.listener import Admission, Listener
 from pennypost.net.resolver import Resolver
 from pennypost.net.self_signed import ensure_self_signed
@@ -55,6 +58,8 @@ class Server:
         self._tls = ServerTls(config.tls, certificates)
         self._store: Store | None = None
         self._resolver = Resolver(config.dns, config.dns.servers)
+        self._client_tls = ClientTls(config.tls)
+        self._relayer: Relayer | None = None
         self._threads = ExitStack()
         self._listeners: list[Listener] = []
         self._http: HttpDoor | None = None
@@ -79,6 +84,8 @@ class Server:
         preparer = Preparer(store, config.delivery)
         self._threads.callback(preparer.close)
         post = Post(store, preparer, config.delivery, config.server.own_hostname, DateStamp())
+        judge = SecurityJudge()
+        self._relayer = Relayer(config.relay, config.server.own_hostname, self._resolver, self._client_tls, judge)
         doors = make_doors(config, post, authenticator, self._figures)
         await self._open_listeners(doors, sockets)
         if sockets.get(HTTP):
@@ -121,6 +128,8 @@ class Server:
             await asyncio.wait((self._housekeeping,))
             with suppress(MailError):  # the lease runs out by itself
                 await self._housekeeper.resign()
+        if self._relayer is not None:
+            await self._relayer.close()
         await self._resolver.close()
         self._threads.close()
         if self._store is not None:

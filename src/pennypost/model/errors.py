@@ -117,8 +117,20 @@ class BadMessage(PermanentFailure):
     status, text = "5.6.0", "Message content not acceptable"
 
 
+class ConversionImpossible(PermanentFailure):
+    """The next host takes seven bits only, and a signature forbids to change the message (RFC 3463 §3.7)."""
+
+    status, text = "5.6.3", "The next host takes seven-bit mail only, and the message must not be changed"
+
+
 class NonAsciiAddress(PermanentFailure):
     status, text = "5.6.7", "Non-ASCII addresses need SMTPUTF8"
+
+
+class RequireTlsUnsupported(PermanentFailure):
+    """The sender asked for TLS all the way (RFC 8689 §4.1)."""
+
+    status, text = "5.7.30", "REQUIRETLS support required"
 
 
 # -- Identity

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
 from pennypost.app.config.reader import derived
+from pennypost.mail.relay_settings import RelaySettings
 from pennypost.mail.settings import AuthSettings, DeliverySettings
 from pennypost.model.errors import ConfigProblem
 from pennypost.net.settings import ListenerLimits, ResolverSettings, TlsSettings
@@ -185,6 +186,7 @@ class Config:
         default_factory=lambda: StoreSettings(DEFAULT_DATA_DIR), metadata=derived("data_dir", "run_dir")
     )
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    relay: RelaySettings = field(default_factory=RelaySettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings, metadata=derived("clear_text_login_on_loopback"))
     imap: ImapSettings = field(default_factory=ImapSettings, metadata=derived("clear_text_login_on_loopback"))
     pop3: Pop3Settings = field(default_factory=Pop3Settings, metadata=derived("clear_text_login_on_loopback"))

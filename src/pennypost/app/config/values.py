@@ -118,6 +118,8 @@ def render_value(value: Any, *, octets: bool = False) -> str:
             return _quote(str(value))
         case tuple() | list():
             return "[" + ", ".join(render_value(item, octets=octets) for item in value) + "]"
+        case dict():
+            return "{" + ", ".join(f"{key} = {render_value(item)}" for key, item in value.items()) + "}"
         case set() | frozenset():
             return "[" + ", ".join(sorted(render_value(item, octets=octets) for item in value)) + "]"
         case _:

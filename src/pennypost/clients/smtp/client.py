@@ -134,11 +134,18 @@ class SmtpClient:
         requests += [Rcpt(recipient, envelope.smtputf8) for recipient in envelope.recipients]
         binary = envelope.body is BodyType.BINARY_MIME
         chunked = binary or (self._chunking and machine.announced.chunking and not self._lmtp)
-        if chunked and len(octets) <= ONE_FLIGHT_OCTETS and machine.announced.pipelining:
+        one_flight = chunked and len(octets) <= ONE_FLIGHT_OCTETS and machine.announced.pipelining
+        if one_flight:
             requests.append(Chunk(octets))
         elif not chunked:
             requests.append(Data())
-        last = await self._envelope(requests, answers)
+        try:
+            last = await self._envelope(requests, answers)
+        except SessionFailed as failure:
+            # The text went along: it may have been taken. A session that was idle has most likely been closed before.
+            if one_flight and failure.said is None and not (self.messages and failure.stage is Stage.MAIL):
+                raise SessionFailed(Stage.END, failure.reason) from failure
+            raise
         if isinstance(last, Chunk):
             if self._chunk_was_not_understood(answers, binary):
                 self._chunking = False

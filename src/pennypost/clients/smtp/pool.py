@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Generic, Protocol, TypeVar
 
 from pennypost.clients.smtp.client import SmtpClient
 
@@ -37,18 +38,28 @@ class PoolSettings:
             raise ValueError("messages, idle_per_hop, idle_in_all: expected at least 1")
 
 
+class HasClient(Protocol):
+    """What is kept: a client with whatever its user has to know of it."""
+
+    @property
+    def client(self) -> SmtpClient: ...
+
+
+S = TypeVar("S", bound=HasClient)
+
+
 @dataclass(slots=True)
-class _Idle:
-    client: SmtpClient
+class _Idle(Generic[S]):
+    session: S
     until: float
 
 
-class SmtpPool:
+class SmtpPool(Generic[S]):
     """Idle sessions by whatever tells apart what may share one."""
 
     def __init__(self, settings: PoolSettings) -> None:
         self._settings = settings
-        self._idle: OrderedDict[Hashable, list[_Idle]] = OrderedDict()
+        self._idle: OrderedDict[Hashable, list[_Idle[S]]] = OrderedDict()
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -56,21 +67,22 @@ class SmtpPool:
     def __len__(self) -> int:
         return self._count
 
-    def take(self, key: Hashable) -> SmtpClient | None:
+    def take(self, key: Hashable) -> S | None:
         """Give a session that can be used, or None."""
         waiting = self._idle.get(key)
         while waiting:
-            idle = waiting.pop()
+            session = waiting.pop().session
             self._count -= 1
             if not waiting:
                 del self._idle[key]
-            if idle.client.usable:
-                return idle.client
-            idle.client.close()
+            if session.client.usable:
+                return session
+            session.client.close()
         return None
 
-    def put(self, key: Hashable, client: SmtpClient) -> None:
+    def put(self, key: Hashable, session: S) -> None:
         """Keep a session for the next who wants it, or end it."""
+        client = session.client
         settings = self._settings
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -86,7 +98,7 @@ class SmtpPool:
         ):
             self._end(client)
             return
-        self._idle.setdefault(key, waiting).append(_Idle(client, now + seconds))
+        self._idle.setdefault(key, waiting).append(_Idle(session, now + seconds))
         self._count += 1
         if self._timer is None:
             self._timer = loop.call_later(seconds, self._sweep)
@@ -98,7 +110,7 @@ class SmtpPool:
             self._timer = None
         for waiting in self._idle.values():
             for idle in waiting:
-                self._end(idle.client)
+                self._end(idle.session.client)
         self._idle.clear()
         self._count = 0
         if self._ending:
@@ -111,8 +123,8 @@ class SmtpPool:
         first = None
         for key in list(self._idle):
             waiting = self._idle[key]
-            while waiting and (waiting[0].until <= now or not waiting[0].client.usable):
-                self._end(waiting.pop(0).client)
+            while waiting and (waiting[0].until <= now or not waiting[0].session.client.usable):
+                self._end(waiting.pop(0).session.client)
                 self._count -= 1
             if not waiting:
                 del self._idle[key]

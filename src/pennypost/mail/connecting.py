@@ -1,0 +1,124 @@
+"""Open a session with a target: connect, TLS as it has to be, greeting, login."""
+
+from dataclasses import dataclass
+from ssl import SSLContext
+
+from pennypost.clients.smtp.answers import SessionFailed, Stage
+from pennypost.clients.smtp.client import SmtpClient
+from pennypost.clients.smtp.log_in import log_in
+from pennypost.clients.smtp.oauth import TokenSource
+from pennypost.mail.relay_settings import RelaySettings
+from pennypost.mail.targets import Target
+from pennypost.mail.transport_security import Proof
+from pennypost.model.credentials import Login, PasswordLogin, TokenLogin
+from pennypost.model.errors import AuthenticationUnavailable, MailError, RoutingLoop
+from pennypost.model.relaying import HopKind, NextHop, TlsFacts
+from pennypost.net.client_tls import ClientTls
+from pennypost.net.outbound import connect
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that is ready for messages."""
+
+    client: SmtpClient
+    target: Target
+    tls: TlsFacts | None
+
+
+class Connector:
+    """Opens sessions. `hello_name`: ours."""
+
+    def __init__(self, settings: RelaySettings, tls: ClientTls, hello_name: str) -> None:
+        self._settings = settings
+        self._tls = tls
+        self._name = hello_name
+        self._tokens: dict[str, TokenSource] = {}
+
+    async def open(self, hop: NextHop, target: Target) -> Session:
+        """Open a session. Where TLS is only an opportunity and fails, try again in clear (RFC 7435 §3).
+
+        Raises SessionFailed; RoutingLoop when it is we who answer; AuthenticationUnavailable.
+        """
+        try:
+            return await self._open(hop, target, target.security.proof)
+        except SessionFailed as failure:
+            if target.security.proof is not Proof.OPPORTUNISTIC or failure.stage not in (
+                Stage.STARTTLS,
+                Stage.HANDSHAKE,
+            ):
+                raise
+        return await self._open(hop, target, Proof.CLEAR)
+
+    async def _open(self, hop: NextHop, target: Target, proof: Proof) -> Session:
+        timeouts = self._settings.timeouts
+        try:
+            connection = await connect(
+                target.address,
+                target.port,
+                patience=timeouts.connect,
+                read_patience=timeouts.command,
+                source=hop.source,
+            )
+        except TimeoutError:
+            raise SessionFailed(Stage.CONNECT, "no answer when connecting") from None
+        except OSError as problem:
+            raise SessionFailed(Stage.CONNECT, (problem.strerror or str(problem)).lower()) from None
+        client = SmtpClient(connection, timeouts, lmtp=target.lmtp, chunking=self._settings.chunking)
+        try:
+            await self._begin(client, hop, target, proof)
+            facts = self._facts(client, target, proof)
+            if hop.login:
+                await self._log_in(client, hop.login, target)
+        except BaseException:
+            connection.close()
+            raise
+        return Session(client, target, facts)
+
+    async def _begin(self, client: SmtpClient, hop: NextHop, target: Target, proof: Proof) -> None:
+        if target.implicit_tls:
+            await client.handshake(self._context(proof), target.host)
+        await client.begin(self._name)
+        if hop.kind is HopKind.MX and client.announced.name.lower() == self._name.lower():
+            raise RoutingLoop(f"{target} is we ourselves: mail for {hop.domain} would come back to us")
+        if target.implicit_tls or proof is Proof.CLEAR:
+            return
+        if client.announced.starttls:
+            await client.start_tls(self._context(proof), target.tls_name or target.address)
+        elif proof > Proof.OPPORTUNISTIC:
+            client.close()
+            raise SessionFailed(Stage.STARTTLS, "TLS is needed, and the next host does not offer it")
+
+    def _context(self, proof: Proof) -> SSLContext:
+        return self._tls.verified if proof is Proof.VALID else self._tls.any
+
+    def _facts(self, client: SmtpClient, target: Target, proof: Proof) -> TlsFacts | None:
+        tls = client.connection.tls
+        if tls is None:
+            return None
+        return TlsFacts(tls.version, tls.cipher, target.security.vouched_by if proof >= Proof.VALID else "")
+
+    async def _log_in(self, client: SmtpClient, name: str, target: Target) -> None:
+        try:
+            login = await self._login(name)
+        except MailError:
+            client.close()
+            raise
+        try:
+            await log_in(client, login, target.host, target.port)
+        except SessionFailed:
+            if name in self._tokens:
+                self._tokens[name].forget()
+            raise
+
+    async def _login(self, name: str) -> Login:
+        settings = self._settings.logins.get(name)
+        if settings is None:
+            raise AuthenticationUnavailable(f"The configuration has no relay.logins.{name}")
+        if settings.password is not None:
+            return PasswordLogin(settings.user, settings.password)
+        assert settings.oauth is not None
+        source = self._tokens.get(name)
+        if source is None:
+            source = self._tokens[name] = TokenSource(settings.oauth, self._tls.verified)
+        return TokenLogin(settings.user, await source.token())

@@ -1,0 +1,68 @@
+"""What an administrator can set about sending to other hosts."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from pennypost.clients.smtp.oauth import OAuthClient
+from pennypost.clients.smtp.pool import PoolSettings
+from pennypost.clients.smtp.settings import SmtpTimeouts
+from pennypost.model.secret import Secret
+
+NOT_ROUTED: tuple[IPv4Network | IPv6Network, ...] = tuple(
+    map(
+        ip_network,
+        ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8"),
+    )
+)
+"""Where no mail host of another domain can be: this machine, this link, everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSettings:
+    """What to log in with at a smarthost: a password, or `oauth`."""
+
+    user: str
+    password: Secret | None = None
+    oauth: OAuthClient | None = None
+
+    def __post_init__(self) -> None:
+        if (self.password is None) is (self.oauth is None):
+            raise ValueError("expected either a password or oauth")
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """How mail goes to other hosts."""
+
+    hello_name: str = ""
+    """Our name in EHLO (RFC 5321 §4.1.1.1); it should lead back to the address we send from. Empty: server.hostname."""
+
+    port: int = 25
+    """Where hosts that are found by MX records listen."""
+
+    chunking: bool = True
+    """Send with BDAT where it is announced (RFC 3030): a small message then takes one round trip."""
+
+    max_recipients: int = 100
+    """Recipients of one transaction; a host that announces fewer gets fewer (RFC 9422)."""
+
+    max_addresses: int = 5
+    """Addresses that are tried in one attempt."""
+
+    max_time: timedelta = timedelta(minutes=15)
+    """After that an attempt tries no further host."""
+
+    refuse_networks: tuple[IPv4Network | IPv6Network, ...] = NOT_ROUTED
+    """Addresses that hosts found by MX records must not have: mail for another domain never goes to this machine."""
+
+    timeouts: SmtpTimeouts = field(default_factory=SmtpTimeouts)
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    logins: dict[str, LoginSettings] = field(default_factory=dict)
+    """By name: what to log in with at smarthosts."""
+
+    def __post_init__(self) -> None:
+        if min(self.max_recipients, self.max_addresses) < 1:
+            raise ValueError("max_recipients, max_addresses: expected at least 1")
+        if not 0 < self.port < 65536:
+            raise ValueError("port: expected 1 to 65535")
