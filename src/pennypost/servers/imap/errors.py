@@ -17,6 +17,10 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.RelayDenied: codes.NOPERM,
     errors.RecipientDisabled: codes.CONTACTADMIN,
     errors.RoutingLoop: codes.CANNOT,
+    errors.NullMx: codes.CANNOT,
+    errors.NoSuchMailDomain: codes.CANNOT,
+    errors.Unroutable: codes.CANNOT,
+    errors.DirectoryFailure: codes.UNAVAILABLE,
     errors.TooManyRecipients: codes.LIMIT,
     # Messages and space
     errors.MessageTooLarge: codes.TOOBIG,  # RFC 7889 §4
@@ -25,6 +29,8 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.BareLineEnding: codes.CANNOT,
     errors.BadMessage: codes.CANNOT,
     errors.NonAsciiAddress: codes.CANNOT,
+    errors.ConversionImpossible: codes.CANNOT,
+    errors.RequireTlsUnsupported: codes.CANNOT,
     # Identity
     errors.AuthenticationFailed: codes.AUTHENTICATIONFAILED,
     errors.MalformedAuthentication: codes.AUTHENTICATIONFAILED,

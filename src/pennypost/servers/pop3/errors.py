@@ -11,6 +11,10 @@ CODES: dict[type[MailError], Code] = {
     errors.RelayDenied: Code.SYS_PERM,
     errors.RecipientDisabled: Code.SYS_PERM,
     errors.RoutingLoop: Code.SYS_PERM,
+    errors.NullMx: Code.SYS_PERM,
+    errors.NoSuchMailDomain: Code.SYS_PERM,
+    errors.Unroutable: Code.SYS_PERM,
+    errors.DirectoryFailure: Code.SYS_TEMP,
     errors.TooManyRecipients: Code.SYS_TEMP,
     # Messages and space
     errors.MessageTooLarge: Code.SYS_PERM,
@@ -19,6 +23,8 @@ CODES: dict[type[MailError], Code] = {
     errors.BareLineEnding: Code.SYS_PERM,
     errors.BadMessage: Code.SYS_PERM,
     errors.NonAsciiAddress: Code.SYS_PERM,
+    errors.ConversionImpossible: Code.SYS_PERM,
+    errors.RequireTlsUnsupported: Code.SYS_PERM,
     # Identity: RFC 3206 §5 has AUTH for what is wrong with the credentials, also when it is against a policy. A delay
     # after failures is none of it: a client would ask its user for another password.
     errors.AuthenticationFailed: Code.AUTH,
