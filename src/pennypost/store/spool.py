@@ -125,8 +125,6 @@ class Spool:
         self._joined = None
         self.size = 0
 
-    discard = close
-
     def _to_file(self, coming: int) -> None:
         """Move what is in memory to a file."""
         folder = self._spools.folder

@@ -57,7 +57,8 @@ _TOO_EARLY = Reply(554, "5.5.1", ("You spoke before you were greeted",))
 class StartTlsFirst(AuthenticationRequired):
     """Nothing is taken in clear here (RFC 3207 §4: 530)."""
 
-    status, text = "5.7.0", "Must issue a STARTTLS command first"
+    status = "5.7.0"
+    text = "Must issue a STARTTLS command first"
 
 
 class _Finished(Exception):

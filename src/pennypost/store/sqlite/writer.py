@@ -2,14 +2,20 @@
 
 *Theory of operation.* A commit costs one sync of the disk, however much is in it, so operations share commits. `submit`
 queues an operation and, when no group is on its way, lets one begin in the loop's next round: with all that has
-queued up until then. While the disk syncs the next group gathers by itself: the busier the server, the larger the
-groups, and there is no timer anywhere. An operation that comes alone waits for nothing.
+queued up until then. While each further round brings more operations, a few at most, the group waits for them: what has
+arrived in the sockets is worth reading before the disk is waited for. There is no timer anywhere, and an operation that
+comes alone waits for nothing but a look at the sockets.
 
-*Statements here, commits there.* A group's statements run on the event loop; COMMIT, which waits for the disk, runs on
-a thread. SQLite lets go of the interpreter's lock in every statement, and when another thread is busy each statement
-then costs two hand-overs of that lock, which cost more than the statement. On the loop a delivery's statements take
-some 80 µs, and a group holds the loop up for `GROUP_SECONDS` at the most before it is committed. What may take long
-says so: `submit_large` runs the operation on the thread, alone in its group, where it holds up nobody but writers.
+*Statements on the loop.* A group's statements run on the event loop. SQLite lets go of the interpreter's lock in every
+statement, and when another thread is busy each statement then costs two hand-overs of that lock, which cost more than
+the statement. On the loop a delivery's statements take some 50 µs, and a group holds the loop up for `GROUP_SECONDS`
+at the most before it is committed. What may take long says so: `submit_large` runs the operation on the thread, alone
+in its group, where it holds up nobody but writers.
+
+*Commits where they are cheap.* COMMIT waits for the disk. One that syncs in a fraction of a millisecond is waited for
+on the loop: waking a thread and being woken by it costs as much. One that takes longer is waited for on the thread, and
+the next group gathers meanwhile. What the last commits took decides: a slow one sends all to the thread, until
+`QUICK_COMMITS` in a row were quick.
 
 *The lock.* Processes take turns by a lock. The loop only tries it; when another process has it, or waits for it, the
 thread waits in its place and tells the loop when the lock is ours. It is released by the thread, right after COMMIT.
@@ -69,6 +75,16 @@ GROUP_SECONDS = 0.01
 """How long the statements of one group may hold up the event loop; what is left in the queue is the next group."""
 
 
+QUICK_COMMIT_SECONDS = 0.001
+"""A commit that took longer was slow."""
+
+QUICK_COMMITS = 8
+"""So many quick commits in a row, and the next one is waited for on the event loop."""
+
+GATHER_ROUNDS = 3
+"""Rounds of the event loop that a group waits while each of them brings more operations."""
+
+
 class _WroteAndFailed(Exception):
     """A member of a group that runs without savepoints raised after it had written."""
 
@@ -98,13 +114,16 @@ class Writer:
         self._group_on_its_way = False
         self._begin_scheduled = False
         self._begun = 0.0
+        self._quick_commits = 0
+        self._gathered = 0
+        self._rounds = 0
         self._closing = False
         self._drained: asyncio.Future[None] | None = None
         self._look: asyncio.TimerHandle | None = None
         self._lock = FairLock(locks, "write")
         self._file = file
         self._errands: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._main, name="store-writer", daemon=True)
+        self._committer = threading.Thread(target=self._main, name="store-writer", daemon=True)
 
     def start(self) -> None:
         """Open the connection, so that its failure is the caller's; then start the thread."""
@@ -113,7 +132,7 @@ class Writer:
         self._connection.set_busy_timeout(0)
         self._connection.set_wal_hook(self._logged)
         self._transaction = SqliteTransaction(self._connection)
-        self._thread.start()
+        self._committer.start()
 
     def submit(self, operation: Operation[T]) -> asyncio.Future[T]:
         """Queue an operation. The future is resolved when it is committed and synced, or has failed."""
@@ -143,7 +162,7 @@ class Writer:
             self._drained = self._loop.create_future()
             await self._drained
         self._errands.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._committer.join)
         if self._look is not None:
             self._look.cancel()
         self._lock.close()
@@ -152,9 +171,18 @@ class Writer:
     # -- On the event loop: the course of a group
 
     def _begin_scheduled_group(self) -> None:
+        """Begin a group; but while each round of the loop brings more operations, let them come."""
+        if self._group_on_its_way:
+            self._begin_scheduled = False
+            return
+        queued = len(self._jobs)
+        if queued > self._gathered and self._rounds < GATHER_ROUNDS:
+            self._gathered = queued
+            self._rounds += 1
+            self._loop.call_soon(self._begin_scheduled_group)
+            return
         self._begin_scheduled = False
-        if not self._group_on_its_way:
-            self._begin_group()
+        self._begin_group()
 
     def _begin_group(self) -> None:
         """Take the lock if it is free, else let the thread wait for it."""
@@ -163,6 +191,7 @@ class Writer:
                 self._drained.set_result(None)
             return
         self._group_on_its_way = True
+        self._gathered = self._rounds = 0
         if self._lock.try_acquire_in_turn():
             self._run_group()
         else:
@@ -185,7 +214,10 @@ class Writer:
             self._errands.put(lambda: self._run_and_commit(job))
             return
         jobs, outcomes, failure = self._run_jobs()
-        self._errands.put(lambda: self._commit(jobs, outcomes, failure))
+        if self._quick_commits >= QUICK_COMMITS:
+            self._end_group(*self._commit(jobs, outcomes, failure))
+        else:
+            self._errands.put(lambda: self._commit_there(jobs, outcomes, failure))
 
     def _end_group(self, outcomes: list[_Outcome], notices: list[Notice]) -> None:
         """Tell the members of a group that was committed, or has failed; begin the next one."""
@@ -195,7 +227,10 @@ class Writer:
             if outcomes:
                 self._observe(len(outcomes), time.monotonic() - self._begun)
         finally:  # whatever those who are told do: the next one begins
-            if not self._group_on_its_way:
+            if self._jobs and not self._group_on_its_way and not self._begin_scheduled:
+                self._begin_scheduled = True
+                self._loop.call_soon(self._begin_scheduled_group)
+            elif not self._jobs:
                 self._begin_group()
 
     def _resolve(self, outcomes: list[_Outcome], notices: list[Notice]) -> None:
@@ -246,13 +281,24 @@ class Writer:
 
     def _run_and_commit(self, job: _Job) -> None:
         outcomes, failure = self._run_all([job])
-        self._commit([job], outcomes, failure)
+        self._commit_there([job], outcomes, failure)
 
-    def _commit(self, jobs: list[_Job], outcomes: list[_Outcome], failure: BaseException | None) -> None:
+    def _commit_there(self, jobs: list[_Job], outcomes: list[_Outcome], failure: BaseException | None) -> None:
+        self._tell_loop(self._end_group, *self._commit(jobs, outcomes, failure))
+
+    # -- On either
+
+    def _commit(
+        self, jobs: list[_Job], outcomes: list[_Outcome], failure: BaseException | None
+    ) -> tuple[list[_Outcome], list[Notice]]:
+        """Commit a group, or give it up, and release the lock. Gives what its members are to be told."""
         notices: list[Notice] = []
         try:
             if failure is None:
+                before = time.monotonic()
                 self._transaction.control("COMMIT")
+                quick = time.monotonic() - before <= QUICK_COMMIT_SECONDS
+                self._quick_commits = self._quick_commits + 1 if quick else 0
                 notices = self._transaction.notices
         except BaseException as error:
             failure = self._give_up(error)
@@ -260,9 +306,7 @@ class Writer:
             self._lock.release()
         if failure is not None:
             outcomes = [(job.future, None, failure) for job in jobs]
-        self._tell_loop(self._end_group, outcomes, notices)
-
-    # -- On either: statements
+        return outcomes, notices
 
     def _run_jobs(self) -> tuple[list[_Job], list[_Outcome], BaseException | None]:
         """Take the next group from the queue and run it as far as to its commit."""

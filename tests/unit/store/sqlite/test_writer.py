@@ -19,7 +19,7 @@ from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.connection import translate
 from pennypost.store.sqlite.engine import DATABASE, SqliteEngine
 from pennypost.store.sqlite.lock import FairLock
-from pennypost.store.sqlite.writer import GROUP_SECONDS
+from pennypost.store.sqlite.writer import GROUP_SECONDS, QUICK_COMMIT_SECONDS, QUICK_COMMITS
 
 SCHEMA = "CREATE TABLE item (id INTEGER PRIMARY KEY, octets BLOB);"
 
@@ -93,6 +93,51 @@ async def test_a_group_gives_the_loop_back_when_its_time_is_over(engine: SqliteE
     assert 5 <= len(set(instants)) <= 10
     rows = await engine.read(lambda tx: tx.fetch_all("SELECT octets FROM item ORDER BY id"))
     assert rows == [(b"%d" % number,) for number in range(10)]
+
+
+async def committing_threads(engine: SqliteEngine, commits: int) -> list[bool]:
+    """Commit so often. Gives, for each commit, whether the event loop waited for it itself."""
+    here: list[bool] = []
+    loop_thread = threading.get_ident()
+    engine._writer._connection.set_commit_hook(lambda: here.append(threading.get_ident() == loop_thread) or 0)
+    for _ in range(commits):
+        await engine.write(add)
+    engine._writer._connection.set_commit_hook(None)
+    return here
+
+
+async def test_a_quick_disk_is_waited_for_on_the_loop(engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pennypost.store.sqlite.writer.QUICK_COMMIT_SECONDS", 60.0)
+    assert await committing_threads(engine, QUICK_COMMITS + 3) == [False] * QUICK_COMMITS + [True] * 3
+
+
+async def test_a_slow_commit_sends_the_next_ones_to_the_thread(
+    engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pennypost.store.sqlite.writer.QUICK_COMMIT_SECONDS", 60.0)
+    assert (await committing_threads(engine, QUICK_COMMITS + 1))[-1]
+    monkeypatch.setattr("pennypost.store.sqlite.writer.QUICK_COMMIT_SECONDS", 0.0)
+    assert await committing_threads(engine, 1 + QUICK_COMMITS) == [True] + [False] * QUICK_COMMITS
+
+
+def test_a_quick_commit_takes_no_longer_than_others_may_notice() -> None:
+    assert QUICK_COMMIT_SECONDS <= 0.001
+
+
+async def test_a_group_waits_while_each_round_brings_more(engine: SqliteEngine) -> None:
+    """Operations of three rounds of the loop, one after the other, share a commit."""
+    instants: list[datetime] = []
+
+    async def note(tx: Transaction) -> None:
+        instants.append(tx.now)
+        await add(tx)
+
+    writes = []
+    for _ in range(3):
+        writes.append(asyncio.ensure_future(engine.write(note)))
+        await asyncio.sleep(0)
+    await asyncio.gather(*writes)
+    assert len(set(instants)) == 1
 
 
 async def test_writes_wait_for_the_lock_of_other_processes_and_not_for_ever(tmp_path: Path) -> None:
@@ -251,3 +296,47 @@ def test_trying_the_lock(tmp_path: Path) -> None:
     assert two.try_acquire()
     two.close()
     one.close()
+
+
+# -- Room in the log
+
+
+async def fill_log(engine: SqliteEngine, octets: int) -> None:
+    for _ in range(octets // (256 * KIB)):
+        await engine.write(lambda tx: add(tx, bytes(256 * KIB)))
+
+
+async def test_room_is_made_ahead_of_a_growing_log(tmp_path: Path) -> None:
+    engine = await open_engine(tmp_path, checkpoint_size=64 * MIB)
+    log = tmp_path / f"{DATABASE}-wal"
+    try:
+        await fill_log(engine, 2 * MIB)
+        small = 0
+        while log.stat().st_size < 3 * MIB and small < 500:
+            await asyncio.sleep(0.01)
+            await engine.write(add)  # each commit looks whether there is room
+            small += 1
+        assert log.stat().st_size > 3 * MIB  # what is in it has 2 MiB
+        await fill_log(engine, 2 * MIB)
+        octets = log.read_bytes()
+        other = tmp_path / "copy"
+        other.mkdir()
+        (other / f"{DATABASE}-wal").write_bytes(octets)  # as after a power failure: zeros and all
+        (other / DATABASE).write_bytes((tmp_path / DATABASE).read_bytes())
+        restored = apsw.Connection(str(other / DATABASE))
+        assert restored.execute("SELECT count(*) FROM item").fetchall() == [(16 + small,)]
+        assert restored.pragma("integrity_check") == "ok"
+        restored.close()
+    finally:
+        await engine.close()
+
+
+async def test_a_disk_that_is_nearly_full_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pennypost.store.sqlite.checkpoint._ROOM_SHARE", 1 << 40)
+    engine = await open_engine(tmp_path, checkpoint_size=64 * MIB)
+    try:
+        await fill_log(engine, 2 * MIB)
+        await asyncio.sleep(0.05)
+        assert (tmp_path / f"{DATABASE}-wal").stat().st_size < 3 * MIB
+    finally:
+        await engine.close()
