@@ -131,3 +131,14 @@ class IprevVerdict:
 
     result: IprevResult
     name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BimiVerdict:
+    """The BIMI assertion of the author's domain: `location` of its logo (l=) and `evidence` for it (a=), both as they
+    stand in the record. Recorded, never fetched here."""
+
+    domain: str
+    selector: str = "default"
+    location: str = ""
+    evidence: str = ""
