@@ -166,11 +166,25 @@ async def test_an_address_of_ours(world: World) -> None:
     ann = await world.account()
     found = await leads(world, "Ann", "EXAMPLE.org")
     assert found is not None
-    assert found.accounts == ((ann, None, "ann@example.org", await world.inbox(ann)),)
+    assert found.accounts == ((ann, None, "ann@example.org", await world.inbox(ann), False),)
     assert await leads(world, "ann", "example.net") is None
     assert await leads(world, "ann", "[192.0.2.1]") is None
     with pytest.raises(NoSuchRecipient):
         await leads(world, "bob")
+
+
+async def test_it_says_whether_a_quota_has_to_be_looked_at(world: World) -> None:
+    async def bounded(local_part: str) -> list[bool]:
+        found = await leads(world, local_part)
+        assert found is not None
+        return [recipient.bounded for recipient in found.accounts]
+
+    await world.account()
+    await world.account("bob@example.org", quota_octets=1000)
+    await world.write(directory.add_alias, "both@example.org", ["ann@example.org", "bob@example.org"])
+    assert (await bounded("ann"), await bounded("bob"), await bounded("both")) == ([False], [True], [False, True])
+    await world.write(directory.set_domain_quota, "example.org", 10**6)
+    assert (await bounded("ann"), await bounded("both")) == ([True], [True, True])
 
 
 async def test_local_parts_in_nfc_and_any_case(world: World) -> None:

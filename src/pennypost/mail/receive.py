@@ -44,7 +44,8 @@ class _Incoming(MailTransaction):
             tx, address, separator, relay=False, subaddress_mailboxes=self._settings.subaddress_mailboxes
         )
         for target in found.local:
-            await quota.check(tx, target.account, self._envelope.declared_size or 0)
+            if target.bounded:
+                await quota.check(tx, target.account, self._envelope.declared_size or 0)
         return found
 
     async def _amend(self, header: bytes, now: datetime) -> bytes:

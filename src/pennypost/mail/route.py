@@ -12,11 +12,15 @@ from pennypost.store.resolve import LocalRecipient, resolve
 
 @dataclass(frozen=True, slots=True)
 class LocalTarget:
-    """An account that gets the message. `mailbox`: where it is to be filed; `inbox`: where, if that is gone."""
+    """An account that gets the message. `mailbox`: where it is to be filed; `inbox`: where, if that is gone.
+
+    `bounded`: the account, or its domain, has a quota.
+    """
 
     account: AccountId
     mailbox: MailboxId
     inbox: MailboxId
+    bounded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ async def route(tx: Transaction, address: Address, separator: str, *, relay: boo
         mailbox = recipient.inbox
         if subaddress_mailboxes and recipient.detail is not None:
             mailbox = await _mailbox_of_tag(tx, recipient, recipient.detail)
-        local.append(LocalTarget(recipient.account, mailbox, recipient.inbox))
+        local.append(LocalTarget(recipient.account, mailbox, recipient.inbox, recipient.bounded))
     return Route(tuple(local), found.remote)
 
 

@@ -1,5 +1,6 @@
 """Trace header fields (RFC 5321 §4.4, RFC 3848, RFC 8314 §4.3, RFC 6531 §4.3)."""
 
+import re
 import secrets
 from datetime import datetime
 
@@ -8,6 +9,7 @@ from pennypost.message.dates import format_date
 from pennypost.model.address import Address
 
 _TOKEN_OCTETS = 8
+_PLAIN = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 _HIDDEN_CLIENT = "localhost (authenticated client)"
 """What stands for the client of a submission: where our users are is nobody's business."""
 
@@ -29,14 +31,16 @@ def transmission_type(client: SmtpClient, smtputf8: bool) -> str:
 
 def _printable(text: str) -> str:
     """A HELO argument is the peer's: nothing of it may end the field or open a comment."""
+    if _PLAIN.fullmatch(text):
+        return text
     return "".join(c if c.isprintable() and c not in "()\\;" else "?" for c in text)[:255] or "unknown"
 
 
 def _origin(client: SmtpClient) -> str:
     if client.authenticated is not None:
         return _HIDDEN_CLIENT
-    ip = client.peer.ip
-    literal = "unix socket" if ip is None else f"[IPv6:{ip}]" if ip.version == 6 else f"[{ip}]"
+    peer = client.peer
+    literal = "unix socket" if peer.ip is None else f"[IPv6:{peer}]" if peer.ip.version == 6 else f"[{peer}]"
     return f"{_printable(client.hello)} ({literal})"
 
 

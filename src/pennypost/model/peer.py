@@ -1,6 +1,6 @@
 """Who is at the other end of a connection."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 
@@ -25,6 +25,11 @@ class Peer:
 
     ip: IPv4Address | IPv6Address | None
     port: int
+    _written: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Asked for several times a message, and slow to make.
+        object.__setattr__(self, "_written", str(self.ip) if self.ip is not None else "unix")
 
     def __str__(self) -> str:
-        return f"{self.ip}" if self.ip is not None else "unix"
+        return self._written

@@ -35,13 +35,14 @@ ALWAYS_THERE = frozenset({"postmaster", "abuse"})
 class LocalRecipient(NamedTuple):
     """An account that gets the message. `detail`: the tag of `user+tag` as it was written, or None.
 
-    `name`: the account's primary address. `inbox`: the id of its INBOX.
+    `name`: the account's primary address. `inbox`: the id of its INBOX. `bounded`: it, or its domain, has a quota.
     """
 
     account: AccountId
     detail: str | None
     name: str
     inbox: MailboxId
+    bounded: bool
 
 
 class Resolution(NamedTuple):
@@ -52,7 +53,8 @@ class Resolution(NamedTuple):
 
 
 _LOOK_UP = (
-    "SELECT r.account, r.target, a.enabled, a.name, m.id FROM address r "
+    "SELECT r.account, r.target, a.enabled, a.name, m.id, a.quota_octets IS NOT NULL OR EXISTS "
+    "(SELECT 1 FROM domain d WHERE d.id = a.domain AND d.quota_octets IS NOT NULL) FROM address r "
     "LEFT JOIN account a ON a.id = r.account LEFT JOIN mailbox m ON m.account = r.account AND m.name = ? "
     "WHERE r.address = ? ORDER BY r.position"
 )
@@ -71,9 +73,9 @@ class _Found:
         return bool(self.accounts or self.remote)
 
     def take(self, row: Row, detail: str | None) -> None:
-        account, _, enabled, name, inbox = row
+        account, _, enabled, name, inbox, bounded = row
         if enabled:
-            self.accounts.setdefault(account, LocalRecipient(account, detail, name, inbox))
+            self.accounts.setdefault(account, LocalRecipient(account, detail, name, inbox, bool(bounded)))
         else:
             self.disabled = True
 
@@ -167,12 +169,12 @@ async def _is_ours(tx: Transaction, key: str) -> bool:
 
 
 _FIRST_OF_DOMAIN = (
-    "SELECT a.id, NULL, 1, a.name, m.id FROM domain d JOIN account a ON a.domain = d.id "
+    "SELECT a.id, NULL, 1, a.name, m.id, 1 FROM domain d JOIN account a ON a.domain = d.id "
     "LEFT JOIN mailbox m ON m.account = a.id AND m.name = ? "
     "WHERE d.name = ? AND a.enabled = 1 AND a.removed = 0 ORDER BY a.id LIMIT 1"
 )
 _FIRST_OF_SERVER = (
-    "SELECT a.id, NULL, 1, a.name, m.id FROM account a LEFT JOIN mailbox m ON m.account = a.id AND m.name = ? "
+    "SELECT a.id, NULL, 1, a.name, m.id, 1 FROM account a LEFT JOIN mailbox m ON m.account = a.id AND m.name = ? "
     "WHERE a.enabled = 1 AND a.removed = 0 ORDER BY a.id LIMIT 1"
 )
 
