@@ -43,14 +43,23 @@ CASES = {
     "no domain": ("DELETE FROM domain", {Kind.ORPHAN}),
     "no address": ("DELETE FROM address", {Kind.ORPHAN}),
     "no queued": (
-        "INSERT INTO delivery (queued, recipient_local, recipient_domain, domain, notify, state, next_attempt_at, "
-        "attempts, lease_until) VALUES (7, 'a', 'b', 'b', 0, 0, 0, 0, 0)",
+        "INSERT INTO delivery (queued, recipient_local, recipient_domain, hop, notify, state, turn, precedence, "
+        "next_attempt_at, attempts, warned) VALUES (7, 'a', 'b', 'b', 0, 2, 0, 0, 0, 0, 0)",
+        {Kind.ORPHAN},
+    ),
+    "never sent": (
+        "INSERT INTO delivery (queued, recipient_local, recipient_domain, hop, notify, state, turn, precedence, "
+        "next_attempt_at, attempts, warned) VALUES (7, 'a', 'b', 'b', 0, 0, 0, 0, 0, 0, 0)",
+        {Kind.ORPHAN},
+    ),
+    "served by nobody": (
+        "INSERT INTO destination (hop, server, failures, gap, held_until, changed_at) VALUES ('b', 'x', 0, 0, 0, 0)",
         {Kind.ORPHAN},
     ),
     "queued without body": (
         "INSERT INTO queued (blob, header, size, body, smtputf8, require_tls, created_at) "
         "VALUES (7777, X'', 0, '7BIT', 0, 0, 0)",
-        {Kind.NO_BLOB},
+        {Kind.ORPHAN, Kind.NO_BLOB},
     ),
 }
 

@@ -3,15 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from tests.contracts.world import NOW, World, header, put
+from tests.contracts.test_queue import enqueue
+from tests.contracts.world import World, header
 
-from pennypost.model.address import Address
-from pennypost.model.envelope import BodyType, Envelope, Notify, Recipient, ReturnContent
 from pennypost.model.errors import NoSuchAccount, OverQuota
-from pennypost.store import changes, directory, leases, mailboxes, messages, queue, quota, stats, threads, throttle
+from pennypost.store import changes, directory, leases, mailboxes, messages, quota, stats, threads, throttle
 from pennypost.store.changes import ChangeKind
-from pennypost.store.engine import Operation, T, Transaction
-from pennypost.store.queue import DeliveryState, QueuedMessage
+from pennypost.store.engine import Operation, T
 from pennypost.store.throttle import ThrottlePolicy
 
 # -- Quota (RFC 9208)
@@ -201,78 +199,6 @@ async def test_delays_grow_into_a_ban(world: World) -> None:
     assert await world.write(throttle.sweep, policy) == 1
     with pytest.raises(ValueError, match="keys"):
         await world.read(throttle.blocked_until, [])
-
-
-# -- The queue
-
-
-async def enqueue(world: World, *recipients: str, sender: str | None = "ann@example.org") -> list[int]:
-    async def operation(tx: Transaction) -> list[int]:
-        blob = await put(tx, b"Body\r\n")
-        to = tuple(
-            Recipient(Address(*one.split("@")), Notify.FAILURE | Notify.DELAY, "rfc822;" + one) for one in recipients
-        )
-        reverse_path = None if sender is None else Address(*sender.split("@"))
-        envelope = Envelope(reverse_path, to, BodyType.EIGHT_BIT_MIME, True, False, ReturnContent.HEADERS, "id-1")
-        return list(await queue.enqueue(tx, QueuedMessage(None, blob, header(), 6, envelope, NOW)))
-
-    return await world.engine.write(operation)
-
-
-async def test_what_is_queued_is_listed(world: World) -> None:
-    made = await enqueue(world, "x@Far.example", "y@far.example")
-    await enqueue(world, "z@near.example", sender=None)
-    listed = await world.read(queue.deliveries)
-    assert [d.id for d in listed][:2] == made
-    assert [(str(d.recipient.address), d.domain, d.attempts, d.state) for d in listed] == [
-        ("x@Far.example", "far.example", 0, DeliveryState.WAITING),
-        ("y@far.example", "far.example", 0, DeliveryState.WAITING),
-        ("z@near.example", "near.example", 0, DeliveryState.WAITING),
-    ]
-    assert (listed[0].recipient.notify, listed[0].recipient.original_recipient) == (
-        Notify.FAILURE | Notify.DELAY,
-        "rfc822;x@Far.example",
-    )
-    assert [d.reverse_path for d in listed] == [Address("ann", "example.org")] * 2 + [None]
-    assert {d.size for d in listed} == {len(header()) + 6}
-    assert await world.read(queue.deliveries, listed[1].id) == listed[2:]
-    count = await world.read(queue.count)
-    assert (count.waiting, count.held, count.due, count.oldest) == (3, 0, 3, NOW)
-    message = await world.read(queue.message, listed[0].queued)
-    assert (message.header, message.body_size, message.envelope.body) == (header(), 6, BodyType.EIGHT_BIT_MIME)
-    assert [one.address for one in message.envelope.recipients] == [d.recipient.address for d in listed[:2]]
-    assert (message.envelope.envelope_id, message.envelope.return_content) == ("id-1", ReturnContent.HEADERS)
-    assert await world.read(queue.message, 99) is None
-
-
-async def test_deliveries_are_taken_by_lease(world: World) -> None:
-    await enqueue(world, "x@a.example", "y@b.example", "z@c.example")
-    minute = timedelta(minutes=1)
-    first = await world.write(queue.lease, "one", minute, 2)
-    assert len(first) == 2
-    second = await world.write(queue.lease, "two", minute)
-    assert {d.id for d in first} | {d.id for d in second} == {d.id for d in await world.read(queue.deliveries)}
-    assert await world.write(queue.lease, "three", minute) == []
-    later = world.clock.now + timedelta(hours=1)
-    assert await world.write(queue.defer, first[0].id, "one", later, "451 4.3.0 later")
-    assert not await world.write(queue.defer, first[0].id, "one", later, "451 4.3.0 later")
-    assert await world.write(queue.settle, first[1].id, "one", DeliveryState.SENT, "250 2.0.0 ok")
-    world.clock.move(timedelta(minutes=2))
-    taken = await world.write(queue.lease, "three", minute)
-    assert [d.id for d in taken] == [second[0].id]
-    assert not await world.write(queue.settle, second[0].id, "two", DeliveryState.SENT, "250 2.0.0 ok")
-    assert await world.write(queue.release, "three") == 1
-    listed = {d.id: d for d in await world.read(queue.deliveries)}
-    assert (listed[first[0].id].attempts, listed[first[0].id].last_reply) == (1, "451 4.3.0 later")
-    assert listed[first[1].id].state is DeliveryState.SENT
-    assert (await world.read(queue.count)).due == 1
-    assert await world.write(queue.remove_settled) == 0
-    world.clock.move(timedelta(hours=2))
-    for delivery in await world.write(queue.lease, "four", minute):
-        await world.write(queue.settle, delivery.id, "four", DeliveryState.FAILED, "550 5.1.1 no")
-    assert await world.write(queue.remove_settled) == 1
-    assert await world.read(queue.deliveries) == []
-    assert (await world.read(queue.count)).oldest is None
 
 
 # -- Figures

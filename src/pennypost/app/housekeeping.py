@@ -14,7 +14,7 @@ from pennypost.mail.settings import AuthSettings
 from pennypost.model.errors import MailError
 from pennypost.model.ids import AccountId
 from pennypost.net.incident import log_incident
-from pennypost.store import changes, directory, leases, queue, removal, threads, throttle
+from pennypost.store import changes, directory, dispatch, leases, removal, threads, throttle, timeline
 from pennypost.store.collection import collect
 from pennypost.store.store import Store
 from pennypost.store.throttle import ThrottlePolicy
@@ -22,6 +22,9 @@ from pennypost.store.throttle import ThrottlePolicy
 INTERVAL = timedelta(minutes=1)
 COLLECTION_INTERVAL = timedelta(hours=1)
 """How often bodies that nothing refers to are looked for."""
+
+DESTINATION_MEMORY = timedelta(days=1)
+"""How long it is known how a next hop was to be treated that nothing waits for."""
 
 LEASE = "housekeeping"
 LEASE_TIME = timedelta(minutes=5)
@@ -61,7 +64,8 @@ class Housekeeper:
                 break
         await store.write_large(leases.sweep)
         await store.write_large(lambda tx: throttle.sweep(tx, self._policy))
-        await store.write_large(queue.remove_settled)
+        await store.write_large(lambda tx: dispatch.forget_idle(tx, DESTINATION_MEMORY))
+        await self._prune_timeline()
         now = asyncio.get_running_loop().time()
         if now >= self._next_collection:
             self._next_collection = now + COLLECTION_INTERVAL.total_seconds()
@@ -70,6 +74,13 @@ class Housekeeper:
                 _log.info("bodies collected", rows=found.rows, files=found.files, leftovers=found.leftovers)
             await self._prune_changes()
         return True
+
+    async def _prune_timeline(self) -> None:
+        """Forget what happened to messages long ago."""
+        settings = self._store.settings
+        age, most = settings.timeline_memory, settings.timeline_limit
+        while await self._store.write_large(lambda tx: timeline.prune(tx, age, most)):
+            pass
 
     async def _prune_changes(self) -> None:
         """Forget changes that are older than clients are promised, and ids of threads that are gone."""

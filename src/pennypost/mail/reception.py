@@ -45,7 +45,7 @@ class Acceptance:
     `id`: what the Received header field, the reply and the log call it. `outcomes`: for each accepted recipient, in the
     order of RCPT, None or why it failed. Only LMTP has failures here (RFC 2033 §4.2); elsewhere it is all or nothing.
     `size`: octets as received. `stored`: what the store calls its parts, for the log: "1/204" is message 204 of
-    account 1, "q17" a delivery in the queue.
+    account 1, "q17" a message in the queue.
     """
 
     id: str

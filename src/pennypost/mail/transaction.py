@@ -7,8 +7,8 @@ memory for small ones, a file for large. `accept` then, in this order:
 
 1. cuts off the header block and examines it (hops, loops; a submission amends it here);
 2. digests the message once and makes its body a blob draft: on the spot when small, in threads when large;
-3. in one transaction of the store puts the blob, a message and an entry for every local target, and queue rows for
-   every remote one. Each local copy has trace fields of its own before the common header.
+3. in one transaction of the store puts the blob, a message and an entry for every local target, queue rows for every
+   remote one, and one row that tells of all this. Each local copy has trace fields of its own before the common header.
 
 LMTP wants an outcome for each recipient (RFC 2033 §4.2): there each recipient is an operation of its own, and the store
 commits them as one group.
@@ -17,37 +17,42 @@ commits them as one group.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from pennypost.mail import bounce
+from pennypost.mail.bounce import Action, Fate, Original
 from pennypost.mail.prepare import Prepared, Preparer
+from pennypost.mail.queue.outbox import Outbox, Outgoing
+from pennypost.mail.queue.routing import Router
+from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.reception import Acceptance, Language, SmtpClient
-from pennypost.mail.route import LocalTarget, Route, mailbox_now, route
+from pennypost.mail.route import LocalTarget, Route, mailbox_now
 from pennypost.mail.settings import DeliverySettings
-from pennypost.mail.success import success_report
 from pennypost.mail.trace import DateStamp, delivered_to, new_id, received, return_path
 from pennypost.message import headers
-from pennypost.message.digest import digest
 from pennypost.model.address import Address
-from pennypost.model.envelope import BodyType, Envelope, Notify, Recipient
+from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.model.errors import MailError, MessageTooLarge, RoutingLoop, TooManyRecipients
-from pennypost.model.ids import BlobId
-from pennypost.store import blobs, messages, queue
+from pennypost.store import blobs, messages, timeline
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import NewMessage
-from pennypost.store.queue import QueuedMessage
+from pennypost.store.queue import Place, QueuedMessage
 from pennypost.store.store import Store
+from pennypost.store.timeline import EventKind, trace_number
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What all transactions of one worker share. `hostname`: who we say we are in Received (RFC 5321 §4.4)."""
+    """What all transactions of one worker share. `hostname`: who we say we are in Received (RFC 5321 §4.4). `outbox`:
+    where mail for other hosts goes."""
 
     store: Store
     preparer: Preparer
     settings: DeliverySettings
     hostname: str
     stamp: DateStamp
+    outbox: Outbox = field(default_factory=lambda: Outbox(Router(QueueSettings())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,23 @@ class Destination:
 
     recipient: Recipient
     route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A message for other hosts, on behalf of some recipients. `mark`: Delivered-To, if an alias sends it on."""
+
+    mark: bytes
+    envelope: Envelope
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What one operation has stored. `names`: as `Acceptance.stored`."""
+
+    names: list[str]
+    outgoing: list[Outgoing]
 
 
 class MailTransaction(ABC):
@@ -109,7 +131,7 @@ class MailTransaction(ABC):
             parcel = await self._parcel()
             if self._client.language is Language.LMTP:
                 return await self._deliver_each(parcel, size)
-            stored = await self._store.write(lambda tx: self._deliver(tx, parcel, self._destinations))
+            stored = await self._write(parcel, self._destinations)
             return Acceptance(parcel.id, (None,) * len(self._destinations), size, tuple(stored))
         finally:
             self.discard()
@@ -151,7 +173,7 @@ class MailTransaction(ABC):
         """Deliver to each recipient on its own. The operations are handed over together: one commit holds them all."""
 
         async def deliver_one(destination: Destination) -> list[str]:
-            return await self._store.write(lambda tx: self._deliver(tx, parcel, [destination]))
+            return await self._write(parcel, [destination])
 
         results = await asyncio.gather(*map(deliver_one, self._destinations), return_exceptions=True)
         outcomes: list[MailError | None] = []
@@ -166,15 +188,52 @@ class MailTransaction(ABC):
                 stored += result
         return Acceptance(parcel.id, tuple(outcomes), size, tuple(stored))
 
-    async def _deliver(self, tx: Transaction, parcel: Parcel, destinations: Sequence[Destination]) -> list[str]:
-        """Store the message for `destinations`: the operation behind every 250. Gives `Acceptance.stored`."""
+    async def _write(self, parcel: Parcel, destinations: Sequence[Destination]) -> list[str]:
+        """Have the message stored for `destinations`, and what is for other hosts sent. Gives `Acceptance.stored`."""
+        sendings = self._sendings(destinations, parcel.now)
+        try:
+            stored = await self._store.write(lambda tx: self._deliver(tx, parcel, destinations, sendings))
+        except asyncio.CancelledError:
+            if sendings:
+                self._post.outbox.cut_off()
+            raise
+        if stored.outgoing:
+            self._post.outbox.committed(stored.outgoing)
+        return stored.names
+
+    def _sendings(self, destinations: Sequence[Destination], now: datetime) -> list[Sending]:
+        """Give what has to go to other hosts, with its places in the queue."""
+        sendings: list[Sending] = []
+        remote: dict[str, Recipient] = {}
+        for destination in destinations:
+            if not destination.route.remote:
+                continue
+            onward = [replace(destination.recipient, address=address) for address in destination.route.remote]
+            if len(onward) > 1 or onward[0].address != destination.recipient.address:
+                # An alias sends it on: the mark lets us know the message if it comes back (RFC 9228 §1).
+                sendings.append(self._sending(delivered_to(destination.recipient.address), onward, now))
+            else:
+                remote.setdefault(onward[0].address.key, onward[0])
+        if remote:
+            sendings.append(self._sending(b"", remote.values(), now))
+        return sendings
+
+    def _sending(self, mark: bytes, recipients: Iterable[Recipient], now: datetime) -> Sending:
+        user = self._client.authenticated
+        envelope = replace(self._envelope, recipients=tuple(recipients))
+        places = self._post.outbox.places(envelope, user.account if user else None, now)
+        return Sending(mark, envelope, places)
+
+    async def _deliver(
+        self, tx: Transaction, parcel: Parcel, destinations: Sequence[Destination], sendings: Sequence[Sending]
+    ) -> Stored:
+        """Store the message for `destinations`: the operation behind every 250."""
         prepared = parcel.prepared
         blob = await blobs.put(tx, prepared.draft)
         top = return_path(self._envelope.reverse_path)
         common = parcel.received + prepared.header
-        stored: list[str] = []
+        names: list[str] = []
         done: set[LocalTarget] = set()
-        remote: dict[str, Recipient] = {}
         for destination in destinations:
             mark = delivered_to(destination.recipient.address)
             for target in destination.route.local:
@@ -182,64 +241,60 @@ class MailTransaction(ABC):
                     done.add(target)
                     message = NewMessage(top + mark + common, blob, prepared.draft.size, prepared.digest, parcel.now)
                     appended = await messages.append(tx, target.account, await mailbox_now(tx, target), message)
-                    stored.append(f"{target.account}/{appended.message}")
-            onward = [replace(destination.recipient, address=address) for address in destination.route.remote]
-            if onward and (len(onward) > 1 or onward[0].address != destination.recipient.address):
-                # An alias sends it on: the mark lets us know the message if it comes back (RFC 9228 §1).
-                stored += await self._enqueue(tx, mark + common, blob, parcel, tuple(onward))
-            elif onward:
-                remote.setdefault(onward[0].address.key, onward[0])
-        if remote:
-            stored += await self._enqueue(tx, common, blob, parcel, tuple(remote.values()))
+                    names.append(f"{target.account}/{appended.message}")
+        outgoing: list[Outgoing] = []
+        trace = trace_number(parcel.id)
+        user = self._client.authenticated
+        account, size = user.account if user else None, prepared.draft.size
+        for sending in sendings:  # it carries no Return-Path: that is the final host's to add
+            queued = QueuedMessage(account, blob, sending.mark + common, size, sending.envelope, parcel.now, trace)
+            enqueued = await self._post.outbox.put(tx, queued, sending.places)
+            outgoing.append(Outgoing(enqueued, sending.places, queued, prepared.draft))
+            names.append(f"q{enqueued.queued}")
+        await self._record(tx, trace, parcel, destinations, names)
         told = [d.recipient for d in destinations if d.route.local and Notify.SUCCESS in d.recipient.notify]
         if told and self._envelope.reverse_path is not None:
-            await self._report_success(tx, parcel, told, self._envelope.reverse_path)
-        return stored
+            await self._report_success(tx, parcel, told, trace)
+        return Stored(names, outgoing)
 
-    async def _enqueue(
-        self, tx: Transaction, header: bytes, blob: BlobId, parcel: Parcel, recipients: tuple[Recipient, ...]
-    ) -> list[str]:
-        """Put the message for other hosts into the queue. It carries no Return-Path: that is theirs to add."""
-        user = self._client.authenticated
-        envelope = replace(self._envelope, recipients=recipients)
-        size = parcel.prepared.draft.size
-        message = QueuedMessage(user.account if user else None, blob, header, size, envelope, parcel.now)
-        return [f"q{delivery}" for delivery in await queue.enqueue(tx, message)]
+    async def _record(
+        self, tx: Transaction, trace: int, parcel: Parcel, destinations: Sequence[Destination], names: list[str]
+    ) -> None:
+        """Tell the timeline what came, from whom, and where it went: one row."""
+        client = self._client
+        facts: dict[str, object] = {
+            "peer": str(client.peer),
+            "hello": client.hello,
+            "from": str(self._envelope.reverse_path or ""),
+            "to": [str(destination.recipient.address) for destination in destinations],
+            "size": len(parcel.prepared.header) + parcel.prepared.draft.size,
+            "stored": names,
+        }
+        own_id = parcel.prepared.digest.summary.own_id
+        if own_id:
+            facts["message-id"] = own_id.decode("utf-8", "replace")
+        if client.tls is not None:
+            facts["tls"] = f"{client.tls.version} {client.tls.cipher}"
+        if client.authenticated is not None:
+            facts["user"] = client.authenticated.name
+        verdicts = self._verdicts()
+        if verdicts:
+            facts["verdicts"] = verdicts
+        kind = EventKind.RECEIVED if client.authenticated is None else EventKind.SUBMITTED
+        await timeline.record(tx, trace, kind, facts)
+
+    def _verdicts(self) -> dict[str, str]:
+        """Give what checks said of the message, for its timeline: name and result of each."""
+        return {}
 
     async def _report_success(
-        self, tx: Transaction, parcel: Parcel, delivered: Sequence[Recipient], sender: Address
+        self, tx: Transaction, parcel: Parcel, delivered: Sequence[Recipient], trace: int
     ) -> None:
-        """Tell the sender of deliveries he asked to hear of; the report is part of the same commit.
-
-        It goes to the reverse-path with a null one of its own (RFC 3464 §2). A sender here who is gone is not told.
-        """
-        report = success_report(
-            hostname=self._post.hostname,
-            report_id=new_id(),
-            sender=sender,
-            envelope=self._envelope,
-            recipients=delivered,
-            arrived=parcel.now,
-            header=parcel.prepared.header,
-        )
-        try:
-            home = await route(
-                tx, sender, self._store.settings.subaddress_separator, relay=True, subaddress_mailboxes=False
-            )
-        except MailError:
-            return
-        header, body = headers.split(report)
-        blob = await blobs.put(tx, self._store.blobs.draft(body))
-        found = digest(header, body)
-        top = return_path(None) + delivered_to(sender)
-        for target in home.local:
-            message = NewMessage(top + header, blob, len(body), found, parcel.now)
-            await messages.append(tx, target.account, target.inbox, message)
-        if home.remote:
-            recipients = tuple(Recipient(address, Notify.NEVER) for address in home.remote)
-            body_type = BodyType.SEVEN_BIT if report.isascii() else BodyType.EIGHT_BIT_MIME
-            envelope = Envelope(None, recipients, body=body_type, smtputf8=self._envelope.smtputf8)
-            await queue.enqueue(tx, QueuedMessage(None, blob, header, len(body), envelope, parcel.now))
+        """Tell the sender of deliveries he asked to hear of (RFC 3461 §5.2.2); the report is part of the same
+        commit."""
+        original = Original(self._envelope, parcel.prepared.header, None, parcel.now)
+        fates = [Fate(recipient, Action.DELIVERED, "2.0.0") for recipient in delivered]
+        await bounce.post(tx, self._store, self._post.hostname, original, fates, trace)
 
 
 def refuse_loops(header: bytes, recipients: Iterable[Address], max_hops: int) -> None:

@@ -151,13 +151,14 @@ def build_report(
     original: bytes,
     headers_only: bool,
     boundary: str,
+    internationalized: bool = False,
 ) -> bytes:
     """Build a multipart/report (RFC 6522 §3) with text, machine-readable part and what it is about.
 
     `fields`: top header fields (From, To, Subject, Date, Message-ID, Auto-Submitted, …), values not yet encoded.
     `report_type`: "delivery-status" or "disposition-notification". `original`: the message's octets, or its header
-    block when `headers_only`; they go in unchanged. `boundary`: must not occur in any part. Raises ValueError for
-    line ends in values.
+    block when `headers_only`; they go in unchanged. `boundary`: must not occur in any part. `internationalized`: the
+    message, or addresses in the report, may be UTF-8 (RFC 6533 §4–5). Raises ValueError for line ends in values.
     """
     delimiter = b"\r\n--" + boundary.encode("ascii")
     if delimiter in original or delimiter.decode("ascii") in text:
@@ -174,13 +175,21 @@ def build_report(
         [b"".join([_field(name, value.encode("utf-8")) for name, value in group]) for group in status.groups]
     )
     eight_bit = not original.isascii()
-    kind = b"text/rfc822-headers" if headers_only else b"message/rfc822"
+    if internationalized:
+        kind, prefix = b"message/global-headers" if headers_only else b"message/global", b"message/global-"
+    else:
+        kind, prefix = b"text/rfc822-headers" if headers_only else b"message/rfc822", b"message/"
+    machine_head = prefix + report_type.encode("ascii")
+    if not machine.isascii():
+        machine_head += b"\r\nContent-Transfer-Encoding: 8bit"
+    if eight_bit or not (lines.isascii() and machine.isascii()):
+        head.insert(-1, b"Content-Transfer-Encoding: 8bit\r\n")  # that of its parts (RFC 2045 §6.4)
     about = b"\r\nContent-Type: " + kind + (b"\r\nContent-Transfer-Encoding: 8bit" if eight_bit else b"") + b"\r\n\r\n"
     return b"".join(
         [
             *head,
             delimiter[2:] + human + b"\r\n" + lines + b"\r\n",
-            delimiter + b"\r\nContent-Type: message/" + report_type.encode("ascii") + b"\r\n\r\n" + machine,
+            delimiter + b"\r\nContent-Type: " + machine_head + b"\r\n\r\n" + machine,
             delimiter + about + original,
             delimiter + b"--\r\n",
         ]

@@ -1,6 +1,7 @@
 """The SMTP envelope: what travels beside the message (RFC 5321 §2.3.1)."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum, Flag, auto
 
 from pennypost.model.address import Address
@@ -31,6 +32,27 @@ class ReturnContent(Enum):
     HEADERS = "HDRS"
 
 
+class DeliverByMode(Enum):
+    """What is to happen to a message that was not delivered in time (RFC 2852 §4)."""
+
+    RETURN = "R"
+    """It is returned, and goes to no host that does not heed this."""
+    NOTIFY = "N"
+    """Its sender is told, and it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverBy:
+    """A message that has to be delivered soon (RFC 2852). `within`: counted from the present, whole seconds.
+
+    `trace`: the sender wants to hear of each host on the way.
+    """
+
+    within: timedelta
+    mode: DeliverByMode
+    trace: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """One forward-path with its DSN wishes (RFC 3461 §4.1–4.2).
@@ -48,7 +70,8 @@ class Envelope:
     """Who sent a message, to whom, and how it may travel.
 
     `reverse_path` None is the null reverse-path `<>` (RFC 5321 §4.5.5). `envelope_id`: the decoded ENVID.
-    `declared_size`: octets of the SIZE parameter, None if it was not given.
+    `declared_size`: octets of the SIZE parameter, None if it was not given. `hold`: for how long, or until when, it is
+    not to be sent (RFC 4865). `priority`: -9 to 9 (RFC 6710).
     """
 
     reverse_path: Address | None
@@ -59,3 +82,6 @@ class Envelope:
     return_content: ReturnContent | None = None
     envelope_id: str | None = None
     declared_size: int | None = None
+    hold: timedelta | datetime | None = None
+    deliver_by: DeliverBy | None = None
+    priority: int = 0

@@ -17,7 +17,8 @@ What they have
     view          open mailboxes as sessions see them, over snapshot, which follows the log
     changes       the log of what happened; sets (of numbers, as it writes them)
     quota         how much there may be; removal: taking away, in steps
-    queue         what waits to be sent
+    queue         what waits to be sent: dispatch (taking it, noting what came of it), queue_view (looking, by hand);
+                  suppression (recipients that bounced); timeline (what happened to each message)
 
 Looking at it
     check         everything that should agree; stats: figures

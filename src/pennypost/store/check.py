@@ -306,6 +306,14 @@ _ORPHANS = {
     "(SELECT 1 FROM address r WHERE r.address = t.name AND r.account = t.id) LIMIT 100",
     "a delivery of no queued message": "SELECT queued, id FROM delivery t WHERE NOT EXISTS "
     "(SELECT 1 FROM queued q WHERE q.id = t.queued) LIMIT 100",
+    "a queued message of no delivery": "SELECT id, created_at FROM queued t WHERE NOT EXISTS "
+    "(SELECT 1 FROM delivery d WHERE d.queued = t.id) LIMIT 100",
+    "a delivery that nobody will look for": "SELECT hop, id FROM delivery t WHERE state = 0 AND NOT EXISTS "
+    "(SELECT 1 FROM destination d WHERE d.hop = t.hop AND (d.due_at IS NOT NULL OR d.server IS NOT NULL)) LIMIT 100",
+    "a delivery leased to nobody": "SELECT lease_holder, id FROM delivery t WHERE state = 1 AND NOT EXISTS "
+    "(SELECT 1 FROM sender s WHERE s.holder = t.lease_holder) LIMIT 100",
+    "a next hop served by nobody": "SELECT hop, server FROM destination t WHERE server IS NOT NULL AND NOT EXISTS "
+    "(SELECT 1 FROM sender s WHERE s.holder = t.server) LIMIT 100",
 }
 _NO_BLOB = "SELECT id, blob FROM queued q WHERE NOT EXISTS (SELECT 1 FROM blob b WHERE b.id = q.blob) LIMIT 100"
 

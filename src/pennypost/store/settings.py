@@ -61,6 +61,12 @@ class StoreSettings:
     change_memory: timedelta = timedelta(days=90)
     """How long the log of changes reaches back. A client that was away longer reads its mailboxes anew."""
 
+    timeline_memory: timedelta = timedelta(days=30)
+    """How long it is kept what happened to each message."""
+
+    timeline_limit: int = 1_000_000
+    """Steps that are kept at the most, of all messages together: about 300 octets each."""
+
     spool_memory_limit: Octets = Octets(1 * MIB)
     """What one message on its way in may take of memory before it goes to a file."""
 

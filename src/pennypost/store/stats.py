@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from pennypost.model.ids import AccountId
-from pennypost.store import queue
+from pennypost.store import queue_view
 from pennypost.store.engine import Transaction
-from pennypost.store.queue import QueueCount
+from pennypost.store.queue_view import QueueCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ async def stats(tx: Transaction) -> StoreStats:
         row = await tx.fetch_one(sql)
         assert row is not None
         figures[name] = int(row[0])
-    return StoreStats(queue=await queue.count(tx), **figures)
+    return StoreStats(queue=await queue_view.count(tx), **figures)
 
 
 async def by_account(tx: Transaction) -> list[AccountStats]:

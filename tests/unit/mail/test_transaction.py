@@ -34,7 +34,7 @@ from pennypost.model.errors import (
 from pennypost.model.ids import AccountId, Uid
 from pennypost.model.peer import Peer
 from pennypost.model.units import Octets
-from pennypost.store import directory, mailboxes, messages, queue
+from pennypost.store import directory, mailboxes, messages, queue_view
 from pennypost.store.engine import Transaction
 
 STRANGER = SmtpClient(Peer(ip_address("192.0.2.7"), 4711), "mx.example", Language.ESMTP)
@@ -95,8 +95,8 @@ async def stored(world: World, account: AccountId, mailbox: str = "INBOX") -> li
     return await world.store.read(read)
 
 
-async def queued(world: World) -> list[queue.Delivery]:
-    return await world.store.read(queue.deliveries)
+async def queued(world: World) -> list[queue_view.Delivery]:
+    return await world.store.read(queue_view.deliveries)
 
 
 async def test_a_received_message_is_stored_octet_by_octet_below_its_trace(world: World) -> None:

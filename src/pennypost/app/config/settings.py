@@ -12,6 +12,7 @@ from typing import Literal
 
 from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
 from pennypost.app.config.reader import derived
+from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.relay_settings import RelaySettings
 from pennypost.mail.settings import AuthSettings, DeliverySettings
 from pennypost.model.errors import ConfigProblem
@@ -187,6 +188,7 @@ class Config:
     )
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     relay: RelaySettings = field(default_factory=RelaySettings)
+    queue: QueueSettings = field(default_factory=QueueSettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings, metadata=derived("clear_text_login_on_loopback"))
     imap: ImapSettings = field(default_factory=ImapSettings, metadata=derived("clear_text_login_on_loopback"))
     pop3: Pop3Settings = field(default_factory=Pop3Settings, metadata=derived("clear_text_login_on_loopback"))

@@ -1,0 +1,593 @@
+"""The queue manager of one worker: takes what is due, sends it, writes down what came of it.
+
+Theory of operation
+-------------------
+What is to be sent comes in two ways. New mail is leased to this worker by the transaction that accepted it, if there is
+room (`outbox`). All else is found by `_look`: it runs when the store says that something is due, by a notice or because
+its time has come, and takes a few deliveries for each of some next hops. There is one timer, set to when the next thing
+will be due; nobody polls.
+
+Each next hop has a `_Channel`: jobs that wait, and how many are on their way, which `pacing` bounds. A job is one
+message for one hop: one SMTP transaction. It is sent by a task of its own through a `Relay`; what came of it is judged
+and written down in one transaction, which may take the hop's next deliveries along. While a hop does not answer, what
+was taken for it shares the fate of the one message that was tried.
+
+Messages that take long must not keep the others from being sent: only those that were begun a short while ago count
+against `max_connections`; of the others there may be several times as many.
+
+What is leased to us stays so while we say that we are alive (`_renew`): by a timer that runs only while there is
+something. Should that fail for too long (the machine slept, the disk was full), what has not been begun is forgotten,
+and we go on under another name: who we were is dead for everybody, us included, and what it had is free.
+"""
+
+import asyncio
+import random
+import secrets
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from pennypost.mail.queue.channel import Channel, Job, octets_of, split
+from pennypost.mail.queue.outbox import Outgoing
+from pennypost.mail.queue.pacing import HopPace, complaint
+from pennypost.mail.queue.routing import Router
+from pennypost.mail.queue.settings import QueueSettings
+from pennypost.mail.queue.settlement import Clerk
+from pennypost.mail.queue.verdict import Judge
+from pennypost.model.envelope import Recipient
+from pennypost.model.errors import MailError, ShuttingDown
+from pennypost.model.ids import ModSeq
+from pennypost.model.relaying import NextHop, OutgoingMessage, RecipientResult, Relay, RelayOutcome, RelayState
+from pennypost.net.incident import log_incident
+from pennypost.store import dispatch, queue
+from pennypost.store.blobs import BlobDraft
+from pennypost.store.dispatch import HopWork, Leased
+from pennypost.store.engine import Operation, T, Transaction
+from pennypost.store.queue import QUEUE, QueuedMessage
+from pennypost.store.store import Store
+from pennypost.store.timeline import trace_id
+
+LINGER_SECONDS = 10.0
+"""How long a message counts against `max_connections`."""
+LINGERING_SHARE = 5
+"""How many times `max_connections` there may be with those that take longer."""
+
+LEASED_SHARE = 100
+"""How many times `max_connections` deliveries may be leased."""
+
+HOPS_AT_A_TIME = 50
+PROMOTED_AT_A_TIME = 500
+"""Bounds of one look: a few milliseconds' work."""
+
+LONGEST_SLEEP = timedelta(minutes=5)
+"""A notice from another process may get lost: past this somebody looks all the same."""
+
+KEPT_CHANNELS = 4096
+"""Channels with nothing to do that are kept, since new mail for their hops can be sent at once."""
+
+AT_HAND_OCTETS = 16 * 1024 * 1024
+"""Bodies of new mail that are kept in memory until they are sent; past this they are read from the store."""
+
+LOGGED_RESULTS = 20
+
+_BUG = "internal error, see the log: incident {}"
+
+_log = structlog.stdlib.get_logger("pennypost.queue")
+
+Observer = Callable[[str, float], None]
+"""Called with what came of a recipient ("sent", "deferred", "failed") and the seconds since the message came."""
+
+
+def unobserved(_state: str, _seconds: float) -> None:
+    """Count nothing."""
+
+
+class QueueManager:
+    """Sends what is in the queue. `run` it as a task; `stop` ends it. It is the `outbox.Attendant` of its worker."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: QueueSettings,
+        relay: Relay,
+        hostname: str,
+        router: Router,
+        *,
+        chance: Callable[[], float] = random.random,
+        observe: Observer = unobserved,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._relay = relay
+        self._router = router
+        self._chance = chance
+        self._observe = observe
+        self._clerk = Clerk(store, settings, hostname)
+        self._judge = Judge(settings, router, chance)
+        self._holder = self._new_name()
+        self._loop = asyncio.get_running_loop()
+        self._channels: dict[str, Channel] = {}
+        self._blocked: dict[str, Channel] = {}
+        self._recent: deque[Job] = deque()
+        self._recent_count = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._leased = 0
+        self._at_hand = 0
+        self._alive_until = store.clock()
+        self._asked_until = self._alive_until
+        self._renewal: asyncio.TimerHandle | None = None
+        self._unblock: asyncio.TimerHandle | None = None
+        self._something = asyncio.Event()
+        self._stopping = False
+        self._unsubscribe = store.subscribe(QUEUE, self._noticed)
+
+    def _new_name(self) -> str:
+        return f"{self._store.worker}-{secrets.token_hex(6)}"
+
+    # -- Its life
+
+    async def run(self) -> None:
+        """Send what is due, for ever. What goes wrong with the store is tried again."""
+        pause = 1.0
+        while not self._stopping:
+            try:
+                await self._round()
+                pause = 1.0
+            except ShuttingDown:
+                return
+            except MailError as error:
+                _log.warning("queue put off", reason=str(error))
+            except Exception as problem:
+                log_incident("queue", problem)
+            else:
+                continue
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 60.0)
+
+    async def stop(self, grace: timedelta) -> None:
+        """Begin nothing more, let what is under way end for as long as `grace`, and give back the rest."""
+        self._stopping = True
+        self._unsubscribe()
+        self._something.set()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=grace.total_seconds())
+        for task in set(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+        for timer in (self._renewal, self._unblock, *(channel.timer for channel in self._channels.values())):
+            if timer is not None:
+                timer.cancel()
+        try:
+            await self._store.write_large(lambda tx: dispatch.leave(tx, self._holder))
+        except MailError as error:  # the leases run out by themselves
+            _log.warning("leases not given back", reason=str(error))
+
+    def wake(self) -> None:
+        """Look now: something may be due."""
+        self._something.set()
+
+    def _noticed(self, _: ModSeq) -> None:
+        self.wake()
+
+    async def _round(self) -> None:
+        """Look what is due, or wait for it."""
+        store = self._store
+        self._something.clear()
+        if self._leased >= LEASED_SHARE * self._settings.max_connections:
+            await self._something.wait()
+            return
+        due = await store.glance(lambda tx: dispatch.next_due(tx, self._holder))
+        now = store.clock()
+        if due is not None and due <= now:
+            self._see_whether_alive(now)
+            holder = self._holder
+            work = await store.write(lambda tx: self._look(tx, holder))
+            if work:
+                self._alive_until = max(self._alive_until, now + self._settings.lease_time)
+            for one in work:
+                self._take(one)
+            return
+        if not self._leased and await store.glance(lambda tx: dispatch.serves(tx, self._holder)):
+            holder = self._holder  # a transaction of ours was cut off after it had made us the server of a hop
+            await store.write(lambda tx: dispatch.stop_serving(tx, holder))
+            return
+        wait = LONGEST_SLEEP if due is None else min(due - now, LONGEST_SLEEP)
+        timer = self._loop.call_later(wait.total_seconds(), self._something.set)
+        try:
+            await self._something.wait()
+        finally:
+            timer.cancel()
+
+    async def _look(self, tx: Transaction, holder: str) -> list[HopWork]:
+        """Free what the dead have, make ready what has waited, and take some of what is ready: an operation."""
+        await dispatch.recover(tx)
+        await dispatch.promote(tx, PROMOTED_AT_A_TIME)
+        each = 2 * self._settings.hop_connections_at_first
+        work = await dispatch.take_due(tx, holder, HOPS_AT_A_TIME, each)
+        if work:
+            await dispatch.stay(tx, holder, self._settings.lease_time)
+        return work
+
+    def _take(self, work: HopWork) -> None:
+        channel = self._channels.get(work.hop)
+        if channel is None:
+            channel = self._open(work.hop, HopPace(self._settings, work.pace))
+        elif not channel.busy:
+            channel.pace = HopPace(self._settings, work.pace)
+        channel.serving = channel.serving or work.more
+        self._add(channel, work.deliveries)
+
+    # -- The attendant of new mail
+
+    @property
+    def holder(self) -> str:
+        """Our name as a sender."""
+        return self._holder
+
+    def has_room(self, hop: str) -> bool:
+        """Whether something new for a hop can be sent at once: nothing waits in the store, little here."""
+        if self._stopping or self._leased >= LEASED_SHARE // 2 * self._settings.max_connections:
+            return False
+        self._see_whether_alive(self._store.clock())
+        channel = self._channels.get(hop)
+        if channel is None or channel.serving or channel.pace.failing:
+            return False
+        return len(channel.jobs) <= 4 * channel.pace.connections
+
+    async def stay(self, tx: Transaction, holder: str) -> None:
+        """Prolong our lease when half of it is over: an operation. `take_over` hears when it is committed."""
+        if holder != self._holder or self._alive_until - tx.now < self._settings.lease_time / 2:
+            await dispatch.stay(tx, holder, self._settings.lease_time)
+            if holder == self._holder:
+                self._asked_until = tx.now + self._settings.lease_time
+
+    def take_over(self, outgoing: Sequence[Outgoing]) -> None:
+        """Send what was leased to us when it came in."""
+        for one in outgoing:
+            for place, ids in zip(one.places, one.enqueued.deliveries, strict=True):
+                if place.holder != self._holder:
+                    continue
+                self._alive_until = max(self._alive_until, self._asked_until)
+                channel = self._channels.get(place.hop)
+                if channel is None:
+                    channel = self._open(place.hop, HopPace(self._settings, dispatch.Pace()))
+                queued = one.enqueued.queued
+                leased = [Leased(i, queued, r, 0, False) for i, r in zip(ids, place.recipients, strict=True)]
+                near = self._at_hand + one.draft.size <= AT_HAND_OCTETS
+                self._add(channel, leased, one.message, one.draft if near else None)
+
+    def reclaim(self) -> None:
+        """Free what was leased to us without our knowing."""
+        self._spawn(self._reclaim())
+
+    async def _reclaim(self) -> None:
+        async def operation(tx: Transaction) -> None:
+            known = [d.id for channel in self._channels.values() for job in channel.all_jobs() for d in job.deliveries]
+            await dispatch.reclaim(tx, self._holder, known)
+            tx.changed(QUEUE, ModSeq(0))
+
+        await self._store.write(operation)
+
+    # -- Channels
+
+    def _open(self, hop: str, pace: HopPace) -> Channel:
+        if len(self._channels) >= KEPT_CHANNELS:
+            for name in [name for name, known in self._channels.items() if known.idle][: KEPT_CHANNELS // 8]:
+                del self._channels[name]
+        channel = self._channels[hop] = Channel(hop, pace)
+        return channel
+
+    def _add(
+        self,
+        channel: Channel,
+        deliveries: Sequence[Leased],
+        message: QueuedMessage | None = None,
+        draft: BlobDraft | None = None,
+    ) -> None:
+        """Make jobs of deliveries: one for each message, no larger than a transaction may be."""
+        self._leased += len(deliveries)
+        for part in split(deliveries, self._settings.transaction_recipients):
+            channel.jobs.append(Job(channel, self._holder, part, message, draft))
+            self._at_hand += draft.size if draft is not None else 0
+        if self._renewal is None and self._leased and not self._stopping:
+            self._renewal = self._loop.call_later(self._settings.lease_time.total_seconds() / 3, self._renew)
+        self._pump(channel)
+
+    def _drop(self, job: Job) -> None:
+        """Forget a job: its deliveries are not leased to us any more."""
+        job.done = True
+        self._leased -= len(job.deliveries)
+        if job.draft is not None:
+            self._at_hand -= job.draft.size
+            job.draft = None
+
+    def _pump(self, channel: Channel) -> None:
+        """Begin what may be begun for a hop."""
+        while channel.jobs and not self._stopping and channel.timer is None:
+            if channel.busy >= channel.pace.connections:
+                return
+            now = self._store.clock()
+            start = channel.pace.next_start(now)
+            if start > now:
+                channel.timer = self._loop.call_later((start - now).total_seconds(), self._resume, channel)
+                return
+            if not self._capacity():
+                self._blocked.setdefault(channel.hop, channel)
+                return
+            self._begin(channel, channel.jobs.popleft(), now)
+
+    def _resume(self, channel: Channel) -> None:
+        channel.timer = None
+        self._pump(channel)
+
+    def _capacity(self) -> bool:
+        """Whether this worker may begin another message."""
+        most, now = self._settings.max_connections, self._loop.time()
+        recent = self._recent
+        while recent and (recent[0].done or now - recent[0].begun >= LINGER_SECONDS):
+            job = recent.popleft()
+            if job.recent:
+                job.recent = False
+                self._recent_count -= 1
+        if self._recent_count < most and len(self._tasks) < LINGERING_SHARE * most:
+            return True
+        if self._unblock is None and recent:
+            wait = LINGER_SECONDS - (now - recent[0].begun)
+            self._unblock = self._loop.call_later(wait, self._pump_blocked)
+        return False
+
+    def _pump_blocked(self) -> None:
+        """Begin what waits for capacity: one message of each hop in turn."""
+        if self._unblock is not None:
+            self._unblock.cancel()
+            self._unblock = None
+        while self._blocked and self._capacity():
+            hop, channel = next(iter(self._blocked.items()))
+            del self._blocked[hop]
+            now = self._store.clock()
+            free = channel.timer is None and channel.busy < channel.pace.connections
+            if channel.jobs and free and channel.pace.next_start(now) <= now and not self._stopping:
+                self._begin(channel, channel.jobs.popleft(), now)
+                if channel.jobs:
+                    self._blocked[hop] = channel
+            else:
+                self._pump(channel)
+
+    def _begin(self, channel: Channel, job: Job, now: datetime) -> None:
+        channel.active.add(job)
+        channel.pace.begin(now)
+        job.begun, job.recent = self._loop.time(), True
+        self._recent.append(job)
+        self._recent_count += 1
+        self._spawn(self._work(job))
+
+    def _ended(self, job: Job) -> None:
+        channel = job.channel
+        full = self._leased >= LEASED_SHARE * self._settings.max_connections
+        self._drop(job)
+        channel.active.discard(job)
+        if job.recent:
+            job.recent = False
+            self._recent_count -= 1
+        if full:
+            self._something.set()
+        if self._stopping:
+            return
+        if channel.serving and not channel.jobs and not channel.active:
+            self._spawn(self._refill(channel))
+        self._pump(channel)
+        if self._blocked:
+            self._pump_blocked()
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            if isinstance(problem, MailError):
+                _log.warning("queue put off", reason=str(problem))
+            else:
+                log_incident("queue", problem)
+
+    # -- Staying alive
+
+    def _see_whether_alive(self, now: datetime) -> None:
+        """When our lease has run out: forget what waits, and be somebody else from now on."""
+        if now < self._alive_until or not self._leased:
+            return
+        if all(job.holder != self._holder for channel in self._channels.values() for job in channel.all_jobs()):
+            return
+        _log.warning("leases ran out", holder=self._holder)
+        self._holder = self._new_name()
+        for channel in self._channels.values():
+            for job in channel.jobs:
+                self._drop(job)
+            channel.jobs.clear()
+            channel.serving = False
+        self._something.set()
+
+    def _renew(self) -> None:
+        self._renewal = None
+        if self._leased and not self._stopping:
+            self._renewal = self._loop.call_later(self._settings.lease_time.total_seconds() / 3, self._renew)
+            self._spawn(self._stay_alive())
+
+    async def _stay_alive(self) -> None:
+        now, time, holder = self._store.clock(), self._settings.lease_time, self._holder
+        if now < self._alive_until:
+            await self._store.write(lambda tx: dispatch.stay(tx, holder, time))
+            if holder == self._holder:
+                self._alive_until = max(self._alive_until, now + time)
+
+    # -- One job
+
+    async def _work(self, job: Job) -> None:
+        try:
+            await self._send(job)
+        finally:
+            self._ended(job)
+
+    async def _send(self, job: Job) -> None:
+        """Send one message and write down what came of it."""
+        store, channel = self._store, job.channel
+        self._see_whether_alive(store.clock())
+        if job.holder != self._holder:
+            return  # the lease ran out: others send it
+        message = job.message
+        if message is None:
+            message = await store.read(lambda tx: queue.message(tx, job.queued, recipients=False))
+        if message is None:
+            return
+        deliveries, hop = await self._stay_or_reroute(job, message)
+        if not deliveries:
+            return
+        name = trace_id(message.trace) if message.trace else f"q{job.queued}"
+        envelope = replace(message.envelope, recipients=tuple(d.recipient for d in deliveries))
+        sending = message
+
+        async def octets() -> bytes:
+            return await octets_of(store, sending, job.draft)
+
+        try:
+            outcome = await self._relay(hop, OutgoingMessage(name, envelope, message.size, octets))
+        except Exception as problem:
+            incident = log_incident("relay", problem, id=name, hop=channel.hop)
+            outcome = _all(envelope.recipients, "4.3.0", _BUG.format(incident))
+        await self._settle(job, message, deliveries, outcome)
+
+    async def _stay_or_reroute(self, job: Job, message: QueuedMessage) -> tuple[list[Leased], NextHop]:
+        """Give what is still to go by this hop. The configuration may say something else than when it was queued."""
+        mine: list[Leased] = []
+        found: NextHop | None = None
+        others: dict[str, list[Leased]] = {}
+        for delivery in job.deliveries:
+            name, hop = self._router.find(message.envelope.reverse_path, delivery.recipient.address, delivery.attempts)
+            if name == job.channel.hop:
+                mine.append(delivery)
+                found = hop
+            else:
+                others.setdefault(name, []).append(delivery)
+        if others:
+
+            async def operation(tx: Transaction) -> None:
+                for name, moved in others.items():
+                    await dispatch.reroute(tx, job.holder, [delivery.id for delivery in moved], name)
+                tx.changed(QUEUE, ModSeq(0))
+
+            await self._store.write(operation)
+        return mine, found if found is not None else hop
+
+    async def _settle(
+        self, job: Job, message: QueuedMessage, deliveries: Sequence[Leased], outcome: RelayOutcome
+    ) -> None:
+        """Judge an attempt, and write down what came of it and of what shares its fate."""
+        channel, now = job.channel, self._store.clock()
+        begun_at = now - timedelta(seconds=max(0.0, self._loop.time() - job.begun))
+        pace, trouble = channel.pace, complaint(outcome)
+        sharing: list[Job] = []
+        returned: list[Job] = []
+        if trouble is None:
+            pace.succeeded()
+        elif pace.slowed(trouble, begun_at, now, self._chance()):
+            waiting = list(channel.jobs)
+            channel.jobs.clear()
+            sharing, returned = ([], waiting) if trouble.reachable else (waiting, [])
+            _log.info("hop left alone", hop=channel.hop, until=str(pace.state.held_until), reason=trouble.reason)
+        holder = job.holder
+        serving = channel.serving and not pace.held(now) and holder == self._holder
+        changed = pace.changed
+        wanted = 2 * pace.connections - len(channel.jobs)
+        verdict = self._judge.judge(message, deliveries, outcome.results, now)
+
+        async def operation(tx: Transaction) -> tuple[tuple[Leased, ...], bool]:
+            await self._clerk.write(tx, holder, job.queued, message, verdict, outcome.results, channel.hop)
+            for other in sharing:
+                await self._share(tx, other, outcome.results[0], now)
+            for other in returned:
+                await dispatch.give_back(tx, holder, [delivery.id for delivery in other.deliveries])
+            if changed:
+                await dispatch.set_pace(tx, holder, channel.hop, pace.state)
+            if returned:
+                await queue.make_due(tx, channel.hop)
+            await self.stay(tx, self._holder)
+            if serving and wanted > pace.connections:
+                return await dispatch.take_more(tx, holder, channel.hop, wanted, serving=True)
+            return (), serving
+
+        rows = sum(len(one.deliveries) for one in (job, *sharing, *returned))
+        taken, still = await self._persist(operation, rows)
+        if holder == self._holder:
+            channel.serving = still if serving else channel.serving and not pace.held(now)
+        pace.changed = pace.changed and not changed
+        self._alive_until = max(self._alive_until, self._asked_until)
+        for other in (*sharing, *returned):
+            self._drop(other)
+        self._tell(message, job, outcome)
+        if taken:
+            self._add(channel, taken)
+
+    async def _share(self, tx: Transaction, job: Job, result: RecipientResult, now: datetime) -> None:
+        """Let a job that was not tried have the result of one that was: an operation."""
+        message = job.message or await queue.message(tx, job.queued, recipients=False)
+        if message is None:
+            return
+        results = [replace(result, recipient=delivery.recipient) for delivery in job.deliveries]
+        verdict = self._judge.judge(message, job.deliveries, results, now)
+        await self._clerk.write(tx, job.holder, job.queued, message, verdict, results, job.channel.hop)
+
+    async def _refill(self, channel: Channel) -> None:
+        """Take more of what the store has for a hop, or stop being its server."""
+        wanted, holder = 2 * channel.pace.connections, self._holder
+        channel.serving = False
+
+        async def operation(tx: Transaction) -> tuple[tuple[Leased, ...], bool]:
+            await self.stay(tx, holder)
+            return await dispatch.take_more(tx, holder, channel.hop, wanted, serving=True)
+
+        taken, serving = await self._persist(operation, wanted)
+        if holder == self._holder:
+            channel.serving = serving
+            self._alive_until = max(self._alive_until, self._asked_until)
+            self._add(channel, taken)
+
+    async def _persist(self, operation: Operation[T], rows: int) -> T:
+        """Write what has happened; while the store cannot, try again: what was sent must not be sent twice."""
+        pause = 1.0
+        while True:
+            try:
+                return await self._store.write_rows(operation, rows)
+            except ShuttingDown:
+                raise
+            except MailError as error:
+                _log.error("cannot write down what was sent", reason=str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 30.0)
+
+    def _tell(self, message: QueuedMessage, job: Job, outcome: RelayOutcome) -> None:
+        age = (self._store.clock() - message.created_at).total_seconds()
+        for result in outcome.results:
+            self._observe(result.state.value, age)
+        first = outcome.results[0]
+        _log.info(
+            "attempt",
+            id=trace_id(message.trace),
+            queue=f"q{job.queued}",
+            hop=job.channel.hop,
+            remote=first.remote,
+            tls=f"{first.tls.version} {first.tls.cipher}" if first.tls is not None else None,
+            sender=f"<{message.envelope.reverse_path or ''}>",
+            results=[f"{r.recipient.address}: {r.state.value} {r.reply}" for r in outcome.results[:LOGGED_RESULTS]],
+            age=round(age, 3),
+        )
+
+
+def _all(recipients: Sequence[Recipient], status: str, reply: str) -> RelayOutcome:
+    """Give a transient failure of ours for every recipient; it says nothing of the hop."""
+    return RelayOutcome(tuple(RecipientResult(r, RelayState.DEFERRED, status, reply) for r in recipients))

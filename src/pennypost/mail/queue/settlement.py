@@ -1,0 +1,108 @@
+"""Writing down what came of an attempt: one transaction for rows, reports, suppression and timeline."""
+
+from collections.abc import Sequence
+
+from pennypost.mail import bounce
+from pennypost.mail.bounce import Action, Fate, Original
+from pennypost.mail.queue.settings import QueueSettings
+from pennypost.mail.queue.verdict import Verdict
+from pennypost.model.ids import QueuedId
+from pennypost.model.relaying import RecipientResult, RelayState
+from pennypost.store import dispatch, suppression, timeline
+from pennypost.store.engine import Transaction
+from pennypost.store.queue import QueuedMessage
+from pennypost.store.store import Store
+from pennypost.store.timeline import EventKind
+
+_SUPPRESSED_STATUSES = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
+"""What says that a recipient is not there, and will not be: of other refusals the message may be the cause."""
+
+
+class Clerk:
+    """Writes verdicts down. Its methods are operations of the store."""
+
+    def __init__(self, store: Store, settings: QueueSettings, hostname: str) -> None:
+        self._store = store
+        self._settings = settings
+        self._hostname = hostname
+
+    async def write(
+        self,
+        tx: Transaction,
+        holder: str,
+        queued: QueuedId,
+        message: QueuedMessage,
+        verdict: Verdict,
+        results: Sequence[RecipientResult],
+        hop: str,
+    ) -> None:
+        """Settle one message for some of its recipients. What is not leased to `holder` any more is another's to
+        settle: it is left alone, and not reported."""
+        lost = set()
+        for delivery in verdict.gone:
+            if not await dispatch.finish(tx, holder, delivery.id):
+                lost.add(delivery.id)
+        for deferral in verdict.deferred:
+            if not await dispatch.defer(tx, holder, deferral):
+                lost.add(deferral.id)
+        await self._record(tx, queued, message, verdict, results, hop)
+        fates = [fate for delivery, fate in verdict.fates if delivery.id not in lost]
+        if fates:
+            await self._report(tx, message, fates)
+        if self._settings.suppress:
+            for delivery, address, reply in verdict.bounced:
+                if delivery.id not in lost and _is_gone(address.key, results):
+                    await suppression.suppress(tx, address, reply)
+        if verdict.gone:
+            await dispatch.drop_if_done(tx, queued)
+
+    async def _report(self, tx: Transaction, message: QueuedMessage, fates: Sequence[Fate]) -> None:
+        for action in Action:
+            told = [fate for fate in fates if fate.action is action]
+            if not told:
+                continue
+            wanted = [fate for fate in told if bounce.wants(fate.recipient, action)]
+            facts: dict[str, object] = {"action": action.value, "recipients": [str(f.recipient.address) for f in told]}
+            if wanted and message.envelope.reverse_path is not None:
+                full = bounce.returned_body(message.envelope, action, message.size, self._settings.return_size)
+                body = await self._store.blobs.read(tx, message.blob) if full else None
+                original = Original(message.envelope, message.header, body, message.created_at)
+                posted = await bounce.post(tx, self._store, self._hostname, original, wanted, message.trace)
+                facts["to"] = str(message.envelope.reverse_path)
+                facts["stored"] = list(posted.stored)
+                if posted.problem is not None:
+                    facts["problem"] = posted.problem
+            elif action is Action.FAILED:
+                facts["problem"] = "nobody wants to hear of it"
+            else:
+                continue
+            await timeline.record(tx, message.trace, EventKind.REPORTED, facts)
+
+    async def _record(
+        self,
+        tx: Transaction,
+        queued: QueuedId,
+        message: QueuedMessage,
+        verdict: Verdict,
+        results: Sequence[RecipientResult],
+        hop: str,
+    ) -> None:
+        if not results:
+            return
+        first = results[0]
+        facts: dict[str, object] = {"queue": f"q{queued}", "hop": hop}
+        if first.tls is not None:
+            facts["tls"] = f"{first.tls.version} {first.tls.cipher} {first.tls.authenticated_by}".rstrip()
+        if verdict.deferred:
+            facts["next"] = verdict.deferred[0].next_attempt_at.isoformat(timespec="seconds")
+        facts["results"] = [[str(r.recipient.address), r.state.value, r.status, r.reply, r.remote] for r in results]
+        await timeline.record(tx, message.trace, EventKind.ATTEMPTED, facts)
+
+
+def _is_gone(key: str, results: Sequence[RecipientResult]) -> bool:
+    return any(
+        result.recipient.address.key == key
+        and result.state is RelayState.FAILED
+        and result.status in _SUPPRESSED_STATUSES
+        for result in results
+    )

@@ -1,0 +1,129 @@
+"""What happened to each message, step by step: rows that go into the transactions of what they tell.
+
+A message is known by its trace id (the `id` of our Received field): its reception is one row, whatever it had to pass,
+and each later step another. Look-ups by Message-ID, address or queue number read through the table: they are rare and
+run as a `scan`; so a reception pays for one short row, and for no index.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+from pennypost.model.ids import AccountId, MessageId
+from pennypost.store.engine import Row, Transaction, Value, from_microseconds, to_microseconds
+
+_INSERT = "INSERT INTO event (at, trace, kind, facts) VALUES (?, ?, ?, ?)"
+_SELECT = "SELECT id, at, trace, kind, facts FROM event "
+
+MAX_TRACES = 50
+"""Messages that one look-up tells of: the newest."""
+MAX_EVENTS = 5000
+
+_encode = msgspec.json.Encoder().encode
+
+
+class EventKind(IntEnum):
+    """What kind of step. The numbers are stored: never change them."""
+
+    RECEIVED = 1
+    """It came from elsewhere and was stored: connection, envelope, verdicts, what became of it."""
+    SUBMITTED = 2
+    """It came from one of our users."""
+    ATTEMPTED = 3
+    """It was sent to a next hop, or was meant to be: each recipient's result."""
+    REPORTED = 4
+    """A report about it was made for its sender: failure, delay or success."""
+    ADMINISTERED = 5
+    """An administrator did something to it in the queue."""
+    HEARD = 6
+    """A report about it came from another host."""
+    CHANGED = 7
+    """A client moved it, or set flags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step. `facts`: by kind; texts, numbers, and lists of them."""
+
+    id: int
+    at: datetime
+    trace: int
+    kind: EventKind
+    facts: Mapping[str, Any]
+
+
+def trace_number(trace_id: str) -> int:
+    """Give the number a trace id (16 hexadecimal digits) is stored as."""
+    number = int(trace_id, 16)
+    return number - 2**64 if number >= 2**63 else number
+
+
+def trace_id(number: int) -> str:
+    """Give the trace id that a number stands for."""
+    return f"{number % 2**64:016x}"
+
+
+async def record(tx: Transaction, trace: int, kind: EventKind, facts: Mapping[str, Any]) -> None:
+    """Add a step. It is kept if the transaction is."""
+    await tx.execute(_INSERT, to_microseconds(tx.now), trace, int(kind), _encode(facts).decode())
+
+
+async def record_change(tx: Transaction, account: AccountId, message: MessageId, facts: Mapping[str, Any]) -> None:
+    """Add what a client did to a stored message: one row, no look-up. The reader ties it to the message's trace."""
+    await record(tx, 0, EventKind.CHANGED, {"message": f"{account}/{message}", **facts})
+
+
+# -- Reading
+
+
+async def traces_of(tx: Transaction, text: str, limit: int = MAX_TRACES) -> list[int]:
+    """Find the messages whose steps tell of `text`, the newest first: an address, a Message-ID without its brackets, a
+    queue number as "q17". Without regard to case. Reads the whole table."""
+    quoted = _encode(text.lower()).decode()[1:-1]
+    rows = await tx.fetch_all(
+        "SELECT trace, MAX(id) FROM event WHERE trace <> 0 AND INSTR(LOWER(facts), ?) > 0 "
+        "GROUP BY trace ORDER BY 2 DESC LIMIT ?",
+        quoted,
+        limit,
+    )
+    return [row[0] for row in rows]
+
+
+async def story(tx: Transaction, traces: Sequence[int]) -> list[Event]:
+    """Tell all steps of messages in their order, with what clients did to the stored copies. Reads the whole table."""
+    if not traces:
+        return []
+    marks = ", ".join("?" * len(traces))
+    rows = await tx.fetch_all(f"{_SELECT}WHERE trace IN ({marks}) ORDER BY id LIMIT ?", *traces, MAX_EVENTS)
+    events = [_event(row) for row in rows]
+    copies = [name for event in events for name in event.facts.get("stored", ()) if "/" in name]
+    if copies:
+        values: list[Value] = [f'{{"message":"{name}"%' for name in copies]
+        likes = " OR ".join(["facts LIKE ?"] * len(copies))
+        changes = await tx.fetch_all(f"{_SELECT}WHERE trace = 0 AND ({likes}) ORDER BY id LIMIT ?", *values, MAX_EVENTS)
+        events = sorted([*events, *map(_event, changes)], key=lambda event: event.id)
+    return events
+
+
+async def prune(tx: Transaction, age: timedelta, most: int, limit: int = 1000) -> int:
+    """Forget at most `limit` steps: those older than `age`, and the oldest beyond `most`. Gives how many."""
+    row = await tx.fetch_one("SELECT MIN(id), MAX(id) FROM event")
+    if row is None or row[0] is None:
+        return 0
+    first, last = row
+    beyond = min(last - most, first + limit - 1)
+    removed = await tx.execute("DELETE FROM event WHERE id <= ?", beyond) if beyond >= first else 0
+    return removed + await tx.execute(
+        "DELETE FROM event WHERE id IN (SELECT id FROM event ORDER BY id LIMIT ?) AND at < ?",
+        limit - removed,
+        to_microseconds(tx.now - age),
+    )
+
+
+def _event(row: Row) -> Event:
+    identifier, at, trace, kind, facts = row
+    return Event(identifier, from_microseconds(at), trace, EventKind(kind), msgspec.json.decode(facts))
