@@ -13,15 +13,13 @@ from pennypost.app.doors import Door, make_doors
 from pennypost.app.figures import Figures, exposition, store_gauges
 from pennypost.app.housekeeping import Housekeeper
 from pennypost.app.measured import MeasuredAuthenticator, commit_observer, measured_handler
+from pennypost.app.outbound import Outbound
 from pennypost.app.sockets import Sockets
 from pennypost.app.state import lasting_secret
 from pennypost.mail.prepare import Preparer
-from pennypost.mail.relay import Relayer
-from pennypost.mail.security_judge import SecurityJudge
 from pennypost.mail.trace import DateStamp
 from pennypost.mail.transaction import Post
 from pennypost.model.errors import MailError
-from pennypost.net.client_tls import ClientTls
 from pennypost.net.listener import Admission, Listener
 from pennypost.net.resolver import Resolver
 from pennypost.net.self_signed import ensure_self_signed
@@ -58,8 +56,7 @@ class Server:
         self._tls = ServerTls(config.tls, certificates)
         self._store: Store | None = None
         self._resolver = Resolver(config.dns, config.dns.servers)
-        self._client_tls = ClientTls(config.tls)
-        self._relayer: Relayer | None = None
+        self._outbound: Outbound | None = None
         self._threads = ExitStack()
         self._listeners: list[Listener] = []
         self._http: HttpDoor | None = None
@@ -84,8 +81,7 @@ class Server:
         preparer = Preparer(store, config.delivery)
         self._threads.callback(preparer.close)
         post = Post(store, preparer, config.delivery, config.server.own_hostname, DateStamp())
-        judge = SecurityJudge()
-        self._relayer = Relayer(config.relay, config.server.own_hostname, self._resolver, self._client_tls, judge)
+        self._outbound = Outbound(config, store, self._resolver)
         doors = make_doors(config, post, authenticator, self._figures)
         await self._open_listeners(doors, sockets)
         if sockets.get(HTTP):
@@ -128,8 +124,8 @@ class Server:
             await asyncio.wait((self._housekeeping,))
             with suppress(MailError):  # the lease runs out by itself
                 await self._housekeeper.resign()
-        if self._relayer is not None:
-            await self._relayer.close()
+        if self._outbound is not None:
+            await self._outbound.close()
         await self._resolver.close()
         self._threads.close()
         if self._store is not None:

@@ -1,6 +1,9 @@
 """Open a session with a target: connect, TLS as it has to be, greeting, login."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from ssl import SSLContext
 
 from pennypost.clients.smtp.answers import SessionFailed, Stage
@@ -9,12 +12,18 @@ from pennypost.clients.smtp.log_in import log_in
 from pennypost.clients.smtp.oauth import TokenSource
 from pennypost.mail.relay_settings import RelaySettings
 from pennypost.mail.targets import Target
+from pennypost.mail.tls_record import TlsRecord, result_type
 from pennypost.mail.transport_security import Proof
 from pennypost.model.credentials import Login, PasswordLogin, TokenLogin
 from pennypost.model.errors import AuthenticationUnavailable, MailError, RoutingLoop
 from pennypost.model.relaying import HopKind, NextHop, TlsFacts
 from pennypost.net.client_tls import ClientTls
 from pennypost.net.outbound import connect
+from pennypost.verify.dane import vouches
+
+_TLS_STAGES = frozenset({Stage.STARTTLS, Stage.HANDSHAKE})
+
+Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +36,16 @@ class Session:
 
 
 class Connector:
-    """Opens sessions. `hello_name`: ours."""
+    """Opens sessions. `hello_name`: ours. `record`: hears what they were like, if anybody wants to know."""
 
-    def __init__(self, settings: RelaySettings, tls: ClientTls, hello_name: str) -> None:
+    def __init__(
+        self, settings: RelaySettings, tls: ClientTls, hello_name: str, record: TlsRecord | None, clock: Clock
+    ) -> None:
         self._settings = settings
         self._tls = tls
         self._name = hello_name
+        self._record = record
+        self._clock = clock
         self._tokens: dict[str, TokenSource] = {}
 
     async def open(self, hop: NextHop, target: Target) -> Session:
@@ -40,15 +53,38 @@ class Connector:
 
         Raises SessionFailed; RoutingLoop when it is we who answer; AuthenticationUnavailable.
         """
+        security = target.security
+        if security.testing:
+            with suppress(SessionFailed):
+                return await self._open_counted(hop, target, Proof.VALID)
         try:
-            return await self._open(hop, target, target.security.proof)
+            return await self._open_counted(hop, target, security.proof)
         except SessionFailed as failure:
-            if target.security.proof is not Proof.OPPORTUNISTIC or failure.stage not in (
-                Stage.STARTTLS,
-                Stage.HANDSHAKE,
-            ):
+            if failure.stage not in _TLS_STAGES:
+                raise
+            if security.proof is Proof.ENCRYPTED and self._record is not None:
+                self._record.missed(hop.domain)
+            if security.proof is not Proof.OPPORTUNISTIC:
                 raise
         return await self._open(hop, target, Proof.CLEAR)
+
+    async def _open_counted(self, hop: NextHop, target: Target, proof: Proof) -> Session:
+        """Open a session, and have it counted."""
+        policy = target.security.policy
+        if policy is None or self._record is None:
+            return await self._open(hop, target, proof)
+        counts = target.security.testing is (proof is Proof.VALID) or not target.security.testing
+        try:
+            session = await self._open(hop, target, proof)
+        except SessionFailed as failure:
+            if failure.stage in _TLS_STAGES and counts:
+                self._record.failed(policy, result_type(failure), target.host, target.address, failure.reason)
+            raise
+        if session.tls is not None and counts:
+            self._record.succeeded(policy)
+        elif counts and policy.type != "no-policy-found":
+            self._record.failed(policy, "starttls-not-supported", target.host, target.address)
+        return session
 
     async def _open(self, hop: NextHop, target: Target, proof: Proof) -> Session:
         timeouts = self._settings.timeouts
@@ -84,10 +120,17 @@ class Connector:
         if target.implicit_tls or proof is Proof.CLEAR:
             return
         if client.announced.starttls:
-            await client.start_tls(self._context(proof), target.tls_name or target.address)
+            await client.start_tls(self._context(proof), target.tls_name)
+            if proof is Proof.DANE and not self._dns_vouches(client, target):
+                client.close()
+                raise SessionFailed(Stage.HANDSHAKE, "no TLSA record matches the certificate")
         elif proof > Proof.OPPORTUNISTIC:
             client.close()
             raise SessionFailed(Stage.STARTTLS, "TLS is needed, and the next host does not offer it")
+
+    def _dns_vouches(self, client: SmtpClient, target: Target) -> bool:
+        security = target.security
+        return vouches(security.tlsa, client.connection.peer_chain(), security.names, self._clock())
 
     def _context(self, proof: Proof) -> SSLContext:
         return self._tls.verified if proof is Proof.VALID else self._tls.any
@@ -96,7 +139,8 @@ class Connector:
         tls = client.connection.tls
         if tls is None:
             return None
-        return TlsFacts(tls.version, tls.cipher, target.security.vouched_by if proof >= Proof.VALID else "")
+        vouched_by = target.security.vouched_by or "pki" if proof >= Proof.VALID else ""
+        return TlsFacts(tls.version, tls.cipher, vouched_by)
 
     async def _log_in(self, client: SmtpClient, name: str, target: Target) -> None:
         try:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from pennypost.clients.smtp.answers import Answer, SessionFailed, Stage, Transaction
 from pennypost.clients.smtp.pool import SmtpPool
-from pennypost.mail.connecting import Connector, Session
+from pennypost.mail.connecting import Clock, Connector, Session
 from pennypost.mail.outgoing import Abilities, Outgoing
 from pennypost.mail.relay_settings import RelaySettings
 from pennypost.mail.security_judge import SecurityJudge
 from pennypost.mail.targets import Target, Targets
+from pennypost.mail.tls_record import TlsRecord
 from pennypost.message import headers
 from pennypost.model.envelope import Recipient
 from pennypost.model.errors import MailError, NonAsciiAddress, PermanentFailure, RequireTlsUnsupported
@@ -32,6 +33,7 @@ from pennypost.model.relaying import (
 )
 from pennypost.net.client_tls import ClientTls
 from pennypost.net.resolver import Resolver
+from pennypost.store.engine import utc_now
 
 _TOO_MANY = frozenset({452, 552})
 """RFC 5321 §4.5.3.1.10: what a host says to RCPT when it has enough of them. 552 is how it was said before."""
@@ -70,17 +72,24 @@ _NOBODY = _Failure(RelayState.DEFERRED, "4.4.1", "there is no host that could be
 class Relayer:
     """Sends messages; `relay` is a `model.relaying.Relay`. One for each event loop.
 
-    `hostname`: ours. `judge` decides what TLS a host has to have.
+    `hostname`: ours. `judge` decides what TLS a host has to have; `record` hears what sessions were like.
     """
 
     def __init__(
-        self, settings: RelaySettings, hostname: str, resolver: Resolver, tls: ClientTls, judge: SecurityJudge
+        self,
+        settings: RelaySettings,
+        hostname: str,
+        resolver: Resolver,
+        tls: ClientTls,
+        judge: SecurityJudge,
+        record: TlsRecord | None = None,
+        clock: Clock = utc_now,
     ) -> None:
         name = settings.hello_name or hostname
         self._settings = settings
         self._pool: SmtpPool[Session] = SmtpPool(settings.pool)
         self._targets = Targets(settings, resolver, judge, frozenset({hostname.lower(), name.lower()}))
-        self._connector = Connector(settings, tls, name)
+        self._connector = Connector(settings, tls, name, record, clock)
 
     async def relay(self, hop: NextHop, message: OutgoingMessage) -> RelayOutcome:
         """Try to send a message once. Raises only what `message.octets` raises, and CancelledError."""

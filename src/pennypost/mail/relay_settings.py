@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Literal
 
 from pennypost.clients.smtp.oauth import OAuthClient
 from pennypost.clients.smtp.pool import PoolSettings
@@ -41,6 +42,9 @@ class RelaySettings:
     port: int = 25
     """Where hosts that are found by MX records listen."""
 
+    https_port: int = 443
+    """Where hosts of MTA-STS policies listen (RFC 8461 §3.3: on 443)."""
+
     chunking: bool = True
     """Send with BDAT where it is announced (RFC 3030): a small message then takes one round trip."""
 
@@ -55,6 +59,18 @@ class RelaySettings:
 
     refuse_networks: tuple[IPv4Network | IPv6Network, ...] = NOT_ROUTED
     """Addresses that hosts found by MX records must not have: mail for another domain never goes to this machine."""
+
+    dane: bool = True
+    """Heed TLSA records (RFC 7672). They say something only where the resolver validates: see dns.trust_ad."""
+
+    mta_sts: Literal["enforce", "testing", "off"] = "enforce"
+    """Heed MTA-STS policies (RFC 8461). "testing": note and report what they forbid, and send all the same."""
+
+    tls_memory: timedelta = timedelta(days=30)
+    """How long we remember that a domain takes mail under TLS. Meanwhile mail does not go there in clear: it waits."""
+
+    tls_patience: timedelta = timedelta(days=2)
+    """How long mail waits for TLS to come back. After that it goes in clear, with a warning in the log."""
 
     timeouts: SmtpTimeouts = field(default_factory=SmtpTimeouts)
     pool: PoolSettings = field(default_factory=PoolSettings)

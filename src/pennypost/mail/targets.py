@@ -52,9 +52,9 @@ class Target:
         return self.host if self.host == self.address else f"{self.host} [{self.address}]"
 
     @property
-    def tls_name(self) -> str | None:
-        """Whom TLS asks for: addresses have no names (RFC 6066 §3)."""
-        return None if self.host == self.address else self.host
+    def tls_name(self) -> str:
+        """Whom TLS asks for."""
+        return self.security.tls_name or self.host
 
 
 class Targets:

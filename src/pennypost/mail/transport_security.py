@@ -22,15 +22,34 @@ class Proof(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyIdentity:
+    """Which policy a session was held against, as TLSRPT tells of it (RFC 8460 §4.4).
+
+    `type`: "tlsa", "sts" or "no-policy-found". `domain`: of the recipients. `strings`: the policy's own lines. `mx`:
+    its patterns, or the host that the TLSA records are for.
+    """
+
+    type: str
+    domain: str
+    strings: tuple[str, ...] = ()
+    mx: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HostSecurity:
     """What is asked of one host. `vouched_by`: what `TlsFacts.authenticated_by` is when it passes.
 
-    `tlsa`: the usable records; `names`: those a DANE-TA certificate may be for. `trusted_name`: that this host serves
-    the domain is known by DNSSEC or MTA-STS, as REQUIRETLS wants it (RFC 8689 §4.2.1).
+    `tlsa`: the usable records; `tls_name`: whom TLS asks for, "" is the host; `names`: those a DANE-TA certificate may
+    be for. `trusted_name`: that this host serves the domain is known by DNSSEC or MTA-STS, as REQUIRETLS wants it
+    (RFC 8689 §4.2.1). `testing`: a certificate that is not valid is noted, and no reason not to send (RFC 8461 §5).
+    `policy`: what sessions are counted under, None: they are not counted.
     """
 
     proof: Proof
     vouched_by: str = ""
     tlsa: tuple[TlsaRecord, ...] = ()
+    tls_name: str = ""
     names: tuple[str, ...] = ()
     trusted_name: bool = False
+    testing: bool = False
+    policy: PolicyIdentity | None = None

@@ -127,6 +127,12 @@ class NonAsciiAddress(PermanentFailure):
     status, text = "5.6.7", "Non-ASCII addresses need SMTPUTF8"
 
 
+class TlsPolicyFailure(TransientFailure):
+    """A policy of the recipient's domain forbids to use the host now (RFC 7672 §2.1, RFC 8461 §5)."""
+
+    status, text = "4.7.5", "The recipient's domain demands TLS that is not to be had"
+
+
 class RequireTlsUnsupported(PermanentFailure):
     """The sender asked for TLS all the way (RFC 8689 §4.1)."""
 

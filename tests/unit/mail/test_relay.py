@@ -17,7 +17,7 @@ from pennypost.clients.smtp.pool import PoolSettings
 from pennypost.clients.smtp.settings import SmtpTimeouts
 from pennypost.mail.relay import Relayer
 from pennypost.mail.relay_settings import LoginSettings, RelaySettings
-from pennypost.mail.security_judge import SecurityJudge
+from pennypost.mail.security_judge import Trusting
 from pennypost.model.address import Address
 from pennypost.model.envelope import BodyType, Envelope, Notify, Recipient
 from pennypost.model.relaying import HopKind, NextHop, OutgoingMessage, RelayState, TlsMode
@@ -61,9 +61,7 @@ def dns() -> Iterator[FakeDns]:
 async def relaying(dns: FakeDns, port: int, ca: Any = None, **settings: Any) -> AsyncIterator[Relayer]:
     resolver = Resolver(ResolverSettings(timeout=timedelta(seconds=0.3)), (dns.server,))
     given = {"timeouts": QUICK, "refuse_networks": (), "port": port, **settings}
-    relayer = Relayer(
-        RelaySettings(**given), "me.example", resolver, ClientTls(TlsSettings(ca_file=ca)), SecurityJudge()
-    )
+    relayer = Relayer(RelaySettings(**given), "me.example", resolver, ClientTls(TlsSettings(ca_file=ca)), Trusting())
     yield relayer
     await relayer.close()
     await resolver.close()

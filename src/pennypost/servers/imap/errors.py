@@ -30,6 +30,7 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.BadMessage: codes.CANNOT,
     errors.NonAsciiAddress: codes.CANNOT,
     errors.ConversionImpossible: codes.CANNOT,
+    errors.TlsPolicyFailure: codes.UNAVAILABLE,
     errors.RequireTlsUnsupported: codes.CANNOT,
     # Identity
     errors.AuthenticationFailed: codes.AUTHENTICATIONFAILED,
