@@ -21,7 +21,7 @@ class Outbound:
     def __init__(self, config: Config, store: Store, resolver: Resolver) -> None:
         relay = config.relay
         tls = ClientTls(config.tls)
-        self.https = Https(resolver, tls.verified, relay.refuse_networks, relay.https_port)
+        self.https = Https(resolver, lambda: tls.verified, relay.refuse_networks, relay.https_port)
         self.policies = StsPolicies(store, resolver, self.https)
         self.record = TlsRecord(store, relay.tls_memory, relay.tls_patience)
         judge = PolicyJudge(relay, resolver, self.policies, self.record)

@@ -61,6 +61,9 @@ UDP_PAYLOAD_OCTETS = 1232
 Server = tuple[str, int]
 """Address and port."""
 
+_BACKEND = dns.asyncbackend.get_backend("asyncio")
+"""Imports much, so that it is done before workers are forked and privileges given up."""
+
 _UNUSABLE = DnsAnswer(DnsStatus.FAILED, ttl_seconds=FAILURE_SECONDS)
 _CANNOT_EXIST = DnsAnswer(DnsStatus.NO_SUCH_NAME, ttl_seconds=MAX_TTL_SECONDS)
 
@@ -92,7 +95,6 @@ class Resolver:
         self._cache = _Cache(settings.cache_entries, clock)
         self._in_flight: dict[DnsQuestion, asyncio.Task[DnsAnswer]] = {}
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
-        self._backend = dns.asyncbackend.get_backend("asyncio")
 
     async def ask(self, question: DnsQuestion) -> DnsAnswer:
         """Answer a question; never raises. A name that no host can have, a label of 64 octets say, does not exist."""
@@ -181,7 +183,7 @@ class Resolver:
     async def _exchange(self, server: Server, query: dns.message.Message) -> dns.message.Message:
         address, port = server
         family = dns.inet.af_for_address(address)
-        sock = await self._backend.make_socket(  # type: ignore[no-untyped-call]
+        sock = await _BACKEND.make_socket(  # type: ignore[no-untyped-call]
             family, socket.SOCK_DGRAM, 0, None, (address, port)
         )
         try:
@@ -195,7 +197,7 @@ class Resolver:
                 raise_on_truncation=True,
             )
         except dns.message.Truncated:
-            return await dns.asyncquery.tcp(query, address, port=port, backend=self._backend)
+            return await dns.asyncquery.tcp(query, address, port=port, backend=_BACKEND)
         finally:
             await sock.close()
 

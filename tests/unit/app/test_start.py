@@ -60,6 +60,7 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
         assert server.process is not None
         children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
         assert len(children) == 2
+        until(lambda: sum(line["event"] == "serving" for line in server.log_lines()) == 2)  # one is enough to be ready
         os.kill(int(children[0]), signal.SIGKILL)
         until(lambda: sum(line["event"] == "serving" for line in server.log_lines()) == 3)
         for _ in range(10):  # whichever worker is asked

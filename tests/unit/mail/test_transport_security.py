@@ -161,7 +161,7 @@ async def stage(
     store = await Store.open(StoreSettings(folder / "data"), clock=clock)
     resolver = Resolver(ResolverSettings(timeout=timedelta(seconds=0.3)), (dns.server,))
     tls = ClientTls(TlsSettings(ca_file=file))
-    policies = StsPolicies(store, resolver, Https(resolver, tls.verified, port=web.port if web else 9))
+    policies = StsPolicies(store, resolver, Https(resolver, lambda: tls.verified, port=web.port if web else 9))
     record = TlsRecord(store, settings.tls_memory, settings.tls_patience)
     judge = PolicyJudge(settings, resolver, policies, record)
     relayer = Relayer(settings, "me.example", resolver, tls, judge, record, clock)

@@ -6,7 +6,7 @@ netrc) plays a part.
 
 import asyncio
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -39,7 +39,7 @@ class HttpsAnswer:
 
 
 class Https:
-    """Makes requests. `trust`: whose certificates are believed. `refused`: networks nobody is looked for in.
+    """Makes requests. `trust`: gives whose certificates are believed. `refused`: networks nobody is looked for in.
 
     `port`: where HTTPS is spoken, unless a URL says so.
     """
@@ -47,7 +47,7 @@ class Https:
     def __init__(
         self,
         resolver: Resolver,
-        trust: ssl.SSLContext,
+        trust: Callable[[], ssl.SSLContext],
         refused: Collection[IPv4Network | IPv6Network] = (),
         port: int = 443,
     ) -> None:
@@ -105,7 +105,7 @@ class Https:
 
     async def _send(self, request: httpx2.Request, max_octets: int) -> HttpsAnswer:
         async with httpx2.AsyncClient(
-            verify=self._trust, timeout=None, trust_env=False, follow_redirects=False
+            verify=self._trust(), timeout=None, trust_env=False, follow_redirects=False
         ) as client:
             response = await client.send(request, stream=True)
             try:
