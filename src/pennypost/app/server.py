@@ -16,6 +16,7 @@ from pennypost.app.measured import MeasuredAuthenticator, commit_observer, measu
 from pennypost.app.outbound import Outbound
 from pennypost.app.sockets import Sockets
 from pennypost.app.state import lasting_secret
+from pennypost.mail.own_policy import own_policy
 from pennypost.mail.prepare import Preparer
 from pennypost.mail.trace import DateStamp
 from pennypost.mail.transaction import Post
@@ -27,6 +28,7 @@ from pennypost.net.settings import CertificateFiles
 from pennypost.net.tls import ServerTls
 from pennypost.servers.http.door import HttpDoor
 from pennypost.servers.http.pages import make_pages
+from pennypost.store.directory import find_domain
 from pennypost.store.stats import stats
 from pennypost.store.store import Store
 
@@ -80,12 +82,13 @@ class Server:
         self._threads.callback(authenticator.close)
         preparer = Preparer(store, config.delivery)
         self._threads.callback(preparer.close)
-        post = Post(store, preparer, config.delivery, config.server.own_hostname, DateStamp())
-        self._outbound = Outbound(config, store, self._resolver)
+        self._outbound = outbound = Outbound(config, store, self._resolver)
+        hostname = config.server.own_hostname
+        post = Post(store, preparer, config.delivery, hostname, DateStamp(), check_domain=outbound.check_domain)
         doors = make_doors(config, post, authenticator, self._figures)
         await self._open_listeners(doors, sockets)
         if sockets.get(HTTP):
-            self._http = HttpDoor(config.http, make_pages(config.http, self._measure, self._examine))
+            self._http = HttpDoor(config.http, make_pages(config.http, self._measure, self._examine, self._sts_policy))
             await self._http.start(sockets[HTTP])
         self._housekeeper = Housekeeper(store, config.auth)
         self._housekeeping = asyncio.create_task(self._housekeeper.run())
@@ -143,6 +146,13 @@ class Server:
                 self._gauges = store_gauges(await self._store.scan(stats), self._store.clock())
                 self._gauges_until = time.monotonic() + GAUGE_SECONDS
         return exposition(self._figures, self._gauges)
+
+    async def _sts_policy(self, domain: str) -> bytes | None:
+        """Give our MTA-STS policy for a domain of ours."""
+        store = self._store
+        if store is None or await store.glance(lambda tx: find_domain(tx, domain)) is None:
+            return None
+        return own_policy(self._config.sts, self._config.server.own_hostname)
 
     async def _examine(self) -> tuple[str, ...]:
         """Find what keeps us from serving mail."""

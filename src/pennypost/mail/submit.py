@@ -16,8 +16,8 @@ from pennypost.message.addresses import addresses, parse_addresses
 from pennypost.message.limits import MAX_ADDRESSES
 from pennypost.model.address import Address
 from pennypost.model.authentication import Authenticated
-from pennypost.model.envelope import Envelope
-from pennypost.model.errors import AuthenticationRequired, BadMessage, SenderNotOwned
+from pennypost.model.envelope import Envelope, Recipient
+from pennypost.model.errors import AuthenticationRequired, BadMessage, NullMx, SenderNotOwned
 from pennypost.store.engine import Transaction
 from pennypost.store.resolve import owns
 
@@ -60,6 +60,19 @@ class _Submission(MailTransaction):
         account, sender = self._user.account, envelope.reverse_path
         if sender is not None and not await self._store.read(lambda tx: owns(tx, account, sender, self._separator)):
             raise SenderNotOwned
+
+    async def recipient(self, recipient: Recipient) -> None:
+        """Judge RCPT TO; refuse a domain that says it takes no mail, while the user is there to hear (RFC 7505 §4.1)."""
+        await super().recipient(recipient)
+        check = self._post.check_domain
+        if check is None:
+            return
+        try:
+            for address in self._destinations[-1].route.remote:
+                await check(address.domain)
+        except NullMx:
+            self._destinations.pop()
+            raise
 
     async def _route(self, tx: Transaction, address: Address) -> Route:
         return await route(

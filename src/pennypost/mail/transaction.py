@@ -16,7 +16,7 @@ commits them as one group.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -45,7 +45,7 @@ from pennypost.store.timeline import EventKind, trace_number
 @dataclass(frozen=True, slots=True)
 class Post:
     """What all transactions of one worker share. `hostname`: who we say we are in Received (RFC 5321 §4.4). `outbox`:
-    where mail for other hosts goes."""
+    where mail for other hosts goes. `check_domain`: raises NullMx for a domain that takes no mail (RFC 7505)."""
 
     store: Store
     preparer: Preparer
@@ -53,6 +53,7 @@ class Post:
     hostname: str
     stamp: DateStamp
     outbox: Outbox = field(default_factory=lambda: Outbox(Router(QueueSettings())))
+    check_domain: Callable[[str], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from pennypost.model.errors import (
     MailError,
     MessageTooLarge,
     NoSuchRecipient,
+    NullMx,
     OverQuota,
     RecipientDisabled,
     RelayDenied,
@@ -45,6 +46,24 @@ SENDER = Address("carl", "example.org")
 def post(world: World, settings: DeliverySettings | None = None) -> Post:
     settings = settings or DeliverySettings()
     return Post(world.store, Preparer(world.store, settings), settings, "mail.penny.test", DateStamp())
+
+
+async def test_a_domain_that_takes_no_mail_is_refused_at_once(world: World) -> None:
+    """RFC 7505 §4.1."""
+
+    async def check(domain: str) -> None:
+        if domain == "null.example":
+            raise NullMx
+
+    reception = Submitter(replace(post(world), check_domain=check)).begin(
+        replace(STRANGER, authenticated=Authenticated(world.anna, "anna@penny.test"))
+    )
+    await reception.sender(Envelope(address("anna@penny.test")))
+    await reception.recipient(Recipient(address("x@other.example")))
+    with pytest.raises(NullMx):
+        await reception.recipient(Recipient(address("x@null.example")))
+    reception.write(MESSAGE.replace(b"carl@example.org", b"anna@penny.test"))
+    assert len((await reception.accept()).outcomes) == 1
 
 
 def address(text: str) -> Address:

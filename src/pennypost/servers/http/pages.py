@@ -18,8 +18,21 @@ Examine = Callable[[], Awaitable[tuple[str, ...]]]
 """Gives what keeps this worker from serving: one line each; none when it is ready."""
 
 
-def make_pages(settings: HttpSettings, measure: Measure, examine: Examine) -> Starlette:
-    """Make the application. /healthz: the process answers. /readyz: it can serve mail (else 503 and the reasons)."""
+StsPolicyOf = Callable[[str], Awaitable[bytes | None]]
+"""Gives the MTA-STS policy of a domain we serve, None where we have none for it."""
+
+
+async def _no_policy(_domain: str) -> bytes | None:
+    return None
+
+
+def make_pages(
+    settings: HttpSettings, measure: Measure, examine: Examine, sts_policy_of: StsPolicyOf = _no_policy
+) -> Starlette:
+    """Make the application. /healthz: the process answers. /readyz: it can serve mail (else 503 and the reasons).
+
+    /.well-known/mta-sts.txt: the policy of the domain after "mta-sts." in the Host field (RFC 8461 §3.3).
+    """
 
     async def metrics(request: Request) -> Response:
         if settings.metrics_token is not None and not _bears(request, settings.metrics_token.value):
@@ -35,7 +48,22 @@ def make_pages(settings: HttpSettings, measure: Measure, examine: Examine) -> St
             return PlainTextResponse("".join(f"{problem}\n" for problem in problems), 503)
         return PlainTextResponse("ready\n")
 
-    return Starlette(routes=[Route("/metrics", metrics), Route("/healthz", health), Route("/readyz", ready)])
+    async def mta_sts(request: Request) -> Response:
+        host = request.headers.get("host", "").lower().partition(":")[0].rstrip(".")
+        domain = host.removeprefix("mta-sts.")
+        policy = await sts_policy_of(domain) if domain != host else None
+        if policy is None:
+            return PlainTextResponse("no policy\n", 404)
+        return Response(policy, media_type="text/plain")
+
+    return Starlette(
+        routes=[
+            Route("/.well-known/mta-sts.txt", mta_sts),
+            Route("/metrics", metrics),
+            Route("/healthz", health),
+            Route("/readyz", ready),
+        ]
+    )
 
 
 def _bears(request: Request, token: str) -> bool:

@@ -21,9 +21,9 @@ class Doctor:
         return self.problems
 
 
-async def get(port: int, path: str, header: str = "") -> tuple[int, str]:
+async def get(port: int, path: str, header: str = "", host: str = "localhost") -> tuple[int, str]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{header}\r\n".encode())
     answer = (await reader.read()).decode()
     writer.close()
     await writer.wait_closed()
@@ -56,3 +56,21 @@ async def test_metrics_and_health(listening: socket.socket) -> None:
         await door.stop(timedelta(seconds=5))
     with pytest.raises(OSError, match=r"refused|Connect"):
         await get(port, "/healthz")
+
+
+async def test_our_own_mta_sts_policy(listening: socket.socket) -> None:
+    """RFC 8461 §3.3: of the domain in the Host field, if we serve it."""
+
+    async def policy_of(domain: str) -> bytes | None:
+        return b"version: STSv1\r\n" if domain == "one.example" else None
+
+    port = listening.getsockname()[1]
+    door = HttpDoor(HttpSettings(), make_pages(HttpSettings(), measure, Doctor().examine, policy_of))
+    await door.start([listening])
+    path = "/.well-known/mta-sts.txt"
+    try:
+        assert await get(port, path, host="MTA-STS.one.example:443") == (200, "version: STSv1\r\n")
+        for host in ("one.example", "mta-sts.two.example", "mta-sts.mta-sts.one.example"):
+            assert (await get(port, path, host=host))[0] == 404
+    finally:
+        await door.stop(timedelta(seconds=1))
