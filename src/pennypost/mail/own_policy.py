@@ -10,7 +10,7 @@ from pennypost.verify.mta_sts import StsMode, StsPolicy
 
 @dataclass(frozen=True, slots=True)
 class StsSettings:
-    """The MTA-STS policy that we publish for the domains we serve; it needs a certificate that is valid for our name."""
+    """The MTA-STS policy we publish for the domains we serve. It needs a certificate that is valid for our name."""
 
     mode: Literal["enforce", "testing", "none"] = "testing"
     """What others shall do when our TLS is not as the policy says. Begin with "testing", and read their reports."""

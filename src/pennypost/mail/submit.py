@@ -62,7 +62,7 @@ class _Submission(MailTransaction):
             raise SenderNotOwned
 
     async def recipient(self, recipient: Recipient) -> None:
-        """Judge RCPT TO; refuse a domain that says it takes no mail, while the user is there to hear (RFC 7505 §4.1)."""
+        """Judge RCPT TO; refuse a domain that says it takes no mail while the user can hear of it (RFC 7505 §4.1)."""
         await super().recipient(recipient)
         check = self._post.check_domain
         if check is None:
