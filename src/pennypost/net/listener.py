@@ -146,7 +146,15 @@ class Listener:
         self._servers.clear()
 
     def _new_connection(self) -> SocketConnection:
-        return SocketConnection(self._tls, self._timeout, self._made, self._lost)
+        connection = SocketConnection(self._tls, self._timeout, self._made, self._lost)
+        if self._limits.proxies:
+            connection.expect_proxy(self._is_proxy, self._limits.proxy_timeout)
+        return connection
+
+    def _is_proxy(self, peer: Peer) -> bool:
+        return peer.ip is not None and any(
+            peer.ip.version == network.version and peer.ip in network for network in self._limits.proxies
+        )
 
     def _made(self, connection: SocketConnection) -> None:
         if self._stopping:

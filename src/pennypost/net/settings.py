@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +54,16 @@ class ListenerLimits:
     backlog: int = 1024
     """Connections the kernel holds until they are accepted."""
 
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks whose connections begin with a PROXY header (version 1 or 2), which says who the client is. From there
+    it must come, on every TCP door but HTTP's; from elsewhere it is not looked for."""
+
+    proxy_timeout: timedelta = timedelta(seconds=5)
+    """How long a proxy may take to send its header."""
+
     def __post_init__(self) -> None:
+        if self.proxy_timeout <= timedelta(0):
+            raise ValueError("proxy_timeout: expected a positive time")
         if min(self.connections, self.connections_per_address, self.backlog) < 1:
             raise ValueError("expected limits of at least 1")
 

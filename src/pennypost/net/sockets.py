@@ -21,6 +21,7 @@ from pennypost.net.connection import (
     TlsFailed,
 )
 from pennypost.net.inbox import Inbox
+from pennypost.net.proxy import BadHeader, ProxyHeader
 from pennypost.net.tls import ServerTls
 from pennypost.net.tls_stream import TlsStream
 
@@ -65,6 +66,9 @@ class SocketConnection(Connection, asyncio.Protocol):
         "_lost_waiters",
         "_made",
         "_on_lost",
+        "_proxies",
+        "_proxy_header",
+        "_proxy_timeout",
         "_reading_paused",
         "_server_tls",
         "_stream",
@@ -96,6 +100,9 @@ class SocketConnection(Connection, asyncio.Protocol):
         self._unanswered = False
         self._closing = False
         self._lost = False
+        self._proxies: Callable[[Peer], bool] | None = None
+        self._proxy_header: ProxyHeader | None = None
+        self._proxy_timeout = timeout
 
     # -- What a door calls
 
@@ -176,6 +183,12 @@ class SocketConnection(Connection, asyncio.Protocol):
         self._handshake = asyncio.get_running_loop().create_future()
         self._resume()
 
+    def expect_proxy(self, proxies: Callable[[Peer], bool], timeout: timedelta) -> None:
+        """Before there is a transport: those of whom `proxies` is true have to send a PROXY header first. `made` is
+        called after it, and `peer` is then the client."""
+        self._proxies = proxies
+        self._proxy_timeout = timeout
+
     def close(self) -> None:
         transport = self._transport
         if transport is None or self._closing:
@@ -222,11 +235,19 @@ class SocketConnection(Connection, asyncio.Protocol):
             self.abort()
             return
         self.peer = peer
+        if self._proxies is not None and self._proxies(peer):
+            self._proxy_header = ProxyHeader()
+            self._alarm.set(self._proxy_timeout.total_seconds())
+            return
         self._made(self)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
+        if self._proxy_header is not None:
+            data = self._heed_proxy(self._proxy_header, data)
+            if not data:
+                return
         self._unanswered = True
         if self._stream is None:
             self._deliver(data)
@@ -235,6 +256,8 @@ class SocketConnection(Connection, asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Keep our side open: a peer that ended its own may still want the answers (a half-closed connection)."""
+        if self._proxy_header is not None:
+            return False
         if self._handshake is not None and not self._handshake.done():
             self._handshake.set_exception(TlsFailed("the peer ended the connection"))
         self._inbox.feed_end()
@@ -264,6 +287,21 @@ class SocketConnection(Connection, asyncio.Protocol):
         self._on_lost(self)
 
     # -- Inside
+
+    def _heed_proxy(self, header: ProxyHeader, data: bytes) -> bytes:
+        """Read on in the PROXY header. Gives what came behind it; b"" while it is not complete, or is none."""
+        try:
+            client = header.receive_data(data, self.peer)
+        except BadHeader:
+            self.abort()
+            return b""
+        if client is None:
+            return b""
+        self._proxy_header = None
+        self._alarm.clear()
+        self.peer = client
+        self._made(self)
+        return header.rest
 
     def _deliver(self, data: bytes) -> None:
         self._inbox.feed(data)
@@ -322,7 +360,7 @@ class SocketConnection(Connection, asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _timed_out(self) -> None:
-        if self._closing:
+        if self._closing or self._proxy_header is not None:
             self.abort()
         elif self._handshake is not None and not self._handshake.done():
             self._handshake.set_exception(TlsFailed("the handshake took too long"))
