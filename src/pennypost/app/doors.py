@@ -47,7 +47,8 @@ def smtp_doors(config: Config, post: Post, authenticator: Authenticator, figures
     submitter = MeasuredIntake(Submitter(post), figures, "submission")
     receive = SmtpDoor(Flavour.SMTP, receiver, settings, hostname)
     deliver = SmtpDoor(Flavour.LMTP, local, settings, hostname)
-    submit = SmtpDoor(Flavour.SUBMISSION, submitter, settings, hostname, authenticator)
+    held = config.queue.max_future_release
+    submit = SmtpDoor(Flavour.SUBMISSION, submitter, settings, hostname, authenticator, max_hold=held)
     return {
         "smtp": Door(receive.handler, SMTP_REFUSAL),
         "lmtp": Door(deliver.handler, SMTP_REFUSAL),

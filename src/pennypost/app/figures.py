@@ -30,6 +30,11 @@ SECOND = 1_000_000_000
 
 DOORS = ("smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http")
 INTAKES = ("smtp", "submission", "lmtp")
+DELIVERY_STATES = ("sent", "deferred", "failed")
+"""What comes of a recipient at another host: `model.relaying.RelayState`."""
+
+AGE_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0, 86400.0)
+
 LOGIN_OUTCOMES = ("success", "failure", "refused")
 """Refused: turned away before the password was looked at, after too many failures or under load."""
 
@@ -103,6 +108,20 @@ FAMILIES = (
         "Answers to logins",
         ("outcome",),
         _each(LOGIN_OUTCOMES),
+    ),
+    Family(
+        "counter",
+        "pennypost_deliveries",
+        "Recipients at other hosts, by what came of an attempt",
+        ("state",),
+        _each(DELIVERY_STATES),
+    ),
+    Family(
+        "histogram",
+        "pennypost_relay_seconds",
+        "From the arrival of a message to its acceptance by another host, for each recipient",
+        bounds=AGE_BOUNDS,
+        scale=SECOND,
     ),
     Family("histogram", "pennypost_commit_group", "Operations in one commit", bounds=GROUP_BOUNDS),
     Family("histogram", "pennypost_commit_seconds", "Time of one commit", bounds=DURATION_BOUNDS, scale=SECOND),
@@ -209,6 +228,7 @@ def store_gauges(stats: StoreStats, now: datetime) -> tuple[tuple[str, str, floa
             float(stats.blob_octets),
         ),
         ("pennypost_queue_waiting", "Deliveries to other hosts that wait", float(stats.queue.waiting)),
+        ("pennypost_queue_held", "Deliveries to other hosts that an administrator holds", float(stats.queue.held)),
         ("pennypost_queue_due", "Deliveries to other hosts that are due", float(stats.queue.due)),
         (
             "pennypost_queue_oldest_seconds",

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from pennypost.app.figures import LOGIN_OUTCOMES, Figures
+from pennypost.app.figures import DELIVERY_STATES, LOGIN_OUTCOMES, Figures
 from pennypost.mail.authenticate import Authenticator
 from pennypost.mail.reception import Acceptance, Intake, Reception, SmtpClient
 from pennypost.mail.settings import AuthSettings
@@ -24,6 +24,19 @@ def commit_observer(figures: Figures) -> Callable[[int, float], None]:
     def observe(operations: int, seconds: float) -> None:
         group.observe(operations)
         duration.observe(seconds)
+
+    return observe
+
+
+def delivery_observer(figures: Figures) -> Callable[[str, float], None]:
+    """Count what came of each recipient at each attempt, and how long mail took to leave."""
+    states = {state: figures.counter("pennypost_deliveries", state) for state in DELIVERY_STATES}
+    seconds = figures.histogram("pennypost_relay_seconds")
+
+    def observe(state: str, age: float) -> None:
+        states[state].add()
+        if state == "sent":
+            seconds.observe(age)
 
     return observe
 

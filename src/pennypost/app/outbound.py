@@ -2,11 +2,17 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 
 import idna
 
 from pennypost.app.config.settings import Config
+from pennypost.app.figures import Figures
+from pennypost.app.measured import delivery_observer
 from pennypost.clients.http.https import Https
+from pennypost.mail.queue.manager import QueueManager
+from pennypost.mail.queue.outbox import Outbox
+from pennypost.mail.queue.routing import Router
 from pennypost.mail.relay import Relayer
 from pennypost.mail.routing import accepts_mail
 from pennypost.mail.security_judge import PolicyJudge
@@ -22,9 +28,10 @@ CHECK_SECONDS = 2.0
 
 
 class Outbound:
-    """Make it on the worker's loop; `relayer.relay` sends. `close` ends what it does."""
+    """Make it on the worker's loop. `outbox` takes new mail, and the queue manager sends it through `relayer`; it
+    begins when it is told to. `close` ends what it does."""
 
-    def __init__(self, config: Config, store: Store, resolver: Resolver) -> None:
+    def __init__(self, config: Config, store: Store, resolver: Resolver, figures: Figures) -> None:
         self._resolver = resolver
         relay = config.relay
         tls = ClientTls(config.tls)
@@ -34,6 +41,27 @@ class Outbound:
         judge = PolicyJudge(relay, resolver, self.policies, self.record)
         self.relayer = Relayer(relay, config.server.own_hostname, resolver, tls, judge, self.record, store.clock)
         self._recording = asyncio.create_task(self.record.run())
+        router = Router(config.queue)
+        self._manager = QueueManager(
+            store,
+            config.queue,
+            self.relayer.relay,
+            config.server.own_hostname,
+            router,
+            observe=delivery_observer(figures),
+        )
+        self.outbox = Outbox(router, self._manager)
+        self._sending: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Begin to send what is in the queue."""
+        self._sending = asyncio.create_task(self._manager.run())
+
+    async def stop_sending(self, grace: timedelta) -> None:
+        """Begin nothing more, and give what is under way the time to end. New mail is taken into the queue still."""
+        await self._manager.stop(grace)
+        if self._sending is not None:
+            await asyncio.wait((self._sending,))
 
     async def check_domain(self, domain: str) -> None:
         """Raise NullMx for a domain that takes no mail; a DNS that is slow says nothing (RFC 7505 §4.1)."""

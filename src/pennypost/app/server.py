@@ -82,9 +82,11 @@ class Server:
         self._threads.callback(authenticator.close)
         preparer = Preparer(store, config.delivery)
         self._threads.callback(preparer.close)
-        self._outbound = outbound = Outbound(config, store, self._resolver)
+        self._outbound = outbound = Outbound(config, store, self._resolver, self._figures)
         hostname = config.server.own_hostname
-        post = Post(store, preparer, config.delivery, hostname, DateStamp(), check_domain=outbound.check_domain)
+        post = Post(
+            store, preparer, config.delivery, hostname, DateStamp(), outbound.outbox, check_domain=outbound.check_domain
+        )
         doors = make_doors(config, post, authenticator, self._figures)
         await self._open_listeners(doors, sockets)
         if sockets.get(HTTP):
@@ -92,6 +94,7 @@ class Server:
             await self._http.start(sockets[HTTP])
         self._housekeeper = Housekeeper(store, config.auth)
         self._housekeeping = asyncio.create_task(self._housekeeper.run())
+        self._outbound.begin()
         self._serving = True
         _log.info("serving", listeners={listener.name: listener.addresses for listener in self._listeners})
 
@@ -118,7 +121,10 @@ class Server:
         """Take no more connections, let sessions finish for as long as the configuration grants, close the store."""
         self._serving = False
         grace = self._config.server.stop_time
-        await asyncio.gather(*(listener.stop(grace) for listener in self._listeners))
+        ending = [listener.stop(grace) for listener in self._listeners]
+        if self._outbound is not None:
+            ending.append(self._outbound.stop_sending(grace))
+        await asyncio.gather(*ending)
         self._listeners.clear()
         if self._http is not None:
             await self._http.stop(grace)

@@ -13,10 +13,11 @@ from pennypost.message.convert import (
     to_seven_bit,
 )
 from pennypost.model.address import Address
-from pennypost.model.envelope import BodyType, Envelope, Recipient
+from pennypost.model.envelope import BodyType, DeliverByMode, Envelope, Recipient
 from pennypost.model.errors import (
     BareLineEnding,
     ConversionImpossible,
+    DeliverByUnsupported,
     MessageTooLarge,
     NonAsciiAddress,
     RequireTlsUnsupported,
@@ -32,6 +33,7 @@ class Abilities:
     smtputf8: bool
     require_tls: bool
     max_size: int | None
+    deliver_by: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,14 @@ class Outgoing:
         self._octets = octets
 
     def fit(self, recipients: tuple[Recipient, ...], host: Abilities) -> Fitted:
-        """Fit it. Raises MessageTooLarge, NonAsciiAddress, ConversionImpossible, RequireTlsUnsupported, BareLineEnding:
-        what would not be different later."""
+        """Fit it. Raises MessageTooLarge, NonAsciiAddress, ConversionImpossible, RequireTlsUnsupported, BareLineEnding,
+        DeliverByUnsupported: what would not be different later."""
         envelope = self._envelope
         if envelope.require_tls and not host.require_tls:
             raise RequireTlsUnsupported
+        wish = envelope.deliver_by
+        if wish is not None and wish.mode is DeliverByMode.RETURN and not host.deliver_by:
+            raise DeliverByUnsupported
         octets, body = self._body(host)
         if host.max_size is not None and len(octets) > host.max_size:
             raise MessageTooLarge(f"The next host takes {host.max_size} octets, the message has {len(octets)}")

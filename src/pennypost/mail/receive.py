@@ -40,8 +40,9 @@ class _Incoming(MailTransaction):
 
     async def _route(self, tx: Transaction, address: Address) -> Route:
         separator = self._store.settings.subaddress_separator
+        relay = self._post.outbox.router.backs_up(address.domain)
         found = await route(
-            tx, address, separator, relay=False, subaddress_mailboxes=self._settings.subaddress_mailboxes
+            tx, address, separator, relay=relay, subaddress_mailboxes=self._settings.subaddress_mailboxes
         )
         for target in found.local:
             if target.bounded:

@@ -203,6 +203,7 @@ class _Attempt:
             announced.smtputf8,
             announced.require_tls and (session.tls is not None and bool(session.tls.authenticated_by)),
             announced.max_size,
+            announced.deliver_by,
         )
         recipients = tuple(self._recipients[number] for number in numbers)
         try:

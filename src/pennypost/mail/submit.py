@@ -17,7 +17,9 @@ from pennypost.message.limits import MAX_ADDRESSES
 from pennypost.model.address import Address
 from pennypost.model.authentication import Authenticated
 from pennypost.model.envelope import Envelope, Recipient
-from pennypost.model.errors import AuthenticationRequired, BadMessage, NullMx, SenderNotOwned
+from pennypost.model.errors import AuthenticationRequired, BadMessage, NullMx, RecipientSuppressed, SenderNotOwned
+from pennypost.model.relaying import HopKind
+from pennypost.store import suppression
 from pennypost.store.engine import Transaction
 from pennypost.store.resolve import owns
 
@@ -69,15 +71,22 @@ class _Submission(MailTransaction):
             return
         try:
             for address in self._destinations[-1].route.remote:
-                await check(address.domain)
+                _, hop = self._post.outbox.router.find(self._envelope.reverse_path, address)
+                if hop.kind is HopKind.MX:
+                    await check(address.domain)
         except NullMx:
             self._destinations.pop()
             raise
 
     async def _route(self, tx: Transaction, address: Address) -> Route:
-        return await route(
+        found = await route(
             tx, address, self._separator, relay=True, subaddress_mailboxes=self._settings.subaddress_mailboxes
         )
+        if self._post.outbox.router.settings.suppress:
+            for remote in found.remote:
+                if await suppression.find(tx, remote) is not None:
+                    raise RecipientSuppressed
+        return found
 
     async def _amend(self, header: bytes, now: datetime) -> bytes:
         await self._require_ownership(header)

@@ -206,6 +206,10 @@ class MailTransaction(ABC):
         """Give what has to go to other hosts, with its places in the queue."""
         sendings: list[Sending] = []
         remote: dict[str, Recipient] = {}
+        if self._envelope.hold is not None:  # all wait, whoever they are, and are routed anew when it is time
+            everybody = {d.recipient.address.key: d.recipient for d in destinations}
+            here = [d.recipient for d in destinations if d.route.local or d.recipient.address not in d.route.remote]
+            return [self._sending(b"", everybody.values(), now, here)]
         for destination in destinations:
             if not destination.route.remote:
                 continue
@@ -219,10 +223,12 @@ class MailTransaction(ABC):
             sendings.append(self._sending(b"", remote.values(), now))
         return sendings
 
-    def _sending(self, mark: bytes, recipients: Iterable[Recipient], now: datetime) -> Sending:
+    def _sending(
+        self, mark: bytes, recipients: Iterable[Recipient], now: datetime, here: Sequence[Recipient] = ()
+    ) -> Sending:
         user = self._client.authenticated
         envelope = replace(self._envelope, recipients=tuple(recipients))
-        places = self._post.outbox.places(envelope, user.account if user else None, now)
+        places = self._post.outbox.places(envelope, user.account if user else None, now, here)
         return Sending(mark, envelope, places)
 
     async def _deliver(
@@ -235,7 +241,7 @@ class MailTransaction(ABC):
         common = parcel.received + prepared.header
         names: list[str] = []
         done: set[LocalTarget] = set()
-        for destination in destinations:
+        for destination in destinations if self._envelope.hold is None else ():
             mark = delivered_to(destination.recipient.address)
             for target in destination.route.local:
                 if target not in done:
@@ -253,7 +259,10 @@ class MailTransaction(ABC):
             outgoing.append(Outgoing(enqueued, sending.places, queued, prepared.draft))
             names.append(f"q{enqueued.queued}")
         await self._record(tx, trace, parcel, destinations, names)
-        told = [d.recipient for d in destinations if d.route.local and Notify.SUCCESS in d.recipient.notify]
+        held = self._envelope.hold is not None
+        told = [
+            d.recipient for d in destinations if not held and d.route.local and Notify.SUCCESS in d.recipient.notify
+        ]
         if told and self._envelope.reverse_path is not None:
             await self._report_success(tx, parcel, told, trace)
         return Stored(names, outgoing)

@@ -60,6 +60,12 @@ class RecipientDisabled(PermanentFailure):
     status, text = "5.2.1", "Mailbox disabled"
 
 
+class RecipientSuppressed(PermanentFailure):
+    """It bounced for good before."""
+
+    status, text = "5.1.1", "Mail to this recipient bounced before: it is suppressed"
+
+
 class RoutingLoop(PermanentFailure):
     status, text = "5.4.6", "Routing loop detected"
 
@@ -137,6 +143,12 @@ class RequireTlsUnsupported(PermanentFailure):
     """The sender asked for TLS all the way (RFC 8689 §4.1)."""
 
     status, text = "5.7.30", "REQUIRETLS support required"
+
+
+class DeliverByUnsupported(PermanentFailure):
+    """The sender asked for delivery in time or none, which the next host does not know (RFC 2852 §4.1.4)."""
+
+    status, text = "5.3.3", "The next host cannot return mail that is late, as the sender asked for"
 
 
 # -- Identity

@@ -253,6 +253,12 @@ async def next_due(tx: Transaction, holder: str) -> datetime | None:
 # -- Noting what came of it
 
 
+async def holds(tx: Transaction, holder: str, delivery: DeliveryId) -> bool:
+    """Whether a delivery is leased to a sender."""
+    sql = f"SELECT 1 FROM delivery WHERE id = ? AND lease_holder = ? AND {_LEASED}"
+    return await tx.fetch_one(sql, delivery, holder) is not None
+
+
 async def finish(tx: Transaction, holder: str, delivery: DeliveryId) -> bool:
     """Take a delivery out that is done, one way or the other. False: the lease was lost, it is another's to settle."""
     return (

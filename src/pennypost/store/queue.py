@@ -7,7 +7,7 @@ A delivery that is settled leaves; a message leaves with its last delivery. What
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 
@@ -66,6 +66,11 @@ class QueuedMessage:
         """Octets of header and body."""
         return len(self.header) + self.body_size
 
+    def to(self, fields: bytes, recipients: tuple[Recipient, ...]) -> "QueuedMessage":
+        """Give the same message for others, with fields on top of its header."""
+        envelope = replace(self.envelope, recipients=recipients)
+        return replace(self, header=fields + self.header, envelope=envelope)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -103,14 +108,20 @@ def by_domain(envelope: Envelope, now: datetime) -> list[Place]:
 
 _ENQUEUE = (
     "INSERT INTO queued (account, blob, header, size, reverse_path, body, smtputf8, require_tls, return_content, "
-    "envelope_id, created_at, trace, priority, deliver_by, deliver_by_mode, deliver_by_trace) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+    "envelope_id, created_at, trace, priority, deliver_by, deliver_by_mode, deliver_by_trace, id) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _ADD = (
-    "INSERT INTO delivery (queued, recipient_local, recipient_domain, notify, original_recipient, hop, state, turn, "
-    "precedence, next_attempt_at, attempts, warned, lease_holder) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?) "
-    "RETURNING id"
+    "INSERT INTO delivery (id, queued, recipient_local, recipient_domain, notify, original_recipient, hop, state, "
+    "turn, precedence, next_attempt_at, attempts, warned, lease_holder) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?)"
 )
+_LAST = "SELECT (SELECT MAX(id) FROM queued), (SELECT MAX(id) FROM delivery)"
+
+_EPOCH_MILLISECONDS = 1767225600000
+"""Numbers of queued messages count the milliseconds since 2026 began. Rows of the queue go, and what an administrator,
+or a timeline, calls a message must never mean another one."""
+_DELIVERIES_A_MILLISECOND = 1000
 
 
 async def enqueue(tx: Transaction, message: QueuedMessage, places: Sequence[Place] | None = None) -> Enqueued:
@@ -121,7 +132,8 @@ async def enqueue(tx: Transaction, message: QueuedMessage, places: Sequence[Plac
     """
     envelope = message.envelope
     deliver_by = envelope.deliver_by
-    row = await tx.fetch_one(
+    queued, first = await _numbers(tx)
+    await tx.execute(
         _ENQUEUE,
         message.account,
         message.blob,
@@ -139,15 +151,29 @@ async def enqueue(tx: Transaction, message: QueuedMessage, places: Sequence[Plac
         None if deliver_by is None else to_microseconds(message.created_at + deliver_by.within),
         None if deliver_by is None else deliver_by.mode.value,
         int(deliver_by is not None and deliver_by.trace),
+        queued,
     )
+    added = []
+    for place in by_domain(envelope, tx.now) if places is None else places:
+        added.append(await _add(tx, queued, place, first))
+        first += len(place.recipients)
+    return Enqueued(queued, tuple(added))
+
+
+async def _numbers(tx: Transaction) -> tuple[QueuedId, int]:
+    """Give the next message's number and its first delivery's: later than all that are there, and than all that
+    were."""
+    row = await tx.fetch_one(_LAST)
     assert row is not None
-    queued = QueuedId(row[0])
-    if places is None:
-        places = by_domain(envelope, tx.now)
-    return Enqueued(queued, tuple([await _add(tx, queued, place) for place in places]))
+    last, last_delivery = row
+    passed = to_microseconds(tx.now) // 1000 - _EPOCH_MILLISECONDS
+    return (
+        QueuedId(max(passed, (last or 0) + 1, 1)),
+        max(passed * _DELIVERIES_A_MILLISECOND, (last_delivery or 0) + 1, 1),
+    )
 
 
-async def _add(tx: Transaction, queued: QueuedId, place: Place) -> tuple[DeliveryId, ...]:
+async def _add(tx: Transaction, queued: QueuedId, place: Place, first: int) -> tuple[DeliveryId, ...]:
     now = to_microseconds(tx.now)
     due = now if place.not_before is None else to_microseconds(place.not_before)
     if due > now:
@@ -157,9 +183,10 @@ async def _add(tx: Transaction, queued: QueuedId, place: Place) -> tuple[Deliver
     holder = place.holder if state is DeliveryState.LEASED else None
     turn = place.turn - place.precedence
     added = []
-    for recipient in place.recipients:
-        row = await tx.fetch_one(
+    for number, recipient in enumerate(place.recipients, first):
+        await tx.execute(
             _ADD,
+            number,
             queued,
             recipient.address.local_part,
             recipient.address.domain,
@@ -172,8 +199,7 @@ async def _add(tx: Transaction, queued: QueuedId, place: Place) -> tuple[Deliver
             due,
             holder,
         )
-        assert row is not None
-        added.append(DeliveryId(row[0]))
+        added.append(DeliveryId(number))
     if state is DeliveryState.READY:
         await make_due(tx, place.hop)
     if state is not DeliveryState.LEASED:

@@ -1,13 +1,20 @@
 """Receiving and submitting: what is stored, what is refused, and that nothing is stored of what is refused."""
 
+import asyncio
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from tests.unit.mail.conftest import World
 
 from pennypost.mail.prepare import Preparer
+from pennypost.mail.queue.manager import QueueManager
+from pennypost.mail.queue.outbox import Outbox
+from pennypost.mail.queue.routing import Router
+from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.receive import Receiver
 from pennypost.mail.reception import Acceptance, Language, SmtpClient
 from pennypost.mail.settings import DeliverySettings
@@ -27,6 +34,7 @@ from pennypost.model.errors import (
     NullMx,
     OverQuota,
     RecipientDisabled,
+    RecipientSuppressed,
     RelayDenied,
     RoutingLoop,
     SenderNotOwned,
@@ -34,9 +42,12 @@ from pennypost.model.errors import (
 )
 from pennypost.model.ids import AccountId, Uid
 from pennypost.model.peer import Peer
+from pennypost.model.relaying import NextHop, OutgoingMessage, RecipientResult, RelayOutcome, RelayState
 from pennypost.model.units import Octets
-from pennypost.store import directory, mailboxes, messages, queue_view
+from pennypost.store import directory, mailboxes, messages, queue_view, suppression, timeline
 from pennypost.store.engine import Transaction
+from pennypost.store.queue import DeliveryState
+from pennypost.store.timeline import EventKind
 
 STRANGER = SmtpClient(Peer(ip_address("192.0.2.7"), 4711), "mx.example", Language.ESMTP)
 MESSAGE = b"From: Carl <carl@example.org>\r\nTo: anna@penny.test\r\nSubject: hello\r\n\r\nA body.\r\n"
@@ -88,10 +99,11 @@ async def submit(
     *recipients: str | Recipient,
     message: bytes,
     sender: str | None = "anna@penny.test",
+    **wishes: Any,
 ) -> Acceptance:
     client = replace(STRANGER, authenticated=Authenticated(world.anna, "anna@penny.test"))
     reception = Submitter(post(world)).begin(client)
-    return await run(reception, Envelope(address(sender) if sender else None), recipients, message)
+    return await run(reception, Envelope(address(sender) if sender else None, **wishes), recipients, message)
 
 
 async def run(reception, envelope, recipients, message) -> Acceptance:  # type: ignore[no-untyped-def]
@@ -300,6 +312,77 @@ async def test_a_submission_is_completed_and_discloses_nothing(world: World) -> 
     waiting = await queued(world)
     assert [str(d.recipient.address) for d in waiting] == ["carl@example.org", "dora@example.org"]
     assert len({d.queued for d in waiting}) == 1
+
+
+async def test_a_submission_that_is_held_is_held_for_everybody(world: World) -> None:
+    """RFC 4865 §5: also for those who have mailboxes here."""
+    accepted = await submit(world, "bert@penny.test", "x@example.org", message=SUBMITTED, hold=timedelta(hours=1))
+    assert await stored(world, world.bert) == []
+    waiting = await queued(world)
+    assert [(d.hop, d.state) for d in waiting] == [
+        ("local", DeliveryState.DEFERRED),
+        ("example.org", DeliveryState.DEFERRED),
+    ]
+    assert accepted.stored == (f"q{waiting[0].queued}",)
+    router = Router(QueueSettings())
+    manager = QueueManager(world.store, QueueSettings(), takes_all, "mail.penny.test", router)
+    running = asyncio.create_task(manager.run())
+    world.clock.forward(timedelta(hours=1))
+    manager.wake()
+    async with asyncio.timeout(10):
+        for _ in itertools.count():
+            if not await queued(world):
+                break
+            await asyncio.sleep(0.001)
+    await manager.stop(timedelta(seconds=1))
+    await running
+    (octets,) = await stored(world, world.bert)
+    assert octets.startswith(b"Return-Path: <anna@penny.test>\r\nDelivered-To: bert@penny.test\r\nReceived: ")
+    assert octets.endswith(b"A body.\r\n")
+
+
+async def takes_all(hop: NextHop, message: OutgoingMessage) -> RelayOutcome:
+    return RelayOutcome(
+        tuple(RecipientResult(r, RelayState.SENT, "2.0.0", "250 2.0.0 ok", "mx") for r in message.envelope.recipients)
+    )
+
+
+async def test_what_came_and_where_it_went_is_told(world: World) -> None:
+    accepted = await receive(world, "anna@penny.test", message=b"Message-ID: <a@b>\r\n" + MESSAGE)
+    traces = await world.store.scan(lambda tx: timeline.traces_of(tx, "a@b"))
+    (event,) = await world.store.scan(lambda tx: timeline.story(tx, traces))
+    assert timeline.trace_id(event.trace) == accepted.id
+    assert event.kind is EventKind.RECEIVED
+    facts = dict(event.facts)
+    assert facts.pop("size") == len(MESSAGE) + 19
+    assert facts == {
+        "peer": str(STRANGER.peer),
+        "hello": "mx.example",
+        "from": "carl@example.org",
+        "to": ["anna@penny.test"],
+        "stored": list(accepted.stored),
+        "message-id": "a@b",
+    }
+
+
+async def test_mail_for_a_domain_we_back_up_is_passed_on(world: World) -> None:
+    settings = QueueSettings(backup_for=("Friends.example",))
+    backing = replace(post(world), outbox=Outbox(Router(settings)))
+    envelope = Envelope(SENDER)
+    await run(Receiver(backing).begin(STRANGER), envelope, ["x@friends.EXAMPLE"], MESSAGE)
+    (delivery,) = await queued(world)
+    assert delivery.hop == "friends.example"
+    with pytest.raises(RelayDenied):
+        await run(Receiver(backing).begin(STRANGER), envelope, ["x@other.example"], MESSAGE)
+
+
+async def test_mail_to_a_suppressed_recipient_is_refused(world: World) -> None:
+    await world.store.write(lambda tx: suppression.suppress(tx, address("x@example.org"), "550 5.1.1 no"))
+    await submit(world, "x@example.org", message=SUBMITTED)  # nobody said that it is to be heeded
+    client = replace(STRANGER, authenticated=Authenticated(world.anna, "anna@penny.test"))
+    heeding = replace(post(world), outbox=Outbox(Router(QueueSettings(suppress=True))))
+    with pytest.raises(RecipientSuppressed):
+        await run(Submitter(heeding).begin(client), Envelope(address("anna@penny.test")), ["X@example.org"], SUBMITTED)
 
 
 async def test_what_is_there_is_not_added_again(world: World) -> None:

@@ -25,30 +25,27 @@ import random
 import secrets
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from pennypost.mail.queue.channel import Channel, Job, octets_of, split
+from pennypost.mail.queue.attempt import Attempts, Observer, persist, unobserved
+from pennypost.mail.queue.channel import Channel, Job, split
 from pennypost.mail.queue.outbox import Outgoing
-from pennypost.mail.queue.pacing import HopPace, complaint
+from pennypost.mail.queue.pacing import HopPace
 from pennypost.mail.queue.routing import Router
 from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.queue.settlement import Clerk
-from pennypost.mail.queue.verdict import Judge
-from pennypost.model.envelope import Recipient
 from pennypost.model.errors import MailError, ShuttingDown
 from pennypost.model.ids import ModSeq
-from pennypost.model.relaying import NextHop, OutgoingMessage, RecipientResult, Relay, RelayOutcome, RelayState
+from pennypost.model.relaying import Relay
 from pennypost.net.incident import log_incident
-from pennypost.store import dispatch, queue
+from pennypost.store import dispatch
 from pennypost.store.blobs import BlobDraft
 from pennypost.store.dispatch import HopWork, Leased
-from pennypost.store.engine import Operation, T, Transaction
+from pennypost.store.engine import Transaction
 from pennypost.store.queue import QUEUE, QueuedMessage
 from pennypost.store.store import Store
-from pennypost.store.timeline import trace_id
 
 LINGER_SECONDS = 10.0
 """How long a message counts against `max_connections`."""
@@ -71,18 +68,7 @@ KEPT_CHANNELS = 4096
 AT_HAND_OCTETS = 16 * 1024 * 1024
 """Bodies of new mail that are kept in memory until they are sent; past this they are read from the store."""
 
-LOGGED_RESULTS = 20
-
-_BUG = "internal error, see the log: incident {}"
-
 _log = structlog.stdlib.get_logger("pennypost.queue")
-
-Observer = Callable[[str, float], None]
-"""Called with what came of a recipient ("sent", "deferred", "failed") and the seconds since the message came."""
-
-
-def unobserved(_state: str, _seconds: float) -> None:
-    """Count nothing."""
 
 
 class QueueManager:
@@ -101,12 +87,8 @@ class QueueManager:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._relay = relay
-        self._router = router
-        self._chance = chance
-        self._observe = observe
-        self._clerk = Clerk(store, settings, hostname)
-        self._judge = Judge(settings, router, chance)
+        clerk = Clerk(store, settings, hostname)
+        self._attempts = Attempts(store, settings, relay, router, clerk, self, chance, observe)
         self._holder = self._new_name()
         self._loop = asyncio.get_running_loop()
         self._channels: dict[str, Channel] = {}
@@ -152,6 +134,7 @@ class QueueManager:
         self._stopping = True
         self._unsubscribe()
         self._something.set()
+        self._alive_until = self._store.clock()  # what is yet leased to us, of mail on its way in, runs out by itself
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=grace.total_seconds())
         for task in set(self._tasks):
@@ -270,7 +253,7 @@ class QueueManager:
             await dispatch.reclaim(tx, self._holder, known)
             tx.changed(QUEUE, ModSeq(0))
 
-        await self._store.write(operation)
+        await persist(self._store, operation, 1)
 
     # -- Channels
 
@@ -377,8 +360,6 @@ class QueueManager:
             self._something.set()
         if self._stopping:
             return
-        if channel.serving and not channel.jobs and not channel.active:
-            self._spawn(self._refill(channel))
         self._pump(channel)
         if self._blocked:
             self._pump_blocked()
@@ -429,118 +410,30 @@ class QueueManager:
     # -- One job
 
     async def _work(self, job: Job) -> None:
+        """Send one message. Whatever goes wrong on the way, no delivery stays leased to us unknown."""
+        settled = False
         try:
-            await self._send(job)
+            self._see_whether_alive(self._store.clock())
+            if job.holder != self._holder:
+                settled = True  # the lease ran out: others send it
+                return
+            after = await self._attempts.make(job)
+            settled = True
         finally:
             self._ended(job)
-
-    async def _send(self, job: Job) -> None:
-        """Send one message and write down what came of it."""
-        store, channel = self._store, job.channel
-        self._see_whether_alive(store.clock())
-        if job.holder != self._holder:
-            return  # the lease ran out: others send it
-        message = job.message
-        if message is None:
-            message = await store.read(lambda tx: queue.message(tx, job.queued, recipients=False))
-        if message is None:
-            return
-        deliveries, hop = await self._stay_or_reroute(job, message)
-        if not deliveries:
-            return
-        name = trace_id(message.trace) if message.trace else f"q{job.queued}"
-        envelope = replace(message.envelope, recipients=tuple(d.recipient for d in deliveries))
-        sending = message
-
-        async def octets() -> bytes:
-            return await octets_of(store, sending, job.draft)
-
-        try:
-            outcome = await self._relay(hop, OutgoingMessage(name, envelope, message.size, octets))
-        except Exception as problem:
-            incident = log_incident("relay", problem, id=name, hop=channel.hop)
-            outcome = _all(envelope.recipients, "4.3.0", _BUG.format(incident))
-        await self._settle(job, message, deliveries, outcome)
-
-    async def _stay_or_reroute(self, job: Job, message: QueuedMessage) -> tuple[list[Leased], NextHop]:
-        """Give what is still to go by this hop. The configuration may say something else than when it was queued."""
-        mine: list[Leased] = []
-        found: NextHop | None = None
-        others: dict[str, list[Leased]] = {}
-        for delivery in job.deliveries:
-            name, hop = self._router.find(message.envelope.reverse_path, delivery.recipient.address, delivery.attempts)
-            if name == job.channel.hop:
-                mine.append(delivery)
-                found = hop
-            else:
-                others.setdefault(name, []).append(delivery)
-        if others:
-
-            async def operation(tx: Transaction) -> None:
-                for name, moved in others.items():
-                    await dispatch.reroute(tx, job.holder, [delivery.id for delivery in moved], name)
-                tx.changed(QUEUE, ModSeq(0))
-
-            await self._store.write(operation)
-        return mine, found if found is not None else hop
-
-    async def _settle(
-        self, job: Job, message: QueuedMessage, deliveries: Sequence[Leased], outcome: RelayOutcome
-    ) -> None:
-        """Judge an attempt, and write down what came of it and of what shares its fate."""
-        channel, now = job.channel, self._store.clock()
-        begun_at = now - timedelta(seconds=max(0.0, self._loop.time() - job.begun))
-        pace, trouble = channel.pace, complaint(outcome)
-        sharing: list[Job] = []
-        returned: list[Job] = []
-        if trouble is None:
-            pace.succeeded()
-        elif pace.slowed(trouble, begun_at, now, self._chance()):
-            waiting = list(channel.jobs)
-            channel.jobs.clear()
-            sharing, returned = ([], waiting) if trouble.reachable else (waiting, [])
-            _log.info("hop left alone", hop=channel.hop, until=str(pace.state.held_until), reason=trouble.reason)
-        holder = job.holder
-        serving = channel.serving and not pace.held(now) and holder == self._holder
-        changed = pace.changed
-        wanted = 2 * pace.connections - len(channel.jobs)
-        verdict = self._judge.judge(message, deliveries, outcome.results, now)
-
-        async def operation(tx: Transaction) -> tuple[tuple[Leased, ...], bool]:
-            await self._clerk.write(tx, holder, job.queued, message, verdict, outcome.results, channel.hop)
-            for other in sharing:
-                await self._share(tx, other, outcome.results[0], now)
-            for other in returned:
-                await dispatch.give_back(tx, holder, [delivery.id for delivery in other.deliveries])
-            if changed:
-                await dispatch.set_pace(tx, holder, channel.hop, pace.state)
-            if returned:
-                await queue.make_due(tx, channel.hop)
-            await self.stay(tx, self._holder)
-            if serving and wanted > pace.connections:
-                return await dispatch.take_more(tx, holder, channel.hop, wanted, serving=True)
-            return (), serving
-
-        rows = sum(len(one.deliveries) for one in (job, *sharing, *returned))
-        taken, still = await self._persist(operation, rows)
-        if holder == self._holder:
-            channel.serving = still if serving else channel.serving and not pace.held(now)
-        pace.changed = pace.changed and not changed
+            if not settled and not self._stopping:
+                self.reclaim()
         self._alive_until = max(self._alive_until, self._asked_until)
-        for other in (*sharing, *returned):
+        for other in after.over:
             self._drop(other)
-        self._tell(message, job, outcome)
-        if taken:
-            self._add(channel, taken)
+        if after.taken:
+            self._add(job.channel, after.taken)
+        self._check_service(job.channel)
 
-    async def _share(self, tx: Transaction, job: Job, result: RecipientResult, now: datetime) -> None:
-        """Let a job that was not tried have the result of one that was: an operation."""
-        message = job.message or await queue.message(tx, job.queued, recipients=False)
-        if message is None:
-            return
-        results = [replace(result, recipient=delivery.recipient) for delivery in job.deliveries]
-        verdict = self._judge.judge(message, job.deliveries, results, now)
-        await self._clerk.write(tx, job.holder, job.queued, message, verdict, results, job.channel.hop)
+    def _check_service(self, channel: Channel) -> None:
+        """See to it that we go on with a hop that we serve."""
+        if channel.serving and not channel.jobs and not channel.active and not self._stopping:
+            self._spawn(self._refill(channel))
 
     async def _refill(self, channel: Channel) -> None:
         """Take more of what the store has for a hop, or stop being its server."""
@@ -551,43 +444,8 @@ class QueueManager:
             await self.stay(tx, holder)
             return await dispatch.take_more(tx, holder, channel.hop, wanted, serving=True)
 
-        taken, serving = await self._persist(operation, wanted)
+        taken, serving = await persist(self._store, operation, wanted)
         if holder == self._holder:
             channel.serving = serving
             self._alive_until = max(self._alive_until, self._asked_until)
             self._add(channel, taken)
-
-    async def _persist(self, operation: Operation[T], rows: int) -> T:
-        """Write what has happened; while the store cannot, try again: what was sent must not be sent twice."""
-        pause = 1.0
-        while True:
-            try:
-                return await self._store.write_rows(operation, rows)
-            except ShuttingDown:
-                raise
-            except MailError as error:
-                _log.error("cannot write down what was sent", reason=str(error))
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 30.0)
-
-    def _tell(self, message: QueuedMessage, job: Job, outcome: RelayOutcome) -> None:
-        age = (self._store.clock() - message.created_at).total_seconds()
-        for result in outcome.results:
-            self._observe(result.state.value, age)
-        first = outcome.results[0]
-        _log.info(
-            "attempt",
-            id=trace_id(message.trace),
-            queue=f"q{job.queued}",
-            hop=job.channel.hop,
-            remote=first.remote,
-            tls=f"{first.tls.version} {first.tls.cipher}" if first.tls is not None else None,
-            sender=f"<{message.envelope.reverse_path or ''}>",
-            results=[f"{r.recipient.address}: {r.state.value} {r.reply}" for r in outcome.results[:LOGGED_RESULTS]],
-            age=round(age, 3),
-        )
-
-
-def _all(recipients: Sequence[Recipient], status: str, reply: str) -> RelayOutcome:
-    """Give a transient failure of ours for every recipient; it says nothing of the hop."""
-    return RelayOutcome(tuple(RecipientResult(r, RelayState.DEFERRED, status, reply) for r in recipients))

@@ -8,11 +8,12 @@ Where the queue manager of this worker has room, and nobody waits before the mes
 then no other transaction, and nothing that has to be read again, lies between `250` and the next host.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from pennypost.mail.queue.local import LOCAL_HOP
 from pennypost.mail.queue.routing import Router
 from pennypost.mail.queue.schedule import RELEASE_STEP
 from pennypost.model.envelope import Envelope, Recipient
@@ -61,15 +62,20 @@ class Outbox:
     """Puts messages into the queue. `attendant`: None where nobody sends from this process."""
 
     def __init__(self, router: Router, attendant: Attendant | None = None) -> None:
-        self._router = router
+        self.router = router
         self.attendant = attendant
         self._turns: dict[str, int] = {}
 
-    def places(self, envelope: Envelope, account: AccountId | None, now: datetime) -> tuple[Place, ...]:
-        """Give the recipients of a message their places. Call it once for a message, outside of the transaction."""
+    def places(
+        self, envelope: Envelope, account: AccountId | None, now: datetime, here: Container[Recipient] = ()
+    ) -> tuple[Place, ...]:
+        """Give the recipients of a message their places. Call it once for a message, outside of the transaction.
+
+        `here`: those who have mailboxes here, and whose mail has to wait (RFC 4865).
+        """
         groups: dict[str, list[Recipient]] = {}
         for recipient in envelope.recipients:
-            name, _ = self._router.find(envelope.reverse_path, recipient.address)
+            name = LOCAL_HOP if recipient in here else self.router.find(envelope.reverse_path, recipient.address)[0]
             groups.setdefault(name, []).append(recipient)
         turn = self._turn(envelope, account, to_microseconds(now))
         precedence = envelope.priority * (RELEASE_STEP // timedelta(microseconds=1))

@@ -31,6 +31,8 @@ class Router:
     """Finds next hops by the settings."""
 
     def __init__(self, settings: QueueSettings) -> None:
+        self.settings = settings
+        self._backed_up = frozenset(map(canonical, settings.backup_for))
         self._smarthosts = settings.smarthosts
         self._sources = {canonical(domain): str(ip_address(source)) for domain, source in settings.sources.items()}
         self._tiers = sorted({host.after_failures for host in settings.smarthosts if host.after_failures})
@@ -47,6 +49,10 @@ class Router:
             hop = self._find(canonical(key[0]), canonical(key[1]), attempts)
             known = self._known[key] = hop_name(hop), hop
         return known
+
+    def backs_up(self, domain: str) -> bool:
+        """Whether we are a backup MX of a domain: its mail is taken from anybody and passed on."""
+        return bool(self._backed_up) and canonical(domain) in self._backed_up
 
     def _find(self, sender: str, recipient: str, attempts: int) -> NextHop:
         source = self._sources.get(sender, "")

@@ -41,8 +41,9 @@ class Judge:
         deliveries: Sequence[Leased],
         results: Sequence[RecipientResult],
         now: datetime,
+        hop: str | None = None,
     ) -> Verdict:
-        """Judge one attempt at one message. `results`: one for each delivery, in order."""
+        """Judge one attempt at one message. `results`: one for each delivery, in order. `hop`: the one to stay with."""
         limits = deadlines(self._settings, message.envelope, message.created_at, message.seen_at or message.created_at)
         luck = self._chance()  # one for all: what failed together stays together
         verdict = Verdict()
@@ -58,7 +59,7 @@ class Judge:
                     if limits.expire_at <= now:
                         self._expired(verdict, message, delivery, result, now)
                     else:
-                        self._deferred(verdict, message, delivery, result, limits, luck, now)
+                        self._deferred(verdict, message, delivery, result, limits, luck, now, hop)
         return verdict
 
     def _sent(self, verdict: Verdict, delivery: Leased, result: RecipientResult, now: datetime) -> None:
@@ -94,6 +95,7 @@ class Judge:
         limits: Deadlines,
         luck: float,
         now: datetime,
+        hop: str | None,
     ) -> None:
         warned = delivery.warned
         if not warned and limits.warn_at is not None and limits.warn_at <= now:
@@ -104,6 +106,7 @@ class Judge:
             verdict.fates.append((delivery, fate))
         attempts = delivery.attempts + 1
         at = next_attempt(self._settings, attempts, now, limits, warned, lambda: luck)
-        hop, _ = self._router.find(message.envelope.reverse_path, delivery.recipient.address, attempts)
+        if hop is None:
+            hop, _ = self._router.find(message.envelope.reverse_path, delivery.recipient.address, attempts)
         reply = f"{result.remote}: {result.reply}" if result.remote else result.reply
         verdict.deferred.append(Deferral(delivery.id, at, reply, hop, warned))

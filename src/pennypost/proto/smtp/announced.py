@@ -16,7 +16,7 @@ class Announced:
 
     `max_size`: octets, None when there is no limit or it is not told (RFC 1870 §4). `size`: SIZE was announced, so that
     MAIL may declare it. `max_recipients`, `max_messages`: LIMITS (RFC 9422), None when not told. `mechanisms`: of AUTH,
-    in capitals.
+    in capitals. `deliver_by`, `priority`: DELIVERBY (RFC 2852), and MT-PRIORITY (RFC 6710).
     """
 
     name: str = ""
@@ -34,6 +34,8 @@ class Announced:
     max_recipients: int | None = None
     max_messages: int | None = None
     mechanisms: tuple[str, ...] = ()
+    deliver_by: bool = False
+    priority: bool = False
 
 
 NOTHING = Announced()
@@ -65,6 +67,8 @@ def read_announced(reply: Reply) -> Announced:
         require_tls="REQUIRETLS" in keywords,
         max_recipients=_number(limits.get("RCPTMAX", "")) or None,
         max_messages=_number(limits.get("MAILMAX", "")) or None,
+        deliver_by="DELIVERBY" in keywords,
+        priority="MT-PRIORITY" in keywords,
         mechanisms=tuple(dict.fromkeys(keywords.get("AUTH", "").upper().split()[:MAX_MECHANISMS])),
     )
 

@@ -6,6 +6,7 @@ stands is the transition table's matter, not theirs.
 
 import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from pennypost.model.envelope import BodyType
@@ -57,14 +58,25 @@ def read_mail(rest: bytes, offer: Offer, tls: bool) -> MailFrom:
         address, end = parse_reverse_path(rest, _skip_blanks(rest, 5))
     except ValueError:
         raise Refused(501, "5.1.7", "Bad sender address syntax") from None
-    envelope = mail_envelope(address, _parameters(rest, end, "5.1.7", "sender"))
+    submission = offer.flavour is Flavour.SUBMISSION
+    envelope = mail_envelope(address, _parameters(rest, end, "5.1.7", "sender"), submission=submission)
     if address is not None and not envelope.smtputf8 and not address.is_ascii:
         raise Refused(553, "5.6.7", "Non-ASCII addresses need SMTPUTF8")  # RFC 6531 §3.5
     if envelope.require_tls and not tls:
         raise Refused(555, "5.5.4", "Unsupported parameter REQUIRETLS")  # RFC 8689 §3: not offered in clear
     if envelope.declared_size is not None and envelope.declared_size > offer.max_message_size:
         raise Refused(552, "5.3.4", "Message too large")  # RFC 1870 §6.1
+    if envelope.hold is not None:
+        _refuse_too_late(envelope.hold, offer)
     return MailFrom(envelope)
+
+
+def _refuse_too_late(hold: timedelta | datetime, offer: Offer) -> None:
+    """Refuse what is to be held for longer than is offered, or is not offered at all (RFC 4865 §5)."""
+    if not offer.hold_most or offer.hold_until is None:
+        raise Refused(555, "5.5.4", "Unsupported parameter: messages are not held here")
+    if (hold > offer.hold_most) if isinstance(hold, timedelta) else (hold > offer.hold_until):
+        raise Refused(501, "5.5.4", "Messages are not held for so long")
 
 
 def read_rcpt(rest: bytes, smtputf8: bool) -> RcptTo:

@@ -1,6 +1,7 @@
 """What EHLO announces, and what commands are held against."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
 
 from pennypost.proto.smtp.reply import Reply
@@ -22,6 +23,7 @@ class Offer:
     session (RFC 9422 MAILMAX). `starttls`: whether a TLS layer can be had. `mechanisms`: for AUTH in clear,
     `tls_mechanisms`: under TLS; () offers none. `max_errors`: 4xx and 5xx replies before the session is ended.
     `max_idle_commands`: commands that bring no message nearer (NOOP, RSET, EHLO …), counted since the last message.
+    `hold_most`, `hold_until`: how long, and until when, a submission may be held (RFC 4865); 0 does not offer it.
     `keep_bare_cr`: take a CR without LF in a text for an octet like others, which RFC 5321 §2.3.8 forbids.
     """
 
@@ -36,6 +38,8 @@ class Offer:
     max_errors: int = 20
     max_idle_commands: int = 100
     keep_bare_cr: bool = False
+    hold_most: timedelta = timedelta(0)
+    hold_until: datetime | None = None
 
 
 def greeting(offer: Offer) -> Reply:
@@ -60,6 +64,11 @@ def hello_reply(offer: Offer, *, extended: bool, tls: bool, authenticated: bool)
         "DSN",  # RFC 3461
         f"LIMITS MAILMAX={offer.max_messages} RCPTMAX={offer.max_recipients}",  # RFC 9422
     ]
+    if offer.flavour is Flavour.SUBMISSION:
+        lines += ["DELIVERBY", "MT-PRIORITY"]  # RFC 2852, RFC 6710
+        if offer.hold_most and offer.hold_until is not None:  # RFC 4865
+            until = offer.hold_until.strftime("%Y-%m-%dT%H:%M:%SZ")
+            lines.append(f"FUTURERELEASE {offer.hold_most // timedelta(seconds=1)} {until}")
     if offer.starttls and not tls:
         lines.append("STARTTLS")  # RFC 3207 §4: not once TLS is on
     if tls:

@@ -3,11 +3,20 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TypeVar
 
 from pennypost.model.address import Address
-from pennypost.model.envelope import BodyType, Envelope, Notify, Recipient, ReturnContent
+from pennypost.model.envelope import (
+    BodyType,
+    DeliverBy,
+    DeliverByMode,
+    Envelope,
+    Notify,
+    Recipient,
+    ReturnContent,
+)
 from pennypost.proto.smtp.limits import MAX_ENVELOPE_ID, MAX_ORIGINAL_RECIPIENT, MAX_SIZE_DIGITS
 from pennypost.proto.smtp.reply import Refused
 
@@ -21,6 +30,17 @@ _HEXCHAR = re.compile(rb"\+([0-9A-F]{2})")
 _UNICODE_CHAR = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
 # addr-type is an atom (RFC 3461 §4.2)
 _ADDRESS_TYPE = re.compile(rb"[A-Za-z0-9-]+")
+
+# by-value = by-time ";" by-mode [by-trace]; by-time = ["-" / "+"] 1*9digit (RFC 2852 §4)
+_BY = re.compile(rb"([+-]?[0-9]{1,9});([RrNn])([Tt]?)")
+# future-release-integer = 1*9digit, not beginning with 0 (RFC 4865 §4)
+_INTERVAL = re.compile(rb"[1-9][0-9]{0,8}")
+# date-time (RFC 3339 §5.6)
+_DATE_TIME = re.compile(
+    rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+# priority-value = (["-"] NZDIGIT) / "0" (RFC 6710 §3)
+_PRIORITY = re.compile(rb"-?[1-9]|0")
 
 _NOTIFY: Mapping[bytes, Notify] = MappingProxyType(
     {b"SUCCESS": Notify.SUCCESS, b"FAILURE": Notify.FAILURE, b"DELAY": Notify.DELAY}
@@ -46,6 +66,9 @@ class MailParameters:
     require_tls: bool = False
     return_content: ReturnContent | None = None
     envelope_id: str | None = None
+    hold: timedelta | datetime | None = None
+    deliver_by: DeliverBy | None = None
+    priority: int = 0
 
 
 @dataclass(slots=True)
@@ -106,6 +129,38 @@ def _envid(into: MailParameters, value: bytes) -> None:
     into.envelope_id = _printable(decode_xtext(value))
 
 
+def _hold_for(into: MailParameters, value: bytes) -> None:
+    """RFC 4865 §4: seconds."""
+    if _INTERVAL.fullmatch(value) is None or into.hold is not None:
+        raise ValueError("no interval, or a second one")
+    into.hold = timedelta(seconds=int(value))
+
+
+def _hold_until(into: MailParameters, value: bytes) -> None:
+    """RFC 4865 §4: an instant."""
+    if _DATE_TIME.fullmatch(value) is None or into.hold is not None:
+        raise ValueError("no instant, or a second one")
+    into.hold = datetime.fromisoformat(str(value.upper(), "ascii")).astimezone(UTC)
+
+
+def _by(into: MailParameters, value: bytes) -> None:
+    """RFC 2852 §4: a message to be returned must have time left."""
+    match = _BY.fullmatch(value)
+    if match is None:
+        raise ValueError("no by-value")
+    within, mode = timedelta(seconds=int(match[1])), DeliverByMode(str(match[2].upper(), "ascii"))
+    if mode is DeliverByMode.RETURN and within <= timedelta(0):
+        raise ValueError("no time")
+    into.deliver_by = DeliverBy(within, mode, bool(match[3]))
+
+
+def _priority(into: MailParameters, value: bytes) -> None:
+    """RFC 6710 §3: -9 to 9."""
+    if _PRIORITY.fullmatch(value) is None:
+        raise ValueError("no priority")
+    into.priority = int(value)
+
+
 def _notify(into: RcptParameters, value: bytes) -> None:
     """RFC 3461 §4.1: NEVER alone, or a list."""
     value = value.upper()
@@ -148,6 +203,16 @@ _FOR_MAIL: Mapping[bytes, Callable[[MailParameters, bytes], None]] = MappingProx
         b"ENVID": _envid,
     }
 )
+_FOR_SUBMISSION: Mapping[bytes, Callable[[MailParameters, bytes], None]] = MappingProxyType(
+    {
+        **_FOR_MAIL,
+        b"HOLDFOR": _hold_for,
+        b"HOLDUNTIL": _hold_until,
+        b"BY": _by,
+        b"MT-PRIORITY": _priority,
+    }
+)
+"""What our own users may ask for besides."""
 _FOR_RCPT: Mapping[bytes, Callable[[RcptParameters, bytes], None]] = MappingProxyType(
     {b"NOTIFY": _notify, b"ORCPT": _orcpt}
 )
@@ -176,11 +241,11 @@ def _read(octets: bytes, table: Mapping[bytes, Callable[[T, bytes], None]], into
     return into
 
 
-def mail_envelope(reverse_path: Address | None, octets: bytes) -> Envelope:
-    """Read the parameters of MAIL. `octets`: what follows the path. Raises Refused."""
+def mail_envelope(reverse_path: Address | None, octets: bytes, *, submission: bool = False) -> Envelope:
+    """Read the parameters of MAIL. `octets`: what follows the path. `submission`: it is one. Raises Refused."""
     if not octets:
         return Envelope(reverse_path)
-    given = _read(octets, _FOR_MAIL, MailParameters())
+    given = _read(octets, _FOR_SUBMISSION if submission else _FOR_MAIL, MailParameters())
     return Envelope(
         reverse_path,
         (),
@@ -190,6 +255,9 @@ def mail_envelope(reverse_path: Address | None, octets: bytes) -> Envelope:
         given.return_content,
         given.envelope_id,
         given.size,
+        given.hold,
+        given.deliver_by,
+        given.priority,
     )
 
 

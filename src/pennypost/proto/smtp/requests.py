@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 
 from pennypost.model.envelope import BodyType, Envelope, Notify, Recipient
@@ -73,7 +74,8 @@ class AuthResponse:
 @dataclass(frozen=True, slots=True)
 class Mail:
     """MAIL (RFC 5321 §4.1.1.2). `size`: octets of the message. `envelope.body`, `smtputf8` and `require_tls` say what
-    is asked of the server: it must have announced that. DSN wishes go along where it announced DSN."""
+    is asked of the server: it must have announced that. What else the sender wishes goes along where it is
+    announced."""
 
     envelope: Envelope
     size: int
@@ -94,6 +96,12 @@ class Mail:
                 parts.append(f"RET={envelope.return_content.value}")  # RFC 3461 §4.3
             if envelope.envelope_id is not None:
                 parts.append(f"ENVID={xtext(envelope.envelope_id.encode())}")  # RFC 3461 §4.4
+        if announced.deliver_by and envelope.deliver_by is not None:  # RFC 2852 §4
+            wish = envelope.deliver_by
+            seconds = wish.within // timedelta(seconds=1)
+            parts.append(f"BY={seconds};{wish.mode.value}{'T' if wish.trace else ''}")
+        if announced.priority and envelope.priority:
+            parts.append(f"MT-PRIORITY={envelope.priority}")  # RFC 6710 §4.1
         return (" ".join(parts) + "\r\n").encode()
 
 

@@ -32,6 +32,8 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.ConversionImpossible: codes.CANNOT,
     errors.TlsPolicyFailure: codes.UNAVAILABLE,
     errors.RequireTlsUnsupported: codes.CANNOT,
+    errors.DeliverByUnsupported: codes.CANNOT,
+    errors.RecipientSuppressed: codes.CANNOT,
     # Identity
     errors.AuthenticationFailed: codes.AUTHENTICATIONFAILED,
     errors.MalformedAuthentication: codes.AUTHENTICATIONFAILED,

@@ -26,6 +26,8 @@ CODES: dict[type[MailError], Code] = {
     errors.ConversionImpossible: Code.SYS_PERM,
     errors.TlsPolicyFailure: Code.SYS_TEMP,
     errors.RequireTlsUnsupported: Code.SYS_PERM,
+    errors.DeliverByUnsupported: Code.SYS_PERM,
+    errors.RecipientSuppressed: Code.SYS_PERM,
     # Identity: RFC 3206 §5 has AUTH for what is wrong with the credentials, also when it is against a policy. A delay
     # after failures is none of it: a client would ask its user for another password.
     errors.AuthenticationFailed: Code.AUTH,

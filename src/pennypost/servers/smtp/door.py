@@ -1,5 +1,6 @@
 """What a listener calls for each connection."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from pennypost.mail.reception import Intake
@@ -25,6 +26,7 @@ class Answers(Protocol):
 class SmtpDoor:
     """A door for incoming mail. `hostname`: our name, as greeting and EHLO give it.
 
+    `max_hold`: how long a submission may wait for the time its sender names (RFC 4865).
     `flavour` SMTP takes `mail.receive`'s intake, as LMTP does; SUBMISSION takes `mail.submit`'s, and an authenticator.
     """
 
@@ -35,6 +37,7 @@ class SmtpDoor:
         settings: SmtpSettings,
         hostname: str,
         authenticator: Answers | None = None,
+        max_hold: timedelta = timedelta(0),
     ) -> None:
         if (authenticator is not None) is not (flavour is Flavour.SUBMISSION):
             raise ValueError("submission, and only submission, needs an authenticator")
@@ -43,6 +46,7 @@ class SmtpDoor:
         self.settings = settings
         self.hostname = hostname
         self.authenticator = authenticator
+        self.max_hold = max_hold
 
     async def handler(self, connection: Connection) -> None:
         """Serve one connection until it ends. May raise ConnectionEnded."""
@@ -73,6 +77,8 @@ class SmtpDoor:
             max_errors=settings.max_errors,
             max_idle_commands=settings.max_idle_commands,
             keep_bare_cr=settings.bare_cr is BareCr.KEEP,
+            hold_most=self.max_hold,
+            hold_until=datetime.now(UTC) + self.max_hold if self.max_hold else None,
         )
 
     def trusts_clear_text(self, connection: Connection) -> bool:

@@ -1,7 +1,17 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from pennypost.model.address import Address
-from pennypost.model.envelope import BodyType, Envelope, Notify, Recipient, ReturnContent
+from pennypost.model.envelope import (
+    BodyType,
+    DeliverBy,
+    DeliverByMode,
+    Envelope,
+    Notify,
+    Recipient,
+    ReturnContent,
+)
 from pennypost.proto.smtp.parameters import decode_xtext, mail_envelope, rcpt_recipient
 from pennypost.proto.smtp.reply import Refused
 
@@ -27,6 +37,54 @@ A = Address("a", "b")
 def test_mail(octets: bytes, envelope: Envelope) -> None:
     """RFC 1870 §4, RFC 6152 §2, RFC 3030 §3, RFC 6531 §3.4, RFC 8689 §2, RFC 3461 §4.3 and §4.4, RFC 4954 §5."""
     assert mail_envelope(A, octets) == envelope
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("octets", "envelope"),
+    [
+        (b"HOLDFOR=3600", Envelope(A, hold=HOUR)),
+        (b"HOLDUNTIL=2026-12-24T18:00:00Z", Envelope(A, hold=datetime(2026, 12, 24, 18, tzinfo=UTC))),
+        (b"HOLDUNTIL=2026-12-24t18:00:00.5+01:00", Envelope(A, hold=datetime(2026, 12, 24, 17, 0, 0, 500000, UTC))),
+        (b"BY=3600;R", Envelope(A, deliver_by=DeliverBy(HOUR, DeliverByMode.RETURN))),
+        (b"BY=-3600;nt", Envelope(A, deliver_by=DeliverBy(-HOUR, DeliverByMode.NOTIFY, True))),
+        (b"MT-PRIORITY=-9 SIZE=1", Envelope(A, declared_size=1, priority=-9)),
+        (b"MT-PRIORITY=0", Envelope(A)),
+    ],
+)
+def test_what_users_may_ask_for(octets: bytes, envelope: Envelope) -> None:
+    """RFC 4865 §4, RFC 2852 §4, RFC 6710 §3: submissions only."""
+    assert mail_envelope(A, octets, submission=True) == envelope
+    with pytest.raises(Refused) as refused:
+        mail_envelope(A, octets)
+    assert refused.value.reply.code == 555
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"HOLDFOR=0",
+        b"HOLDFOR=-1",
+        b"HOLDFOR=1000000000",
+        b"HOLDFOR=1 HOLDUNTIL=2026-12-24T18:00:00Z",
+        b"HOLDUNTIL=2026-12-24",
+        b"HOLDUNTIL=2026-13-24T18:00:00Z",
+        b"HOLDUNTIL=2026-12-24T18:00:00",
+        b"BY=0;R",
+        b"BY=10",
+        b"BY=10;X",
+        b"BY=1000000000;R",
+        b"MT-PRIORITY=10",
+        b"MT-PRIORITY=-0",
+        b"MT-PRIORITY=",
+    ],
+)
+def test_what_users_may_not_ask_for(octets: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        mail_envelope(A, octets, submission=True)
+    assert refused.value.reply.code == 501
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,259 @@
+"""One attempt at one message: send it, judge what came of it, write it down."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from pennypost.mail.queue.channel import Job, octets_of
+from pennypost.mail.queue.local import LOCAL_HOP, deliver_here, digest_of
+from pennypost.mail.queue.pacing import complaint
+from pennypost.mail.queue.routing import Router
+from pennypost.mail.queue.schedule import deadlines
+from pennypost.mail.queue.settings import QueueSettings
+from pennypost.mail.queue.settlement import Clerk
+from pennypost.mail.queue.verdict import Judge
+from pennypost.model.envelope import Recipient
+from pennypost.model.errors import MailError, ShuttingDown
+from pennypost.model.ids import ModSeq
+from pennypost.model.relaying import NextHop, OutgoingMessage, RecipientResult, Relay, RelayOutcome, RelayState
+from pennypost.net.incident import log_incident
+from pennypost.store import dispatch, queue
+from pennypost.store.dispatch import Leased
+from pennypost.store.engine import Operation, T, Transaction
+from pennypost.store.queue import QUEUE, QueuedMessage
+from pennypost.store.store import Store
+from pennypost.store.timeline import trace_id
+
+LOGGED_RESULTS = 20
+
+_BUG = "internal error, see the log: incident {}"
+
+_log = structlog.stdlib.get_logger("pennypost.queue")
+
+Observer = Callable[[str, float], None]
+"""Called with what came of a recipient ("sent", "deferred", "failed") and the seconds since the message came."""
+
+
+def unobserved(_state: str, _seconds: float) -> None:
+    """Count nothing."""
+
+
+class Living(Protocol):
+    """The sender whose attempts these are."""
+
+    @property
+    def holder(self) -> str: ...
+
+    async def stay(self, tx: Transaction, holder: str) -> None:
+        """Prolong the lease if it is time: an operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """What an attempt leads to besides. `over`: other jobs of the hop that are settled or given back with it. `taken`:
+    further deliveries for the hop."""
+
+    over: tuple[Job, ...] = ()
+    taken: tuple[Leased, ...] = ()
+
+
+class Attempts:
+    """Makes the attempts of one worker. `chance`: gives 0 ≤ x < 1."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: QueueSettings,
+        relay: Relay,
+        router: Router,
+        clerk: Clerk,
+        living: Living,
+        chance: Callable[[], float],
+        observe: Observer,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._relay = relay
+        self._router = router
+        self._clerk = clerk
+        self._living = living
+        self._chance = chance
+        self._observe = observe
+        self._judge = Judge(settings, router, chance)
+        self._loop = asyncio.get_running_loop()
+
+    async def make(self, job: Job) -> Aftermath:
+        """Send a job's message; on return what came of it is durable. Raises MailError when the store fails before it
+        is sent: nothing has happened then."""
+        store = self._store
+        message = job.message
+        if message is None:
+            message = await store.read(lambda tx: queue.message(tx, job.queued, recipients=False))
+        if message is None:
+            return Aftermath()  # it was removed
+        deliveries, hop = await self._stay_or_reroute(job, message)
+        if not deliveries:
+            return Aftermath()
+        if job.channel.hop == LOCAL_HOP:
+            return await self._deliver(job, message, deliveries)
+        limits = deadlines(self._settings, message.envelope, message.created_at, message.seen_at or message.created_at)
+        if limits.hard and limits.expire_at <= store.clock():
+            outcome = _all([delivery.recipient for delivery in deliveries], "4.4.7", "it would have come too late")
+        else:
+            outcome = await self._send(job, message, deliveries, hop)
+        return await self._settle(job, message, deliveries, outcome)
+
+    async def _send(self, job: Job, message: QueuedMessage, deliveries: Sequence[Leased], hop: NextHop) -> RelayOutcome:
+        name = trace_id(message.trace) if message.trace else f"q{job.queued}"
+        envelope = replace(message.envelope, recipients=tuple(delivery.recipient for delivery in deliveries))
+
+        async def octets() -> bytes:
+            return await octets_of(self._store, message, job.draft)
+
+        try:
+            return await self._relay(hop, OutgoingMessage(name, envelope, message.size, octets))
+        except Exception as problem:
+            incident = log_incident("relay", problem, id=name, hop=job.channel.hop)
+            return _all(envelope.recipients, "4.3.0", _BUG.format(incident))
+
+    async def _deliver(self, job: Job, message: QueuedMessage, deliveries: Sequence[Leased]) -> Aftermath:
+        """File a message here that was to be held, and settle it in the same transaction."""
+        found = digest_of(message, await octets_of(self._store, message, job.draft))
+        now = self._store.clock()
+
+        async def operation(tx: Transaction) -> list[RecipientResult]:
+            ours = [delivery for delivery in deliveries if await dispatch.holds(tx, job.holder, delivery.id)]
+            recipients = [delivery.recipient for delivery in ours]
+            results = await deliver_here(tx, self._store, message, recipients, found)
+            verdict = self._judge.judge(message, ours, results, now, hop=LOCAL_HOP)
+            await self._clerk.write(tx, job.holder, job.queued, message, verdict, results, LOCAL_HOP)
+            return results
+
+        results = await self._store.write_rows(operation, len(deliveries))
+        if results:
+            self._tell(message, job, RelayOutcome(tuple(results)))
+        return Aftermath()
+
+    async def _stay_or_reroute(self, job: Job, message: QueuedMessage) -> tuple[list[Leased], NextHop]:
+        """Give what is still to go by this hop. The configuration may say something else than when it was queued."""
+        found = [
+            (delivery, *self._router.find(message.envelope.reverse_path, delivery.recipient.address, delivery.attempts))
+            for delivery in job.deliveries
+        ]
+        if job.channel.hop == LOCAL_HOP:
+            return list(job.deliveries), found[0][2]
+        mine = [delivery for delivery, name, _ in found if name == job.channel.hop]
+        if len(mine) < len(found):
+
+            async def operation(tx: Transaction) -> None:
+                for delivery, name, _ in found:
+                    if name != job.channel.hop:
+                        await dispatch.reroute(tx, job.holder, [delivery.id], name)
+                tx.changed(QUEUE, ModSeq(0))
+
+            await self._store.write(operation)
+        return mine, next((hop for _, name, hop in found if name == job.channel.hop), found[0][2])
+
+    async def _settle(
+        self, job: Job, message: QueuedMessage, deliveries: Sequence[Leased], outcome: RelayOutcome
+    ) -> Aftermath:
+        """Judge an attempt, and write down what came of it and of what shares its fate."""
+        channel, now, holder = job.channel, self._store.clock(), job.holder
+        pace = channel.pace
+        sharing, returned = self._note_pace(job, outcome, now)
+        serving = channel.serving and not pace.held(now) and holder == self._living.holder
+        changed = pace.changed
+        wanted = 2 * pace.connections - len(channel.jobs)
+        verdict = self._judge.judge(message, deliveries, outcome.results, now)
+
+        async def operation(tx: Transaction) -> tuple[tuple[Leased, ...], bool]:
+            await self._clerk.write(tx, holder, job.queued, message, verdict, outcome.results, channel.hop)
+            for other in sharing:
+                await self._share(tx, other, outcome.results[0], now)
+            for other in returned:
+                await dispatch.give_back(tx, holder, [delivery.id for delivery in other.deliveries])
+            if changed:
+                await dispatch.set_pace(tx, holder, channel.hop, pace.state)
+            if returned:
+                await queue.make_due(tx, channel.hop)
+            await self._living.stay(tx, self._living.holder)
+            if serving and wanted > pace.connections:
+                return await dispatch.take_more(tx, holder, channel.hop, wanted, serving=True)
+            return (), serving
+
+        rows = sum(len(one.deliveries) for one in (job, *sharing, *returned))
+        taken, still = await persist(self._store, operation, rows)
+        if holder == self._living.holder:
+            channel.serving = still if serving else channel.serving and not pace.held(now)
+        pace.changed = pace.changed and not changed
+        self._tell(message, job, outcome)
+        return Aftermath((*sharing, *returned), taken)
+
+    def _note_pace(self, job: Job, outcome: RelayOutcome, now: datetime) -> tuple[list[Job], list[Job]]:
+        """Let the hop's pace follow. Gives the jobs that share this one's fate, and those to give back untried."""
+        channel = job.channel
+        trouble = complaint(outcome)
+        if trouble is None:
+            if any(result.remote for result in outcome.results):
+                channel.pace.succeeded()
+            return [], []
+        begun_at = now - timedelta(seconds=max(0.0, self._loop.time() - job.begun))
+        if not channel.pace.slowed(trouble, begun_at, now, self._chance()):
+            return [], []
+        waiting = list(channel.jobs)
+        channel.jobs.clear()
+        until = channel.pace.state.held_until
+        _log.info("hop left alone", hop=channel.hop, until=until and until.isoformat(), reason=trouble.reason)
+        return ([], waiting) if trouble.reachable else (waiting, [])
+
+    async def _share(self, tx: Transaction, job: Job, result: RecipientResult, now: datetime) -> None:
+        """Let a job that was not tried have the result of one that was: an operation."""
+        message = job.message or await queue.message(tx, job.queued, recipients=False)
+        if message is None:
+            return
+        results = [replace(result, recipient=delivery.recipient) for delivery in job.deliveries]
+        verdict = self._judge.judge(message, job.deliveries, results, now)
+        await self._clerk.write(tx, job.holder, job.queued, message, verdict, results, job.channel.hop)
+
+    def _tell(self, message: QueuedMessage, job: Job, outcome: RelayOutcome) -> None:
+        age = (self._store.clock() - message.created_at).total_seconds()
+        for result in outcome.results:
+            self._observe(result.state.value, age)
+        first = outcome.results[0]
+        _log.info(
+            "attempt",
+            id=trace_id(message.trace),
+            queue=f"q{job.queued}",
+            hop=job.channel.hop,
+            remote=first.remote,
+            tls=f"{first.tls.version} {first.tls.cipher}" if first.tls is not None else None,
+            sender=f"<{message.envelope.reverse_path or ''}>",
+            results=[f"{r.recipient.address}: {r.state.value} {r.reply}" for r in outcome.results[:LOGGED_RESULTS]],
+            age=round(age, 3),
+        )
+
+
+async def persist(store: Store, operation: Operation[T], rows: int) -> T:
+    """Write what has happened; while the store cannot, try again: what was sent must not be sent twice.
+
+    `rows`: about how many it changes. Raises ShuttingDown.
+    """
+    pause = 1.0
+    while True:
+        try:
+            return await store.write_rows(operation, rows)
+        except ShuttingDown:
+            raise
+        except MailError as error:
+            _log.error("cannot write down what was sent", reason=str(error))
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 30.0)
+
+
+def _all(recipients: Sequence[Recipient], status: str, reply: str) -> RelayOutcome:
+    """Give a transient failure of ours for every recipient; it says nothing of the hop."""
+    return RelayOutcome(tuple(RecipientResult(r, RelayState.DEFERRED, status, reply) for r in recipients))

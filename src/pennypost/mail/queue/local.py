@@ -1,0 +1,60 @@
+"""Delivery to mailboxes here of what has waited in the queue: submissions that were to be held (RFC 4865).
+
+All else is delivered here by the transaction that accepts it.
+"""
+
+from collections.abc import Sequence
+
+from pennypost.mail.route import Route, mailbox_now, route
+from pennypost.mail.trace import delivered_to, return_path
+from pennypost.message.digest import MessageDigest, digest
+from pennypost.model.envelope import Recipient
+from pennypost.model.errors import MailError, TransientFailure
+from pennypost.model.relaying import RecipientResult, RelayState
+from pennypost.store import messages, queue, quota
+from pennypost.store.engine import Transaction
+from pennypost.store.messages import NewMessage
+from pennypost.store.queue import QueuedMessage
+from pennypost.store.store import Store
+
+LOCAL_HOP = "local"
+"""The name of the next hop that is this server: no domain is called so."""
+
+
+def digest_of(message: QueuedMessage, octets: bytes) -> MessageDigest:
+    """Digest a queued message. `octets`: header and body."""
+    return digest(message.header, octets[len(message.header) :])
+
+
+async def deliver_here(
+    tx: Transaction, store: Store, message: QueuedMessage, recipients: Sequence[Recipient], found: MessageDigest
+) -> list[RecipientResult]:
+    """File a message for recipients of ours: an operation. What an alias sends on goes into the queue."""
+    results = []
+    for recipient in recipients:
+        try:
+            home = await route(
+                tx, recipient.address, store.settings.subaddress_separator, relay=True, subaddress_mailboxes=True
+            )
+            for target in home.local:
+                await quota.check(tx, target.account, message.size + 1000)
+        except MailError as error:
+            state = RelayState.DEFERRED if isinstance(error, TransientFailure) else RelayState.FAILED
+            results.append(RecipientResult(recipient, state, error.status, error.reason))
+        else:
+            await _file(tx, message, recipient, home, found)
+            results.append(RecipientResult(recipient, RelayState.SENT, "2.0.0", "delivered here", dsn_passed_on=True))
+    return results
+
+
+async def _file(
+    tx: Transaction, message: QueuedMessage, recipient: Recipient, home: Route, found: MessageDigest
+) -> None:
+    mark = delivered_to(recipient.address)
+    header = return_path(message.envelope.reverse_path) + mark + message.header
+    for target in home.local:
+        new = NewMessage(header, message.blob, message.body_size, found, tx.now)
+        await messages.append(tx, target.account, await mailbox_now(tx, target), new)
+    if home.remote:
+        onward = tuple(Recipient(address, recipient.notify, recipient.original_recipient) for address in home.remote)
+        await queue.enqueue(tx, message.to(mark, onward))
