@@ -1,10 +1,12 @@
 """What one worker needs to send mail to other hosts, put together and taken apart."""
 
 import asyncio
+import secrets
 from contextlib import suppress
 from datetime import timedelta
 
 import idna
+import structlog
 
 from pennypost.app.config.settings import Config
 from pennypost.app.figures import Figures
@@ -18,10 +20,20 @@ from pennypost.mail.routing import accepts_mail
 from pennypost.mail.security_judge import PolicyJudge
 from pennypost.mail.sts_policies import StsPolicies
 from pennypost.mail.tls_record import TlsRecord
+from pennypost.mail.tls_reports import TlsReporter
 from pennypost.model.errors import MailError
 from pennypost.net.client_tls import ClientTls
+from pennypost.net.incident import log_incident
 from pennypost.net.resolver import Resolver
+from pennypost.store import leases, tls_results, transport
 from pennypost.store.store import Store
+
+LEASE = "outbound"
+LEASE_TIME = timedelta(hours=1)
+INTERVAL = timedelta(minutes=30)
+"""How often policies are refreshed and reports sent, by one worker."""
+
+_log = structlog.stdlib.get_logger("pennypost.outbound")
 
 CHECK_SECONDS = 2.0
 """How long a submission waits for the DNS to say that a domain takes no mail."""
@@ -40,7 +52,11 @@ class Outbound:
         self.record = TlsRecord(store, relay.tls_memory, relay.tls_patience)
         judge = PolicyJudge(relay, resolver, self.policies, self.record)
         self.relayer = Relayer(relay, config.server.own_hostname, resolver, tls, judge, self.record, store.clock)
-        self._recording = asyncio.create_task(self.record.run())
+        self.reporter = TlsReporter(config.tls_reports, config.server.own_hostname, store, resolver, self.https)
+        self._store = store
+        self._config = config
+        self._holder = f"{LEASE}-{store.worker}-{secrets.token_hex(8)}"
+        self._tasks = (asyncio.create_task(self.record.run()), asyncio.create_task(self._keep_house()))
         router = Router(config.queue)
         self._manager = QueueManager(
             store,
@@ -70,10 +86,33 @@ class Outbound:
             async with asyncio.timeout(CHECK_SECONDS):
                 await self._resolver.consult(accepts_mail(name))
 
+    async def round(self) -> bool:
+        """Do what is due now and then, if no other worker does. Gives whether it was ours to do."""
+        store = self._store
+        if not await store.write(lambda tx: leases.acquire(tx, LEASE, self._holder, LEASE_TIME)):
+            return False
+        now = store.clock()
+        await self.policies.refresh()
+        await self.reporter.send_due()
+        await store.write_large(lambda tx: transport.sweep(tx, now - self._config.relay.tls_memory))
+        await store.write_large(lambda tx: tls_results.sweep_reports(tx, now - self._config.tls_reports.keep))
+        return True
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL.total_seconds())
+            try:
+                await self.round()
+            except MailError as problem:
+                _log.warning("policies and reports put off", reason=str(problem))
+            except Exception as problem:
+                log_incident("policies and reports", problem)
+
     async def close(self) -> None:
         """End idle sessions, and write what sessions were like. The store must still be open."""
-        self._recording.cancel()
-        await asyncio.wait((self._recording,))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
         await self.relayer.close()
         await self.policies.close()
         with suppress(MailError):  # it is lost

@@ -14,6 +14,7 @@ _COMMANDS = {
     "app-password": ("pennypost.cli.app_password", "app_password", "Manage app passwords, one for each program."),
     "mailbox": ("pennypost.cli.mailbox", "mailbox", "Look at mailboxes."),
     "store": ("pennypost.cli.store", "store", "Check the store and count what it holds."),
+    "reports": ("pennypost.cli.reports", "reports", "Show what other hosts report on our mail."),
     "demo": ("pennypost.cli.demo", "demo", "Show a running server with two accounts and a message."),
     "config": ("pennypost.cli.config", "config", "Check and show the configuration."),
 }

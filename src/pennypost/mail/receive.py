@@ -4,15 +4,20 @@ Nobody relays here: a recipient outside our domains is refused, however it is sp
 and quoted at-signs in a local part have no meaning; a source route is dropped (RFC 5321 §4.1.1.3, appendix C).
 """
 
+import asyncio
+from contextlib import suppress
 from datetime import datetime
 
-from pennypost.mail.reception import Reception, SmtpClient
+from pennypost.mail.reception import Acceptance, Reception, SmtpClient
 from pennypost.mail.route import Route, route
+from pennypost.mail.tls_reports import may_hold_report, report_in
 from pennypost.mail.transaction import MailTransaction, Post
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope
-from pennypost.store import quota
+from pennypost.model.errors import MailError
+from pennypost.store import quota, tls_results
 from pennypost.store.engine import Transaction
+from pennypost.store.tls_results import ReceivedReport
 
 
 class Receiver:
@@ -35,6 +40,17 @@ class Receiver:
 
 
 class _Incoming(MailTransaction):
+    _report: ReceivedReport | None = None
+
+    async def accept(self) -> Acceptance:
+        """Store the message, and beside it what it reports on our TLS (RFC 8460)."""
+        acceptance = await super().accept()
+        report = self._report
+        if report is not None:
+            with suppress(MailError):  # the message itself is safe
+                await self._store.write(lambda tx: tls_results.put_report(tx, report))
+        return acceptance
+
     async def _judge_sender(self, envelope: Envelope) -> None:
         """Take any sender: nothing that is known now speaks against one."""
 
@@ -51,4 +67,6 @@ class _Incoming(MailTransaction):
 
     async def _amend(self, header: bytes, now: datetime) -> bytes:
         """Mail from others is stored as it came."""
+        if may_hold_report(header, self._spool.size):
+            self._report = await asyncio.to_thread(report_in, bytes(self._spool.octets()), now)
         return header

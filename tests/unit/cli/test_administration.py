@@ -140,6 +140,28 @@ def test_mailboxes(shell: Shell) -> None:
     assert {"sent", "drafts", "junk", "trash", "archive"} <= set(roles.values())
 
 
+def test_reports_on_tls(shell: Shell, tmp_path: Path) -> None:
+    """RFC 8460."""
+    assert shell("reports", "tls") == "no reports\n"
+    file = tmp_path / "report.json"
+    policy = {
+        "policy": {"policy-type": "sts", "policy-domain": "example.org"},
+        "summary": {"total-successful-session-count": 5, "total-failure-session-count": 1},
+        "failure-details": [{"result-type": "certificate-expired", "failed-session-count": 1}],
+    }
+    dates = {"start-datetime": "2026-01-31T00:00:00Z", "end-datetime": "2026-01-31T23:59:59Z"}
+    report = {"organization-name": "Other", "report-id": "1", "date-range": dates, "policies": [policy]}
+    file.write_text(json.dumps(report))
+    assert "2026-01-31" in shell("reports", "tls", "--import", str(file))
+    (found,) = shell.records("reports", "tls", "--domain", "EXAMPLE.org")
+    assert (found["from"], found["successful"], found["failed"]) == ("Other", 5, 1)
+    (failure,) = shell.records("reports", "tls", "--failures")
+    assert (failure["result"], failure["sessions"]) == ("certificate-expired", 1)
+    file.write_text("{}")
+    status, _, errors = shell.run("reports", "tls", "--import", str(file))
+    assert (status, errors) == (1, "pennypost: not a TLS report: not a report\n")
+
+
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     status, _, errors = Shell(tmp_path / "file").run("domain", "list")

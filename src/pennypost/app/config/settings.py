@@ -16,6 +16,7 @@ from pennypost.mail.own_policy import StsSettings
 from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.relay_settings import RelaySettings
 from pennypost.mail.settings import AuthSettings, DeliverySettings
+from pennypost.mail.tls_reports import TlsReportSettings
 from pennypost.model.errors import ConfigProblem
 from pennypost.net.settings import ListenerLimits, ResolverSettings, TlsSettings
 from pennypost.servers.http.settings import HttpSettings
@@ -190,6 +191,7 @@ class Config:
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     relay: RelaySettings = field(default_factory=RelaySettings)
     sts: StsSettings = field(default_factory=StsSettings)
+    tls_reports: TlsReportSettings = field(default_factory=TlsReportSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings, metadata=derived("clear_text_login_on_loopback"))
     imap: ImapSettings = field(default_factory=ImapSettings, metadata=derived("clear_text_login_on_loopback"))
