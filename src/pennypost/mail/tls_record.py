@@ -15,6 +15,7 @@ import structlog
 from pennypost.clients.smtp.answers import SessionFailed, Stage
 from pennypost.mail.transport_security import PolicyIdentity
 from pennypost.model.errors import MailError
+from pennypost.net.incident import log_incident
 from pennypost.store import tls_results, transport
 from pennypost.store.engine import Transaction
 from pennypost.store.store import Store
@@ -105,6 +106,8 @@ class TlsRecord:
                 await self.flush()
             except MailError as problem:
                 _log.warning("the record of TLS sessions is put off", reason=str(problem))
+            except Exception as problem:
+                log_incident("the record of TLS sessions", problem)
 
     async def flush(self) -> None:
         """Write what came together. Raises MailError; it is kept then."""
