@@ -61,7 +61,7 @@ class MailboxView:
     `refresh`. Everything else is read from the `snapshot`, as new as any session of this worker made it.
     """
 
-    __slots__ = ("_highest", "_number", "_views", "_withheld", "snapshot", "uids")
+    __slots__ = ("_highest", "_number", "_settled", "_views", "_withheld", "snapshot", "uids")
 
     def __init__(self, views: "Views", snapshot: Snapshot) -> None:
         self._views: Views | None = views
@@ -69,6 +69,7 @@ class MailboxView:
         self.uids = snapshot.uids
         self._number = snapshot.number
         self._highest = snapshot.highest_modseq
+        self._settled = snapshot.highest_modseq
         self._withheld: set[int] = set()
 
     @property
@@ -83,6 +84,16 @@ class MailboxView:
     def highest_modseq(self) -> ModSeq:
         """The mailbox's, at the last refresh (RFC 7162 §3.1.1)."""
         return self._highest
+
+    @property
+    def settled_modseq(self) -> ModSeq:
+        """The mailbox's, as far as the session was told everything: below that of an expunge that is withheld."""
+        return self._settled
+
+    @property
+    def withholds(self) -> bool:
+        """Whether messages were expunged that the session still counts."""
+        return bool(self._withheld)
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -114,6 +125,8 @@ class MailboxView:
             self.uids = self.uids + array("I", news.appended) if gone else snapshot.uids
         self._number = snapshot.number
         self._highest = snapshot.highest_modseq
+        if not self._withheld:
+            self._settled = self._highest
         return ViewChange(
             [Uid(uid) for uid in news.appended],
             [Uid(uid) for uid in sorted(news.updated)],

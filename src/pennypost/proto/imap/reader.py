@@ -8,6 +8,7 @@ at the cursor, or raises `BadSyntax` with a reason that names what was expected 
 import re
 
 from pennypost.model.flags import Flags
+from pennypost.model.ids import ModSeq
 from pennypost.proto.imap.flags import FlagList, flag_list
 from pennypost.proto.imap.limits import MAX_LIST_ITEMS, MAX_NUMBER, MAX_NUMBER64, MAX_SEQUENCE_ITEMS
 from pennypost.proto.imap.mailbox_name import decode_name, decode_pattern
@@ -93,6 +94,13 @@ class Reader:
         """Whether a parenthesis opens here; it is not read."""
         return self.next_octet() == _OPEN
 
+    def more_in_parentheses(self) -> bool:
+        """Whether a space and a parenthesis follow; the space is read then."""
+        if not self.octets.startswith(b" (", self.at):
+            return False
+        self.at += 1
+        return True
+
     # -- Words and numbers
 
     def word(self, name: str) -> bytes:
@@ -128,6 +136,10 @@ class Reader:
 
     def number64(self, name: str) -> int:
         return self.number(name, MAX_NUMBER64)
+
+    def modseq(self) -> ModSeq:
+        """Read a mod-sequence-valzer: 63 bits, 0 included (RFC 7162 §7)."""
+        return ModSeq(self.number64("a mod-sequence"))
 
     # -- Strings
 

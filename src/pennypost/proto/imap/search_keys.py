@@ -9,6 +9,7 @@ from datetime import date
 from enum import Enum
 
 from pennypost.model.flags import Flags
+from pennypost.model.ids import ModSeq
 from pennypost.proto.imap.sequence import SequenceSet
 
 
@@ -118,6 +119,13 @@ class SizeKey:
     octets: int
 
 
+@dataclass(frozen=True, slots=True)
+class ModSeqKey:
+    """MODSEQ: a mod-sequence of at least this. We keep one for all flags of a message (RFC 7162 §3.1.5)."""
+
+    modseq: ModSeq
+
+
 SearchKey = (
     All
     | And
@@ -133,4 +141,5 @@ SearchKey = (
     | TextKey
     | DateKey
     | SizeKey
+    | ModSeqKey
 )

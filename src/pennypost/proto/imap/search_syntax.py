@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import date
 
 from pennypost.model.flags import Flags
+from pennypost.model.ids import ModSeq
 from pennypost.proto.imap.dates import parse_date
 from pennypost.proto.imap.limits import MAX_NESTING, MAX_SEARCH_KEYS
 from pennypost.proto.imap.reader import BadSyntax, Reader
@@ -20,6 +21,7 @@ from pennypost.proto.imap.search_keys import (
     FlagKey,
     HeaderKey,
     KeywordKey,
+    ModSeqKey,
     Not,
     Or,
     RecentKey,
@@ -76,6 +78,7 @@ _DATES: dict[bytes, tuple[DateRelation, bool]] = {
     b"SENTSINCE": (DateRelation.SINCE, True),
 }
 
+_QUOTE = 0x22
 _SEQUENCE_OCTETS = frozenset(b"0123456789*$")
 
 
@@ -173,6 +176,8 @@ class SearchReader:
             case b"LARGER" | b"SMALLER":
                 reader.space("a number of octets")
                 return SizeKey(word == b"LARGER", reader.number64("a number of octets"))
+            case b"MODSEQ":
+                return ModSeqKey(self._modseq())
             case b"UID":
                 reader.space("a sequence set")
                 return UidKey(reader.sequence_set())
@@ -185,6 +190,19 @@ class SearchReader:
             return octets.decode(self._codec)
         except UnicodeDecodeError:
             raise BadSyntax("search text is not in its charset") from None
+
+    def _modseq(self) -> ModSeq:
+        """Read what follows MODSEQ: perhaps name and kind of one flag's entry, then the number (RFC 7162 §3.1.5)."""
+        reader = self._reader
+        reader.space("a mod-sequence")
+        if reader.next_octet() == _QUOTE:
+            if not reader.string("an entry name").lower().startswith(b"/flags/"):
+                raise BadSyntax("unknown entry name")
+            reader.space("an entry type")
+            if reader.word("an entry type") not in (b"PRIV", b"SHARED", b"ALL"):
+                raise BadSyntax("unknown entry type")
+            reader.space("a mod-sequence")
+        return reader.modseq()
 
     def _date(self) -> date:
         self._reader.space("a date")

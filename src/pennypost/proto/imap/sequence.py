@@ -1,5 +1,7 @@
 """Sequence sets: message numbers and UIDs as clients write them (RFC 9051 §9, sequence-set)."""
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pennypost.model.ids import MAX_UID
@@ -60,3 +62,30 @@ def merge(pairs: list[tuple[int, int]]) -> Ranges:
             last = high
     merged.append((first, last))
     return tuple(merged)
+
+
+def intersect(one: Sequence[tuple[int, int]], other: Sequence[tuple[int, int]]) -> Ranges:
+    """Give what two sets have in common; both as ascending ranges apart from each other."""
+    found: list[tuple[int, int]] = []
+    at = 0
+    for low, high in one:
+        while at < len(other) and other[at][1] < low:
+            at += 1
+        for first, last in other[at:]:
+            if first > high:
+                break
+            found.append((max(first, low), min(last, high)))
+    return tuple(found)
+
+
+def without(ranges: Sequence[tuple[int, int]], numbers: Sequence[int]) -> Ranges:
+    """Give ranges without some ascending numbers."""
+    found: list[tuple[int, int]] = []
+    for low, high in ranges:
+        for number in numbers[bisect_left(numbers, low) : bisect_right(numbers, high)]:
+            if low < number:
+                found.append((low, number - 1))
+            low = number + 1
+        if low <= high:
+            found.append((low, high))
+    return tuple(found)

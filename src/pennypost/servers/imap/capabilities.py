@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pennypost.servers.imap.session import Session
     from pennypost.servers.imap.settings import ImapSettings
 
-ENABLED_NAMES: dict[bytes, bytes] = {b"IMAP4REV2": b"IMAP4rev2"}
+ENABLED_NAMES: dict[bytes, bytes] = {b"IMAP4REV2": b"IMAP4rev2", b"CONDSTORE": b"CONDSTORE", b"QRESYNC": b"QRESYNC"}
 """What ENABLE can switch on: the name in capitals, and as it is written (RFC 9051 §6.3.1)."""
 
 _ALWAYS = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE")
@@ -27,6 +27,8 @@ _AFTER_LOGIN = (
     b"SPECIAL-USE",  # RFC 6154
     b"CREATE-SPECIAL-USE",
     b"MOVE",  # RFC 6851
+    b"CONDSTORE",  # RFC 7162
+    b"QRESYNC",
     b"BINARY",  # RFC 3516
     b"STATUS=SIZE",  # RFC 8438
 )

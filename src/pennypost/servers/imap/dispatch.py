@@ -108,11 +108,12 @@ async def handle(session: Session, body: CommandBody) -> Tagged:
     STORE does the first itself: what it tells of flags has to be true after it.
     """
     which = news.allowed(body)
-    session.tells_uids = session.rev2 or goes_by_uid(body)
+    session.tells_uids = session.rev2 or session.condstore or goes_by_uid(body)
     if session.selected is not None and which is not News.NONE and not isinstance(body, Store):
         await news.tell(session, News.NO_EXPUNGE)
     tagged = await HANDLERS[type(body)](session, body)
     await news.tell(session, which)
+    news.tell_settled(session)
     return tagged
 
 

@@ -1,6 +1,7 @@
 """EXPUNGE (RFC 9051 §6.4.3) and UID EXPUNGE (RFC 9051 §6.4.9, RFC 4315 §2.1)."""
 
 from pennypost.proto.imap.commands.expunge import Expunge
+from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Tagged, ok
 from pennypost.servers.imap.errors import require_writable
 from pennypost.servers.imap.session import Session
@@ -12,6 +13,8 @@ async def expunge(session: Session, command: Expunge) -> Tagged:
     selected, account = session.open_mailbox, session.owner.account
     require_writable(selected.read_only)
     uids = None if command.uids is None else selected.uids_of(selected.numbers_of(command.uids, uid=True))
-    if uids is None or uids:
-        await session.door.store.write_large(lambda tx: messages.expunge(tx, account, selected.id, uids))
-    return ok("EXPUNGE completed")
+    if uids is not None and not uids:
+        return ok("EXPUNGE completed")
+    gone, modseq = await session.door.store.write_large(lambda tx: messages.expunge(tx, account, selected.id, uids))
+    # RFC 7162 §3.2.7, §3.2.9: how far the client is once it has heard of them
+    return ok("EXPUNGE completed", codes.highestmodseq(modseq) if gone and session.qresync else None)

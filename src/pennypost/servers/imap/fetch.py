@@ -14,7 +14,7 @@ from pennypost.proto.imap.commands.fetch import Fetch, FetchAttribute
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.proto.imap.sequence import Ranges
-from pennypost.servers.imap import large, news
+from pennypost.servers.imap import large, news, resync
 from pennypost.servers.imap.news import News
 from pennypost.servers.imap.records import Batch, Plan, Record, sets_seen
 from pennypost.servers.imap.selected import Slice
@@ -35,10 +35,18 @@ async def fetch(session: Session, command: Fetch) -> Tagged:
     """Send data of messages."""
     selected = session.open_mailbox
     selected.missed = False
+    if FetchAttribute.MODSEQ in command.items:
+        session.use_condstore()
+    if command.vanished:
+        await resync.tell_vanished(session, command)
     numbers = selected.numbers_of(command.messages, command.uid)
+    if command.changed_since is not None:
+        numbers = selected.changed_since(numbers, command.changed_since)
     items = command.items
-    if any(map(sets_seen, items)) and await _mark_seen(session, numbers) and FetchAttribute.FLAGS not in items:
-        items = (*items, FetchAttribute.FLAGS)  # RFC 9051 §6.4.5: the change is part of the response
+    if any(map(sets_seen, items)) and await _mark_seen(session, numbers):
+        # RFC 9051 §6.4.5: the change is part of the response; RFC 7162 §3.1: with its mod-sequence
+        told = (FetchAttribute.FLAGS, FetchAttribute.MODSEQ) if session.condstore else (FetchAttribute.FLAGS,)
+        items = (*items, *[item for item in told if item not in items])
     plan = Plan(items)
     if not plan.columns:
         await _send_known(session, plan, numbers)

@@ -8,6 +8,7 @@ from pennypost.proto.imap.responses.mailbox import list_delimiter, list_name
 from pennypost.proto.imap.responses.mailbox import status as status_response
 from pennypost.proto.imap.responses.status import Tagged, ok
 from pennypost.proto.imap.special_use import ROLE_ATTRIBUTES
+from pennypost.proto.imap.status_items import StatusItem
 from pennypost.servers.imap.patterns import Patterns
 from pennypost.servers.imap.session import Session
 from pennypost.servers.imap.status import Values, status_values
@@ -47,6 +48,8 @@ async def list_mailboxes(session: Session, command: List) -> Tagged:
         session.write(list_delimiter())
         return ok("LIST completed")
     account, limit = session.owner.account, session.door.max_message_size
+    if StatusItem.HIGHESTMODSEQ in command.status:
+        session.use_condstore()
     chosen: list[tuple[Name, list[bytes]]] = []
     values: dict[str, Values] = {}
 

@@ -17,6 +17,7 @@ from pennypost.proto.imap.search_keys import (
     FlagKey,
     HeaderKey,
     KeywordKey,
+    ModSeqKey,
     Not,
     Or,
     RecentKey,
@@ -46,6 +47,16 @@ def is_known(key: SearchKey) -> bool:
         case DateKey(sent=sent):
             return not sent
     return True
+
+
+def asks_modseq(key: SearchKey) -> bool:
+    """Whether a key asks for mod-sequences anywhere: the answer tells one then (RFC 7162 §3.1.5)."""
+    match key:
+        case And(keys=keys) | Or(keys=keys):
+            return any(map(asks_modseq, keys))
+        case Not(key=inner):
+            return asks_modseq(inner)
+    return isinstance(key, ModSeqKey)
 
 
 class Known:
@@ -98,6 +109,9 @@ class Known:
                 return lambda at: sizes[at] > octets
             case SizeKey(octets=octets):
                 return lambda at: sizes[at] < octets
+            case ModSeqKey(modseq=modseq):
+                modseqs = piece.modseqs
+                return lambda at: modseqs[at] >= modseq
             case DateKey(relation=relation, day=day):
                 first, end = _span(relation, day)
                 return lambda at: first <= received[at] < end

@@ -1,6 +1,7 @@
 """MOVE and UID MOVE (RFC 9051 §6.4.8, RFC 6851)."""
 
 from pennypost.proto.imap.commands.move import Move
+from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Condition, Tagged, ok, untagged
 from pennypost.servers.imap.errors import require_writable
 from pennypost.servers.imap.session import Session
@@ -14,4 +15,6 @@ async def move(session: Session, command: Move) -> Tagged:
     moved = await transfer(session, command.messages, command.uid, command.mailbox, messages.move)
     if moved is not None:
         session.write(untagged(Condition.OK, "Moved", copyuid(moved)))
+        if session.qresync:
+            return ok("MOVE completed", codes.highestmodseq(moved.modseq))  # RFC 7162 §3.2.9, as for EXPUNGE
     return ok("MOVE completed")

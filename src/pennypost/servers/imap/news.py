@@ -19,6 +19,7 @@ from pennypost.proto.imap.commands.select import Examine, Select
 from pennypost.proto.imap.commands.store import Store
 from pennypost.proto.imap.responses import codes, fetch, mailbox
 from pennypost.proto.imap.responses.fetch import FetchFormat
+from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Condition, untagged
 from pennypost.servers.imap import recent
 from pennypost.servers.imap.flag_text import flag_texts
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 _FLAGS = FetchFormat((FetchAttribute.FLAGS,))
 _UID_FLAGS = FetchFormat((FetchAttribute.UID, FetchAttribute.FLAGS))
-
+_UID_FLAGS_MODSEQ = FetchFormat((FetchAttribute.UID, FetchAttribute.FLAGS, FetchAttribute.MODSEQ))
+_UID_MODSEQ = FetchFormat((FetchAttribute.UID, FetchAttribute.MODSEQ))
 
 EVER = ModSeq(2**63 - 1)
 """After every change."""
@@ -93,8 +95,11 @@ async def _look(session: "Session", which: News) -> ViewChange | None:
         change = await selected.refresh(expunge=which is News.ALL)
     except NoSuchMailbox:
         session.end("Mailbox was deleted")
-    for already, number in enumerate(change.expunged_numbers):
-        session.write(mailbox.expunge(number - already))
+    if session.qresync and change.expunged:
+        session.write(mailbox.vanished(ranges_of(change.expunged)))  # RFC 7162 §3.2.10
+    else:
+        for already, number in enumerate(change.expunged_numbers):
+            session.write(mailbox.expunge(number - already))
     if change.appended:
         session.write(mailbox.exists(selected.count))
         if not session.rev2:
@@ -107,16 +112,42 @@ async def _look(session: "Session", which: News) -> ViewChange | None:
 
 
 async def tell_flags(session: "Session", uids: Sequence[Uid]) -> None:
-    """Tell the flags that messages have now; with UIDs after a UID command, and always in IMAP4rev2."""
+    """Tell the flags that messages have now; with UIDs after a UID command, and always in IMAP4rev2.
+
+    A client that is aware of mod-sequences hears UID and mod-sequence with each (RFC 7162 §3.1).
+    """
     selected, recents = session.open_mailbox, session.recents
     for piece in selected.slices_of_uids(uids):
         texts = flag_texts(piece, recents)
-        if session.tells_uids:
+        if session.condstore:
+            session.write(
+                _UID_FLAGS_MODSEQ.lines(list(zip(piece.numbers, piece.uids, texts, piece.modseqs, strict=True)))
+            )
+        elif session.tells_uids:
             session.write(_UID_FLAGS.lines(list(zip(piece.numbers, piece.uids, texts, strict=True))))
         else:
             session.write(_FLAGS.lines(list(zip(piece.numbers, texts, strict=True))))
         if session.gathered_octets >= session.door.settings.write_chunk:
             await session.breathe()
+
+
+async def tell_modseqs(session: "Session", uids: Sequence[Uid]) -> None:
+    """Tell the mod-sequences that messages have now, and nothing else of them (RFC 7162 §3.1.3: a silent STORE)."""
+    for piece in session.open_mailbox.slices_of_uids(uids):
+        session.write(_UID_MODSEQ.lines(list(zip(piece.numbers, piece.uids, piece.modseqs, strict=True))))
+        if session.gathered_octets >= session.door.settings.write_chunk:
+            await session.breathe()
+
+
+def tell_settled(session: "Session") -> None:
+    """Say where a client of QRESYNC stands when mod-sequences were told above that of an expunge which was not.
+
+    It is below that expunge, or the client would never hear of it if the connection broke now (RFC 7162 §3.2).
+    """
+    selected = session.selected
+    if selected is not None and session.qresync and selected.view.withholds:
+        settled = codes.highestmodseq(selected.view.settled_modseq)
+        session.write(untagged(Condition.OK, "Expunged messages are yet to be told", settled))
 
 
 def tell_keywords(session: "Session") -> None:

@@ -99,6 +99,7 @@ _FIELDS: dict[Column, str] = {
 
 _KNOWN: dict[FetchAttribute, Values] = {
     FetchAttribute.UID: lambda batch: batch.piece.uids,
+    FetchAttribute.MODSEQ: lambda batch: batch.piece.modseqs,
     FetchAttribute.FLAGS: lambda batch: flag_texts(batch.piece, batch.recents),
     FetchAttribute.INTERNALDATE: lambda batch: map(internal_date, batch.piece.received_at),
     FetchAttribute.RFC822_SIZE: lambda batch: batch.piece.sizes,

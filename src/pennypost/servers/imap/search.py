@@ -13,7 +13,7 @@ from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.proto.imap.search_keys import And, SearchKey
 from pennypost.proto.imap.search_syntax import CHARSETS
 from pennypost.servers.imap import search_result
-from pennypost.servers.imap.matching import Known, Positions, is_known
+from pennypost.servers.imap.matching import Known, Positions, asks_modseq, is_known
 from pennypost.servers.imap.message_text import Read, Test, compile_test, needs_body
 from pennypost.servers.imap.selected import Slice
 from pennypost.servers.imap.session import Session
@@ -36,11 +36,17 @@ async def search(session: Session, command: Search) -> Tagged:
     piece = next(selected.slices(((1, selected.count),), selected.count), None) if selected.count else None
     numbers: Sequence[int] = ()
     uids: Sequence[int] = ()
+    modseqs: Sequence[int] | None = None
+    if asks_modseq(command.key):
+        session.use_condstore()
+        modseqs = ()
     if piece is not None:
         found = await _find(session, command.key, piece)
         numbers, uids = [piece.numbers[at] for at in found], [piece.uids[at] for at in found]
+        if modseqs is not None:
+            modseqs = [piece.modseqs[at] for at in found]
     search_result.save(session, command, uids)
-    search_result.tell(session, command, numbers, uids)
+    search_result.tell(session, command, numbers, uids, modseqs)
     await session.flush()
     return ok("SEARCH completed")
 

@@ -8,13 +8,22 @@ from pennypost.proto.imap.responses.search import search as search_response
 from pennypost.servers.imap.session import Session
 
 
-def tell(session: Session, command: Search, numbers: Sequence[int], uids: Sequence[int]) -> None:
-    """Write the result, in the form asked for. `numbers`, `uids`: of what was found, ascending and side by side."""
+def tell(
+    session: Session,
+    command: Search,
+    numbers: Sequence[int],
+    uids: Sequence[int],
+    modseqs: Sequence[int] | None = None,
+) -> None:
+    """Write the result, in the form asked for. `numbers`, `uids`: of what was found, ascending and side by side.
+
+    `modseqs`: theirs, where the client asked for mod-sequences.
+    """
     found = uids if command.uid else numbers
     returns = command.returns
     if returns is None:
         if not session.rev2:
-            session.write(search_response(found))
+            session.write(search_response(found, max(modseqs, default=None) if modseqs is not None else None))
             return
         returns = SearchReturn.ALL  # RFC 9051 §6.4.4
     told = returns & ~SearchReturn.SAVE
@@ -28,8 +37,17 @@ def tell(session: Session, command: Search, numbers: Sequence[int], uids: Sequen
             maximum=found[-1] if found and told & SearchReturn.MAX else None,
             count=len(found) if told & SearchReturn.COUNT else None,
             found=ranges_of(found) if told & SearchReturn.ALL else (),
+            modseq=_modseq(told, modseqs) if modseqs else None,
         )
     )
+
+
+def _modseq(told: SearchReturn, modseqs: Sequence[int]) -> int:
+    """Give the highest mod-sequence of the messages that are told of (RFC 4731 §3.2)."""
+    if told & (SearchReturn.ALL | SearchReturn.COUNT):
+        return max(modseqs)
+    ends = [modseqs[0]] if told & SearchReturn.MIN else []
+    return max([*ends, modseqs[-1]] if told & SearchReturn.MAX else ends, default=max(modseqs))
 
 
 def save(session: Session, command: Search, uids: Sequence[int]) -> None:

@@ -7,7 +7,7 @@ from pennypost.proto.imap.responses.fetch import available_flags
 from pennypost.proto.imap.responses.mailbox import list_name
 from pennypost.proto.imap.responses.status import Condition, Tagged, ok, untagged
 from pennypost.proto.imap.special_use import ROLE_ATTRIBUTES
-from pennypost.servers.imap import recent
+from pennypost.servers.imap import recent, resync
 from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
 from pennypost.store import mailboxes
@@ -15,19 +15,23 @@ from pennypost.store import mailboxes
 
 async def select(session: Session, command: Select) -> Tagged:
     """Open a mailbox."""
-    await _open(session, command.mailbox, read_only=False)
+    await _open(session, command, read_only=False)
     return ok("SELECT completed", codes.READ_WRITE)
 
 
 async def examine(session: Session, command: Examine) -> Tagged:
     """Open a mailbox and leave everything in it as it is."""
-    await _open(session, command.mailbox, read_only=True)
+    await _open(session, command, read_only=True)
     return ok("EXAMINE completed", codes.READ_ONLY)
 
 
-async def _open(session: Session, name: str, read_only: bool) -> None:
+async def _open(session: Session, command: Select | Examine, read_only: bool) -> None:
     """Leave the mailbox that is open, if any, whatever comes of it (RFC 9051 §6.3.2); open the other, describe it."""
-    store, account = session.door.store, session.owner.account
+    store, account, name = session.door.store, session.owner.account, command.mailbox
+    if command.resync is not None:
+        resync.require_enabled(session)
+    if command.condstore:
+        session.use_condstore()
     before, session.selected = session.selected, None
     try:
         if before is not None:
@@ -40,6 +44,8 @@ async def _open(session: Session, name: str, read_only: bool) -> None:
     session.selected = Selected(view, found.name, read_only)
     await recent.take(session)
     _describe(session, found)
+    if command.resync is not None:
+        await resync.tell(session, command.resync, found)
 
 
 def _describe(session: Session, found: Mailbox) -> None:
@@ -63,6 +69,9 @@ def _describe(session: Session, found: Mailbox) -> None:
         )
     )
     session.write(untagged(Condition.OK, "UIDs valid", codes.uidvalidity(found.uid_validity)))
+    session.write(
+        untagged(Condition.OK, "Highest mod-sequence", codes.highestmodseq(selected.view.highest_modseq))
+    )  # RFC 7162 §3.1.2.1
     if session.rev2:
         role = [ROLE_ATTRIBUTES[found.role]] if found.role in ROLE_ATTRIBUTES else []
         session.write(list_name(found.name, role, utf8=True))

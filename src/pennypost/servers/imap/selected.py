@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
-from pennypost.model.ids import MailboxId, Uid
+from pennypost.model.ids import MailboxId, ModSeq, Uid
+from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.sequence import STAR, Ranges, SequenceSet
 from pennypost.servers.imap.errors import no_such_message
 from pennypost.servers.imap.recent import Recents
@@ -41,6 +42,7 @@ class Slice:
     messages: Sequence[int]
     sizes: Sequence[int]
     received_at: Sequence[int]
+    modseqs: Sequence[int]
 
     def part(self, start: int, end: int) -> "Slice":
         """Give the messages from position `start` on, up to but without `end`."""
@@ -52,6 +54,7 @@ class Slice:
             self.messages[start:end],
             self.sizes[start:end],
             self.received_at[start:end],
+            self.modseqs[start:end],
         )
 
     def only(self, there: Sequence[bool]) -> "Slice":
@@ -64,6 +67,7 @@ class Slice:
             list(compress(self.messages, there)),
             list(compress(self.sizes, there)),
             list(compress(self.received_at, there)),
+            list(compress(self.modseqs, there)),
         )
 
 
@@ -145,6 +149,15 @@ class Selected:
             self.missed = True
         return left
 
+    def changed_since(self, numbers: Ranges, modseq: ModSeq) -> Ranges:
+        """Give those of the messages that have a greater modseq (RFC 7162 §3.1.4.1)."""
+        return ranges_of(
+            number
+            for piece in self.slices(numbers)
+            for number, its in zip(piece.numbers, piece.modseqs, strict=True)
+            if its > modseq
+        )
+
     def slices(self, numbers: Ranges, size: int = SLICE_MESSAGES) -> Iterator[Slice]:
         """Give messages in pieces of at most `size`, each as the snapshot is when it is asked for."""
         for first, last in numbers:
@@ -175,6 +188,7 @@ class Selected:
             snapshot.messages[at:end],
             snapshot.sizes[at:end],
             snapshot.received_at[at:end],
+            snapshot.modseqs[at:end],
         )
 
     def _picked(self, numbers: Sequence[int], uids: Sequence[int]) -> Slice | None:
@@ -194,6 +208,7 @@ class Selected:
             [snapshot.messages[at] for at in places],
             [snapshot.sizes[at] for at in places],
             [snapshot.received_at[at] for at in places],
+            [snapshot.modseqs[at] for at in places],
         )
 
     # -- Keeping up

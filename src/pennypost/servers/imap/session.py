@@ -92,6 +92,16 @@ class Session:
         return b"IMAP4REV2" in self.enabled
 
     @property
+    def condstore(self) -> bool:
+        """Whether the client is aware of mod-sequences: flags that change are told with their own (RFC 7162 §3.1)."""
+        return b"CONDSTORE" in self.enabled or b"QRESYNC" in self.enabled
+
+    @property
+    def qresync(self) -> bool:
+        """Whether VANISHED stands in place of EXPUNGE, and HIGHESTMODSEQ is told with it (RFC 7162 §3.2.3)."""
+        return b"QRESYNC" in self.enabled
+
+    @property
     def owner(self) -> Authenticated:
         """Who logged in, for commands that the machine lets through only then."""
         assert self.account is not None
@@ -269,6 +279,10 @@ class Session:
         if self.selected is not None:
             selected, self.selected = self.selected, None
             selected.close()
+
+    def use_condstore(self) -> None:
+        """Take note of a command that makes the client aware of mod-sequences (RFC 7162 §3.1)."""
+        self.enabled |= {b"CONDSTORE"}
 
     def enable(self, names: frozenset[bytes]) -> None:
         """Switch extensions on (RFC 9051 §6.3.1), and say which."""

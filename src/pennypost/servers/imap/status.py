@@ -22,6 +22,8 @@ Values = list[tuple[StatusItem, int | None]]
 async def status(session: Session, command: Status) -> Tagged:
     """Tell numbers of a mailbox, from its counters."""
     account = session.owner.account
+    if StatusItem.HIGHESTMODSEQ in command.items:
+        session.use_condstore()
 
     async def operation(tx: Transaction) -> Values:
         found = await mailboxes.find(tx, account, command.mailbox)
@@ -57,6 +59,8 @@ async def status_values(
                 value = mailbox.unseen
             case StatusItem.DELETED:
                 value = mailbox.deleted
+            case StatusItem.HIGHESTMODSEQ:
+                value = mailbox.highest_modseq
             case StatusItem.SIZE:
                 value = mailbox.octets
             case StatusItem.APPENDLIMIT:

@@ -7,6 +7,7 @@ from pennypost.model.ids import Uid
 from pennypost.proto.imap.commands.store import Store, StoreAction
 from pennypost.proto.imap.flags import FlagList
 from pennypost.proto.imap.responses import codes
+from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.servers.imap import news
 from pennypost.servers.imap.errors import Refused, require_writable
@@ -33,31 +34,46 @@ async def store(session: Session, command: Store) -> Tagged:
     require_writable(selected.read_only)
     held = await news.hold_flags(session)
     selected.missed = False
+    if command.unchanged_since is not None:
+        session.use_condstore()
     try:
-        await _change(session, command, held)
+        refused = await _change(session, command, held)
     except (MailError, Refused):
         await news.tell_flags(session, held)
         raise
+    if refused:  # RFC 7162 §3.1.3
+        left = refused if command.uid else [selected.view.number_of(uid) for uid in refused]
+        answer = no if selected.missed and not command.uid else ok
+        return answer("Conditional STORE failed", codes.modified(ranges_of(left)))
     if selected.missed and not command.uid:
         return no("Some messages are gone", codes.EXPUNGEISSUED)  # RFC 2180 §4.2.1
     return ok("STORE completed")
 
 
-async def _change(session: Session, command: Store, held: Sequence[Uid]) -> None:
-    """Make the change, and tell what is to be told of flags: also the news that were `held` back for it."""
+async def _change(session: Session, command: Store, held: Sequence[Uid]) -> Sequence[Uid]:
+    """Make the change, and tell what is to be told of flags: also the news that were `held` back for it.
+
+    Gives the messages that were left alone since others changed them (UNCHANGEDSINCE).
+    """
     selected, account = session.open_mailbox, session.owner.account
     uids = selected.uids_of(selected.numbers_of(command.messages, command.uid))
     mode, asked = _MODES[command.action], command.flags
     expected = _expected(selected, uids, mode, asked) if command.silent else {}
     result = await session.door.store.write_rows(
-        lambda tx: flags.store(tx, account, selected.id, uids, mode, asked.flags, asked.keywords), len(uids)
+        lambda tx: flags.store(
+            tx, account, selected.id, uids, mode, asked.flags, asked.keywords, command.unchanged_since
+        ),
+        len(uids),
     )
     if command.silent:
         await news.tell(session, News.NO_EXPUNGE, _as_expected(result.changed, expected), result.modseq, held)
-        return
+        if session.condstore:
+            await news.tell_modseqs(session, [stored.uid for stored in result.changed])
+        return result.refused
     await news.tell(session, News.NO_EXPUNGE, uids, also=frozenset(held).difference(uids))
     news.tell_keywords(session)
     await news.tell_flags(session, uids)
+    return result.refused
 
 
 def _expected(

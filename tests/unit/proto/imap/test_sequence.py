@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pennypost.proto.imap.sequence import STAR, Ranges, SequenceSet, merge
+from pennypost.proto.imap.sequence import STAR, Ranges, SequenceSet, intersect, merge, without
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,16 @@ def test_highest() -> None:
 def test_merge() -> None:
     assert merge([]) == ()
     assert merge([(4, 4), (1, 2), (2, 3)]) == ((1, 4),)
+
+
+RANGES = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)).map(lambda pair: (min(pair), max(pair)))).map(merge)
+
+
+def numbers(ranges: Ranges) -> set[int]:
+    return {number for low, high in ranges for number in range(low, high + 1)}
+
+
+@given(RANGES, RANGES, st.sets(st.integers(1, 40)))
+def test_arithmetic_of_ranges_is_that_of_sets(one: Ranges, other: Ranges, some: set[int]) -> None:
+    assert numbers(intersect(one, other)) == numbers(one) & numbers(other)
+    assert numbers(without(one, sorted(some))) == numbers(one) - some

@@ -1,9 +1,10 @@
-"""FETCH and UID FETCH (RFC 9051 §6.4.5), with BINARY (RFC 3516)."""
+"""FETCH and UID FETCH (RFC 9051 §6.4.5), with BINARY (RFC 3516) and CHANGEDSINCE (RFC 7162 §3.1.4)."""
 
 import re
 from dataclasses import dataclass
 from enum import Enum
 
+from pennypost.model.ids import ModSeq
 from pennypost.proto.imap.limits import MAX_FETCH_ITEMS
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.section import (
@@ -33,6 +34,7 @@ class FetchAttribute(Enum):
     INTERNALDATE = b"INTERNALDATE"
     RFC822_SIZE = b"RFC822.SIZE"
     UID = b"UID"
+    MODSEQ = b"MODSEQ"  # RFC 7162 §3.1.5
     RFC822 = b"RFC822"
     RFC822_HEADER = b"RFC822.HEADER"
     RFC822_TEXT = b"RFC822.TEXT"
@@ -76,12 +78,15 @@ FetchItem = FetchAttribute | BodyItem | BinaryItem | BinarySizeItem
 class Fetch:
     """Ask for data of messages. `uid`: `messages` are UIDs, and `items` holds UID, asked for or not.
 
-    `items`: macros expanded, what is asked twice kept once, in the client's order.
+    `items`: macros expanded, what is asked twice kept once, in the client's order. `changed_since`: only messages with
+    a greater modseq; `items` holds MODSEQ then. `vanished`: tell also which UIDs of the set went (RFC 7162 §3.2.6).
     """
 
     messages: SequenceSet
     items: tuple[FetchItem, ...]
     uid: bool
+    changed_since: ModSeq | None = None
+    vanished: bool = False
 
 
 _FAST = (FetchAttribute.FLAGS, FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE)
@@ -96,23 +101,56 @@ _BRACKET = 0x5B
 
 
 def parse_fetch(reader: Reader) -> Fetch:
-    reader.space("a sequence set")
-    messages = reader.sequence_set()
-    reader.space("fetch items")
-    items = _read_items(reader)
-    reader.end()
-    return Fetch(messages, items, False)
+    return _parse(reader, uid=False)
 
 
 def parse_uid_fetch(reader: Reader) -> Fetch:
+    return _parse(reader, uid=True)
+
+
+def _parse(reader: Reader, uid: bool) -> Fetch:
     reader.space("a sequence set")
     messages = reader.sequence_set()
     reader.space("fetch items")
     items = _read_items(reader)
+    modifiers = Modifiers()
+    if reader.more_in_parentheses():
+        modifiers = _read_modifiers(reader, uid)
     reader.end()
-    if FetchAttribute.UID not in items:  # RFC 9051 §6.4.9: it is in every response
+    if uid and FetchAttribute.UID not in items:  # RFC 9051 §6.4.9: it is in every response
         items = (FetchAttribute.UID, *items)
-    return Fetch(messages, items, True)
+    if modifiers.changed_since is not None and FetchAttribute.MODSEQ not in items:  # RFC 7162 §3.1.4.1
+        items = (*items, FetchAttribute.MODSEQ)
+    return Fetch(messages, items, uid, modifiers.changed_since, modifiers.vanished)
+
+
+@dataclass(slots=True)
+class Modifiers:
+    """What stands behind the items (RFC 4466 §2.4)."""
+
+    changed_since: ModSeq | None = None
+    vanished: bool = False
+
+
+def _read_modifiers(reader: Reader, uid: bool) -> Modifiers:
+    """Read `(CHANGEDSINCE 5 VANISHED)`."""
+    reader.expect(b"(", "FETCH modifiers")
+    modifiers = Modifiers()
+    while True:
+        match reader.word("a FETCH modifier"):
+            case b"CHANGEDSINCE" if modifiers.changed_since is None:
+                reader.space("a mod-sequence")
+                modifiers.changed_since = reader.modseq()
+            case b"VANISHED" if uid and not modifiers.vanished:
+                modifiers.vanished = True
+            case _:
+                raise BadSyntax("unknown FETCH modifier, or one that is there twice")
+        if not reader.skip(b" "):
+            break
+    reader.expect(b")", "a FETCH modifier or a closing parenthesis")
+    if modifiers.vanished and modifiers.changed_since is None:
+        raise BadSyntax("VANISHED needs CHANGEDSINCE")  # RFC 7162 §3.2.6
+    return modifiers
 
 
 def _read_items(reader: Reader) -> tuple[FetchItem, ...]:

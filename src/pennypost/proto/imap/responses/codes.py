@@ -64,6 +64,16 @@ def uidvalidity(value: int) -> ResponseCode:
     return ResponseCode(b"UIDVALIDITY %d" % value)
 
 
+def highestmodseq(modseq: int) -> ResponseCode:
+    """HIGHESTMODSEQ (RFC 7162 §3.1.2.1)."""
+    return ResponseCode(b"HIGHESTMODSEQ %d" % modseq)
+
+
+def modified(messages: Ranges) -> ResponseCode:
+    """MODIFIED: the messages a conditional STORE left alone (RFC 7162 §3.1.3)."""
+    return ResponseCode(b"MODIFIED %b" % sequence_set(messages))
+
+
 def unseen(number: int) -> ResponseCode:
     """UNSEEN: the number of the first unseen message (RFC 3501 §7.1)."""
     return ResponseCode(b"UNSEEN %d" % number)

@@ -14,6 +14,7 @@ from pennypost.proto.imap.responses.text import literal, literal8
 PLACES: dict[FetchAttribute, bytes] = {
     FetchAttribute.UID: b"UID %d",
     FetchAttribute.FLAGS: b"FLAGS (%b)",
+    FetchAttribute.MODSEQ: b"MODSEQ (%d)",
     FetchAttribute.INTERNALDATE: b'INTERNALDATE "%b"',
     FetchAttribute.RFC822_SIZE: b"RFC822.SIZE %d",
     FetchAttribute.ENVELOPE: b"ENVELOPE %b",
@@ -29,13 +30,15 @@ structures in the form they are sent; the message texts as `body_value` gives th
 
 
 class FetchFormat:
-    """The lines of one FETCH command. Values come in the order of `items`, after the message number."""
+    """The lines of one FETCH command. Values come in the order of `items`, after the message number.
+
+    `uid_only`: each line is UIDFETCH, and begins with the UID in place of the number (RFC 9586 §3.3)."""
 
     __slots__ = ("_line", "items")
 
-    def __init__(self, items: Sequence[FetchItem]) -> None:
+    def __init__(self, items: Sequence[FetchItem], uid_only: bool = False) -> None:
         self.items = tuple(items)
-        self._line = b"* %%d FETCH (%b)\r\n" % b" ".join([_place(item) for item in items])
+        self._line = b"* %%d %b (%b)\r\n" % (fetch_name(uid_only), b" ".join([_place(item) for item in items]))
 
     def line(self, values: tuple[object, ...]) -> bytes:
         """Write one response: `values` is the message number and a value for each item."""
@@ -45,6 +48,10 @@ class FetchFormat:
         """Write one response for each row; give it some hundreds of rows at a time."""
         line = self._line
         return b"".join([line % values for values in rows])
+
+
+def fetch_name(uid_only: bool) -> bytes:
+    return b"UIDFETCH" if uid_only else b"FETCH"
 
 
 def _place(item: FetchItem) -> bytes:

@@ -1,9 +1,11 @@
-"""Untagged data about mailboxes: FLAGS, LIST, LSUB, STATUS, EXISTS, RECENT, EXPUNGE (RFC 9051 §7.3, §7.4)."""
+"""Untagged data about mailboxes: FLAGS, LIST, LSUB, STATUS, EXISTS, RECENT, EXPUNGE, VANISHED (RFC 9051 §7.3, §7.4)."""
 
 from collections.abc import Sequence
 
 from pennypost.model.mailbox import DELIMITER
+from pennypost.proto.imap.responses.search import sequence_set
 from pennypost.proto.imap.responses.text import mailbox
+from pennypost.proto.imap.sequence import Ranges
 from pennypost.proto.imap.status_items import StatusItem
 
 _DELIMITER = b'"%b"' % DELIMITER.encode("ascii")
@@ -20,6 +22,11 @@ def recent(count: int) -> bytes:
 
 def expunge(number: int) -> bytes:
     return b"* %d EXPUNGE\r\n" % number
+
+
+def vanished(uids: Ranges, earlier: bool = False) -> bytes:
+    """VANISHED (RFC 7162 §3.2.10). `earlier`: what went before the client looked; it renumbers nothing then."""
+    return b"* VANISHED %b%b\r\n" % (b"(EARLIER) " if earlier else b"", sequence_set(uids))
 
 
 def flags(names: bytes) -> bytes:

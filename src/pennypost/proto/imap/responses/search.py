@@ -6,12 +6,13 @@ from pennypost.proto.imap.responses.text import string
 from pennypost.proto.imap.sequence import Ranges
 
 
-def search(numbers: Sequence[int]) -> bytes:
-    """SEARCH of IMAP4rev1: every number, in one line."""
+def search(numbers: Sequence[int], modseq: int | None = None) -> bytes:
+    """SEARCH of IMAP4rev1: every number, in one line; `modseq`: the highest of those found (RFC 7162 §3.1.5)."""
     if not numbers:
         return b"* SEARCH\r\n"
+    tail = b"" if modseq is None else b" (MODSEQ %d)" % modseq
     # What a list of integers prints as is a third of the cost of formatting each
-    return b"* SEARCH " + str(list(numbers))[1:-1].replace(",", "").encode("ascii") + b"\r\n"
+    return b"* SEARCH " + str(list(numbers))[1:-1].replace(",", "").encode("ascii") + tail + b"\r\n"
 
 
 def esearch(
@@ -21,6 +22,7 @@ def esearch(
     maximum: int | None = None,
     count: int | None = None,
     found: Ranges = (),
+    modseq: int | None = None,
 ) -> bytes:
     """ESEARCH (RFC 9051 §7.3.4, RFC 4731 §3.1): what is None, or an empty `found`, is left out."""
     parts = [b"* ESEARCH (TAG %b)" % string(tag)]
@@ -31,6 +33,8 @@ def esearch(
             parts.append(b"%b %d" % (name, value))
     if found:
         parts.append(b"ALL " + sequence_set(found))
+    if modseq is not None:  # RFC 4731 §3.2
+        parts.append(b"MODSEQ %d" % modseq)
     return b" ".join(parts) + b"\r\n"
 
 
