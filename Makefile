@@ -12,7 +12,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench fuzz test-deps lock wheel clean
+.PHONY: help demo test test-compiled check format docs bench fuzz test-deps lock wheel clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -57,11 +57,18 @@ lock: $(VENV)/.dev ## resolve the dependencies anew
 	$(BIN)/$(LOCK) --upgrade pyproject.toml --group build -o requirements/runtime.txt
 	$(BIN)/$(LOCK) --upgrade pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
 
-wheel: $(VENV)/.dev ## dist/*.whl
-	$(BIN)/python -m pip --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir dist .
+wheel: $(VENV)/.dev ## dist/*.whl with the hot modules compiled (PURE=1: without)
+	PENNYPOST_COMPILE=$(if $(PURE),0,1) \
+		$(BIN)/python -m pip --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+COMPILED ?= build/compiled
+
+test-compiled: $(VENV)/.dev ## all tests on the compiled modules
+	$(BIN)/python packaging/hatch_build.py $(COMPILED)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -o pythonpath="$(COMPILED) ."
 
 clean: ## forget what was set up
-	rm -rf $(VENV) dist demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Pennypost needs Python 3.11 or later: none was found" >&2; exit 1; }

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import trustme
 
+import pennypost
 from pennypost.app.config.load import load_config
 from pennypost.mail.passwords import account_credential
 from pennypost.model.ids import MAX_UID, Uid
@@ -27,7 +28,7 @@ from pennypost.store.engine import Transaction
 from pennypost.store.messages import Column
 from pennypost.store.store import Store
 
-SOURCE = Path(__file__).parents[1] / "src"
+SOURCE = Path(pennypost.__file__).parents[1]
 DOORS = ("smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http")
 START_SECONDS = 30.0
 HOSTNAME = "mx.example.org"

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import pennypost
+
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pennypost.__file__).parents[1])}
 
 
 def run(command: list[str]) -> None:

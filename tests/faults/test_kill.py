@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pennypost
 from pennypost.model.ids import AccountId
 from pennypost.store import directory
 from pennypost.store.check import check
@@ -57,7 +58,7 @@ def start(data_dir: Path, name: str) -> "subprocess.Popen[bytes]":
         [sys.executable, "-m", "tests.faults.load", str(data_dir), name],
         stdout=subprocess.PIPE,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "PYTHONPATH": str(Path(pennypost.__file__).parents[1])},
     )
 
 

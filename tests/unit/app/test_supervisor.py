@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[3] / "src"
+import pennypost
+
+SOURCE = Path(pennypost.__file__).parents[1]
 
 PROGRAM = """
     import os, select, signal, sys, time

@@ -7,6 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+import pennypost
 from pennypost.store.engine import UnknownSchema
 from pennypost.store.sqlite.lock import FairLock
 from pennypost.store.sqlite.migrate import known_migrations, migrate
@@ -78,7 +79,7 @@ asyncio.run(main())
 
 
 def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
-    source = str(Path(__file__).parents[4] / "src")
+    source = str(Path(pennypost.__file__).parents[1])
     children = [
         subprocess.Popen(
             [sys.executable, "-c", CHILD, str(tmp_path / "data")], stdin=subprocess.PIPE, env={"PYTHONPATH": source}
