@@ -1,0 +1,193 @@
+"""Make DKIM-Signature fields (RFC 6376 §5, RFC 8463)."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from pennypost.verify.dkim.canonical import Canonicalization, hash_body
+from pennypost.verify.dkim.signature import Signature
+from pennypost.verify.dkim.verify import SignedField, b64_text, fields_of, header_hash
+
+OVERSIGNED = (
+    b"from",
+    b"sender",
+    b"reply-to",
+    b"to",
+    b"cc",
+    b"subject",
+    b"date",
+    b"message-id",
+    b"in-reply-to",
+    b"references",
+    b"mime-version",
+    b"content-type",
+    b"content-transfer-encoding",
+)
+"""Signed once more than they occur, so that nobody can add another one (RFC 6376 §8.15)."""
+
+SIGNED = (
+    b"resent-date",
+    b"resent-from",
+    b"resent-to",
+    b"resent-cc",
+    b"resent-message-id",
+    b"content-id",
+    b"content-description",
+    b"content-disposition",
+    b"content-language",
+    b"list-id",
+    b"list-help",
+    b"list-unsubscribe",
+    b"list-unsubscribe-post",
+    b"list-subscribe",
+    b"list-post",
+    b"list-owner",
+    b"list-archive",
+    b"autocrypt",
+    b"auto-submitted",
+    b"precedence",
+)
+"""Signed as often as they occur (RFC 6376 §5.4.1, RFC 8058 §4)."""
+
+_LINE = 76
+"""Characters of a line of a field that is made here, roughly."""
+
+
+class SigningAlgorithm(Enum):
+    """The values are those of the a= tag."""
+
+    RSA_SHA256 = "rsa-sha256"
+    ED25519_SHA256 = "ed25519-sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key, and where its other half is published: `selector`._domainkey.`domain`."""
+
+    domain: str
+    selector: str
+    key: RSAPrivateKey | Ed25519PrivateKey
+
+    @property
+    def algorithm(self) -> SigningAlgorithm:
+        """What signatures made with it say in a=."""
+        if isinstance(self.key, RSAPrivateKey):
+            return SigningAlgorithm.RSA_SHA256
+        return SigningAlgorithm.ED25519_SHA256
+
+
+def sign(
+    header_block: bytes, body: bytes | memoryview, keys: Sequence[SigningKey], now: int, identity: str | None = None
+) -> bytes:
+    """Sign a message with each key. Gives DKIM-Signature fields with CRLF lines, to be put before the header.
+
+    The message is signed as it is given, in the relaxed form of header and body: no field that is signed may be
+    changed or added afterwards; Received, Return-Path and the like may. `now`: seconds since the epoch. `identity`: i=.
+    The body is hashed once; one RSA-2048 signature takes some 0.3 ms of the processor.
+    """
+    form = Canonicalization.RELAXED
+    one = ("sha256", None)
+    body_hash = hash_body(body, form, [one])[one].digest()
+    fields = fields_of(header_block)
+    names = _signed_names(fields)
+    return b"".join(_signature_field(fields, names, body_hash, key, now, identity) for key in keys)
+
+
+def _signed_names(fields: list[SignedField]) -> tuple[bytes, ...]:
+    """Name every field that is signed, as often as it is."""
+    counts: dict[bytes, int] = {}
+    for field in fields:
+        counts[field.name] = counts.get(field.name, 0) + 1
+    names: list[bytes] = []
+    for name in OVERSIGNED:
+        names += [name] * (counts.get(name, 0) + 1)
+    for name in SIGNED:
+        names += [name] * counts.get(name, 0)
+    return tuple(names)
+
+
+def _signature_field(
+    fields: list[SignedField],
+    names: tuple[bytes, ...],
+    body_hash: bytes,
+    key: SigningKey,
+    now: int,
+    identity: str | None,
+) -> bytes:
+    form = Canonicalization.RELAXED
+    algorithm = key.algorithm.value
+    tags = [
+        "v=1;",
+        f"a={algorithm};",
+        "c=relaxed/relaxed;",
+        f"d={key.domain};",
+        f"s={key.selector};",
+        f"t={now};",
+        *([f"i={identity};"] if identity is not None else []),
+        *_colon_words(names),
+        f"bh={b64_text(body_hash)};",
+    ]
+    unsigned = _fold("DKIM-Signature:", tags) + "\r\n\tb="
+    signature = Signature(
+        algorithm.encode("ascii"),
+        "sha256",
+        b"",
+        body_hash,
+        form,
+        form,
+        key.domain,
+        key.selector,
+        "",
+        names,
+        None,
+        now,
+        None,
+    )
+    digest = header_hash(unsigned.encode("ascii"), signature, fields)
+    made = b64_text(make_signature(key.key, digest))
+    lines = [made[start : start + _LINE - 4] for start in range(0, len(made), _LINE - 4)]
+    return f"{unsigned}{f'{chr(13)}{chr(10)}{chr(9)} '.join(lines)}\r\n".encode("ascii")
+
+
+def make_signature(key: RSAPrivateKey | Ed25519PrivateKey, digest: bytes) -> bytes:
+    """Sign a SHA-256 hash (RFC 6376 §3.3.2, RFC 8463 §3)."""
+    if isinstance(key, RSAPrivateKey):
+        return key.sign(digest, PKCS1v15(), Prehashed(hashes.SHA256()))
+    return key.sign(digest)
+
+
+def _colon_words(names: tuple[bytes, ...]) -> list[str]:
+    """Give h= in pieces between which a line may end."""
+    words = [f"{name.decode('ascii')}:" for name in names]
+    words[0] = f"h={words[0]}"
+    words[-1] = words[-1].removesuffix(":") + ";"
+    return words
+
+
+def _fold(name: str, words: Sequence[str]) -> str:
+    """Put words into lines. Between two parts of h= no space is needed, between tags one is usual."""
+    lines = [name]
+    for word in words:
+        glue = "" if lines[-1].endswith(":") and len(lines) > 1 else " "
+        if len(lines[-1]) + len(glue) + len(word) > _LINE:
+            lines.append(f"\t{word}")
+        else:
+            lines[-1] += glue + word
+    return "\r\n".join(lines)
+
+
+def public_record(key: RSAPublicKey | Ed25519PublicKey) -> str:
+    """Give the text of the TXT record that publishes a key (RFC 6376 §3.6.1, RFC 8463 §4)."""
+    if isinstance(key, RSAPublicKey):
+        octets = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return f"v=DKIM1; k=rsa; p={base64.b64encode(octets).decode('ascii')}"
+    octets = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return f"v=DKIM1; k=ed25519; p={base64.b64encode(octets).decode('ascii')}"
