@@ -7,6 +7,7 @@ while only, and every step is a small transaction, so that nothing waits for lon
 import asyncio
 import secrets
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -14,7 +15,7 @@ from pennypost.mail.settings import AuthSettings
 from pennypost.model.errors import MailError
 from pennypost.model.ids import AccountId
 from pennypost.net.incident import log_incident
-from pennypost.store import changes, directory, dispatch, leases, removal, threads, throttle, timeline
+from pennypost.store import changes, directory, dispatch, leases, removal, seen, threads, throttle, timeline
 from pennypost.store.collection import collect
 from pennypost.store.store import Store
 from pennypost.store.throttle import ThrottlePolicy
@@ -73,7 +74,14 @@ class Housekeeper:
             if found.rows or found.files or found.leftovers:
                 _log.info("bodies collected", rows=found.rows, files=found.files, leftovers=found.leftovers)
             await self._prune_changes()
+            await self._sweep_seen()
         return True
+
+    async def _sweep_seen(self) -> None:
+        """Forget what readers have seen of messages that are gone."""
+        position: seen.Position | None = seen.START
+        while position is not None:
+            position = await self._store.write_large(partial(seen.sweep, after=position))
 
     async def _prune_timeline(self) -> None:
         """Forget what happened to messages long ago."""

@@ -2,6 +2,7 @@
 
 import click
 
+from pennypost.cli.mailbox_acl import acl
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_records
 from pennypost.cli.running import find_account, read
@@ -12,7 +13,10 @@ from pennypost.store.engine import Transaction
 
 @click.group()
 def mailbox() -> None:
-    """Look at mailboxes."""
+    """Look at mailboxes, and say who may see them."""
+
+
+mailbox.add_command(acl)
 
 
 @mailbox.command("list")

@@ -3,6 +3,7 @@
 import click
 
 from pennypost.app.config.values import parse_octets
+from pennypost.model.rights import Rights, parse_rights
 from pennypost.model.units import Octets
 
 UNBOUNDED = -1
@@ -17,6 +18,14 @@ def size(text: str) -> int:
         return parse_octets(text)
     except ValueError as error:
         raise click.BadParameter(f"{error}, or none") from None
+
+
+def rights_(letters: str) -> Rights:
+    """Read the letters of rights (RFC 4314 §2.1)."""
+    try:
+        return parse_rights(letters)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def bound(octets: int | None) -> Octets | None:

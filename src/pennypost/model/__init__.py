@@ -5,6 +5,7 @@ address         Address, DomainName: an RFC 5321 Mailbox and where it lives
 envelope        Envelope, Recipient: what SMTP says about a message
 flags           system flags and keywords
 mailbox         Mailbox, MailboxRole
+rights          Rights on mailboxes, as letters and bits
 account         Domain, Account, Alias, Credential as they are listed
 authentication  what a SASL exchange asks and what it is answered
 saslprep        the form in which user names and passwords are compared

@@ -25,6 +25,7 @@ class Account:
     """An owner of mailboxes. `name`: its primary address, in `Address.key` form: also its login name.
 
     `quota_octets`: None is no bound. `used_octets`: RFC822.SIZE of all messages, each counted once per message.
+    `shared`: it is nobody's own, its mailboxes are for who has rights to them.
     """
 
     id: AccountId
@@ -36,6 +37,7 @@ class Account:
     used_octets: int
     message_count: int
     created_at: datetime
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,12 @@ class MailboxNotPermitted(PermanentFailure):
     status, text = "5.2.0", "Not permitted on this mailbox"
 
 
+class NotPermitted(PermanentFailure):
+    """Somebody lacks a right to a mailbox that they may know of (RFC 4314)."""
+
+    status, text = "5.7.1", "Permission denied"
+
+
 class MailboxInUse(TransientFailure):
     """Another session holds the mailbox (POP3's exclusive lock, RFC 1939 §3)."""
 

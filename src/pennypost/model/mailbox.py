@@ -30,6 +30,7 @@ class Mailbox:
     `name`: the full path, NFC, `DELIMITER` between levels, "INBOX" in capitals. `octets`: the RFC822.SIZE of all its
     messages. `recent_floor`: messages from this UID on have not been seen by any session (`\\Recent`, RFC 3501 §2.3.2).
     `selectable` False is `\\Noselect`: a name that was deleted while it had children.
+    `shared_seen`: `\\Seen` is one for all who may see the mailbox, not each reader's own.
     """
 
     id: MailboxId
@@ -45,3 +46,4 @@ class Mailbox:
     deleted: int
     octets: int
     recent_floor: Uid
+    shared_seen: bool = False

@@ -14,6 +14,8 @@ Who we are
 What they have
     mailboxes     made, renamed, removed; names (which are allowed); counters
     messages      put in, read, expunged; transfer (COPY, MOVE); flags (STORE), keywords; threads
+    places        where a client's names lead: to mailboxes of its own or of others; acl (who may do what with whose),
+                  seen (each reader's own), across (messages between accounts)
     view          open mailboxes as sessions see them, over snapshot, which follows the log
     changes       the log of what happened; sets (of numbers, as it writes them)
     quota         how much there may be; removal: taking away, in steps

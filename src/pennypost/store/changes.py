@@ -30,6 +30,9 @@ class ChangeKind(IntEnum):
     MAILBOX_UPDATED = 5
     """Name, role, subscription or whether it can be selected."""
     MAILBOX_REMOVED = 6
+    SEEN = 7
+    """`\\Seen` of entries changed for one reader of another's mailbox, whose account stands in `messages`.
+    Nobody else's business: `since` leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ async def since(
         return None
     if modseq >= newest:
         return []
-    sql = "SELECT modseq, mailbox, kind, uids, messages FROM change WHERE account = ? AND modseq > ? "
+    sql = "SELECT modseq, mailbox, kind, uids, messages FROM change WHERE account = ? AND modseq > ? AND kind < 7 "
     if mailbox is None:
         rows = await tx.fetch_all(sql + "ORDER BY modseq, mailbox, kind", account, modseq)
     else:

@@ -304,6 +304,16 @@ _ORPHANS = {
     "(SELECT 1 FROM domain d WHERE d.id = t.domain) LIMIT 100",
     "an account without its address": "SELECT id, name FROM account t WHERE removed = 0 AND NOT EXISTS "
     "(SELECT 1 FROM address r WHERE r.address = t.name AND r.account = t.id) LIMIT 100",
+    "an access right to no mailbox": "SELECT account, mailbox FROM acl t WHERE NOT EXISTS "
+    "(SELECT 1 FROM mailbox m WHERE m.account = t.account AND m.id = t.mailbox AND m.removed = 0) LIMIT 100",
+    "an access right of no account": "SELECT grantee, mailbox FROM acl t WHERE t.kind = 0 AND NOT EXISTS "
+    "(SELECT 1 FROM account a WHERE a.id = t.grantee AND a.removed = 0) LIMIT 100",
+    "an access right of no domain": "SELECT grantee, mailbox FROM acl t WHERE t.kind <> 0 AND NOT EXISTS "
+    "(SELECT 1 FROM domain d WHERE d.id = t.grantee) LIMIT 100",
+    "what was seen in no mailbox": "SELECT account, mailbox FROM seen t WHERE NOT EXISTS "
+    "(SELECT 1 FROM mailbox m WHERE m.account = t.account AND m.id = t.mailbox) LIMIT 100",
+    "what no account has seen": "SELECT reader, mailbox FROM seen t WHERE NOT EXISTS "
+    "(SELECT 1 FROM account a WHERE a.id = t.reader) LIMIT 100",
     "a delivery of no queued message": "SELECT queued, id FROM delivery t WHERE NOT EXISTS "
     "(SELECT 1 FROM queued q WHERE q.id = t.queued) LIMIT 100",
     "a queued message of no delivery": "SELECT id, created_at FROM queued t WHERE NOT EXISTS "

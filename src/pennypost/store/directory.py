@@ -11,7 +11,7 @@ from pennypost.model.account import Account, Alias, Domain
 from pennypost.model.authentication import ScramKeys
 from pennypost.model.errors import AlreadyExists, BadAddress, NoSuchAccount, NoSuchDomain, NoSuchRecipient, StillInUse
 from pennypost.model.ids import AccountId, DomainId
-from pennypost.store import mailboxes, removal
+from pennypost.store import acl, mailboxes, removal
 from pennypost.store.credentials import (
     LoginCredential,
     LoginRecord,
@@ -136,7 +136,7 @@ async def _domain(tx: Transaction, name: str) -> Domain:
 # -- Accounts
 
 _SELECT_ACCOUNT = (
-    "SELECT id, name, display_name, domain, enabled, quota_octets, used_octets, message_count, created_at "
+    "SELECT id, name, display_name, domain, enabled, quota_octets, used_octets, message_count, created_at, shared "
     "FROM account WHERE removed = 0 "
 )
 
@@ -149,11 +149,14 @@ async def add_account(
     scram_sha1: ScramKeys | None = None,
     scram_sha256: ScramKeys | None = None,
     quota_octets: int | None = None,
+    *,
+    shared: bool = False,
 ) -> Account:
     """Add an account with its address, its password and its default mailboxes (RFC 6154 §2).
 
-    `name`: its primary address, whose domain must be ours. Without `password_hash` nobody can log in yet. Raises
-    AlreadyExists (also when an alias has the address), NoSuchDomain, BadAddress.
+    `name`: its primary address, whose domain must be ours. Without `password_hash` nobody can log in yet. `shared`: it
+    is nobody's own; its mailboxes are shown below "Shared/" to who has rights to them. Raises AlreadyExists (also when
+    an alias has the address), NoSuchDomain, BadAddress.
     """
     key = parse_key(name)
     domain = await _domain(tx, split_key(key)[1])
@@ -161,13 +164,14 @@ async def add_account(
         raise AlreadyExists("The address exists already")
     row = await tx.fetch_one(
         "INSERT INTO account (name, display_name, domain, enabled, removed, quota_octets, created_at, modseq, "
-        "changes_floor, last_uid_validity, used_octets, message_count, entry_count) "
-        "VALUES (?, ?, ?, 1, 0, ?, ?, 0, 0, 0, 0, 0, 0) RETURNING id",
+        "changes_floor, last_uid_validity, used_octets, message_count, entry_count, shared) "
+        "VALUES (?, ?, ?, 1, 0, ?, ?, 0, 0, 0, 0, 0, 0, ?) RETURNING id",
         key,
         display_name,
         domain.id,
         quota_octets,
         to_microseconds(tx.now),
+        int(shared),
     )
     assert row is not None
     identifier = AccountId(row[0])
@@ -192,6 +196,7 @@ async def remove_account(tx: Transaction, account_id: AccountId) -> None:
     )
     await tx.execute("DELETE FROM address WHERE address = ?", found.name)
     await tx.execute("DELETE FROM credential WHERE account = ?", account_id)
+    await acl.forget_account(tx, account_id)
     for mailbox in await mailboxes.list_all(tx, account_id):
         await tx.execute(
             "UPDATE mailbox SET removed = 1, selectable = 0, role = NULL, name = ? WHERE account = ? AND id = ?",
@@ -229,7 +234,7 @@ async def account(tx: Transaction, account_id: AccountId) -> Account:
 
 
 def _account(row: Row) -> Account:
-    identifier, name, display_name, domain, enabled, quota_octets, used, count, created_at = row
+    identifier, name, display_name, domain, enabled, quota_octets, used, count, created_at, shared = row
     return Account(
         identifier,
         name,
@@ -240,6 +245,7 @@ def _account(row: Row) -> Account:
         used,
         count,
         from_microseconds(created_at),
+        bool(shared),
     )
 
 

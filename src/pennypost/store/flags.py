@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from pennypost.model.flags import Flags, Keywords
+from pennypost.model.flags import ALL_FLAGS, Flags, Keywords
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq, Uid
 from pennypost.store import counters, sets
 from pennypost.store.changes import ChangeKind, advance, record
@@ -73,13 +73,16 @@ async def store(
     flags: Flags,
     keywords: Sequence[str] = (),
     unchanged_since: ModSeq | None = None,
+    changeable: Flags = ALL_FLAGS,
+    keywords_changeable: bool = True,
 ) -> StoreResult:
     """Set, add or remove flags and keywords of the entries with these UIDs.
 
-    `unchanged_since`: entries with a greater modseq are left alone and reported. Raises NoSuchMailbox,
+    `unchanged_since`: entries with a greater modseq are left alone and reported. `changeable`,
+    `keywords_changeable`: what is not among these stays as it is (RFC 4314 §4). Raises NoSuchMailbox,
     MailboxNotPermitted, TooManyKeywords.
     """
-    change = _change(mode, flags, normalise_keywords(keywords))
+    change = _change(mode, flags, normalise_keywords(keywords), changeable, keywords_changeable)
     result = StoreResult(ModSeq(0), [], [], [])
     groups: dict[_State, list[_Changed]] = {}
     for piece in sets.pieces(sorted(set(uids))):
@@ -114,7 +117,9 @@ def _judge(
     groups.setdefault(new, []).append(_Changed(uid, message, old_flags))
 
 
-def _change(mode: StoreMode, flags: Flags, keywords: Keywords) -> Callable[[int, str | None], _State]:
+def _change(
+    mode: StoreMode, flags: Flags, keywords: Keywords, changeable: Flags, keywords_changeable: bool
+) -> Callable[[int, str | None], _State]:
     """Make the function from an entry's state to its new one. Few states occur, so each is thought through once."""
     known: dict[tuple[int, str | None], _State] = {}
     dropped = {keyword.casefold() for keyword in keywords}
@@ -133,6 +138,10 @@ def _change(mode: StoreMode, flags: Flags, keywords: Keywords) -> Callable[[int,
                 case StoreMode.REMOVE:
                     left = tuple(keyword for keyword in had if keyword.casefold() not in dropped)
                     state = _State(old_flags & ~int(flags), pack_keywords(left))
+            kept_bits = old_flags & ~int(changeable)
+            state = _State(
+                kept_bits | state.flags & int(changeable), state.keywords if keywords_changeable else old_keywords
+            )
             known[old_flags, old_keywords] = state
         return state
 

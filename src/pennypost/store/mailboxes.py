@@ -20,7 +20,7 @@ from pennypost.model.errors import (
 )
 from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid, UidValidity
 from pennypost.model.mailbox import Mailbox, MailboxRole
-from pennypost.store import names, removal, transfer
+from pennypost.store import acl, names, removal, transfer
 from pennypost.store.changes import ChangeKind, advance, record
 from pennypost.store.engine import Row, Transaction, to_microseconds
 
@@ -39,7 +39,8 @@ DEFAULTS = (
 
 _COLUMNS = (
     "m.id, m.name, m.role, CASE WHEN s.name IS NULL THEN 0 ELSE 1 END, m.selectable, m.uid_validity, m.uid_next, "
-    "m.highest_modseq, m.total, m.unseen, m.deleted, m.octets, m.recent_floor"
+    "m.highest_modseq, m.total, m.unseen, m.deleted, m.octets, m.recent_floor, "
+    "m.shared_seen"
 )
 _SELECT = (
     f"SELECT {_COLUMNS} FROM mailbox m "
@@ -84,7 +85,14 @@ async def by_role(tx: Transaction, account: AccountId, role: MailboxRole) -> Mai
 
 def _mailbox(row: Row) -> Mailbox:
     identifier, name, role, subscribed, selectable, *figures = row
-    return Mailbox(identifier, name, MailboxRole(role) if role else None, bool(subscribed), bool(selectable), *figures)
+    return Mailbox(
+        identifier,
+        name,
+        MailboxRole(role) if role else None,
+        bool(subscribed),
+        bool(selectable),
+        *figures,
+    )
 
 
 # -- Making
@@ -103,7 +111,7 @@ async def create(
     A name that is there but cannot be selected becomes a mailbox. Raises MailboxExists (also when another mailbox has
     the role), MailboxLimit, BadMailboxName, NoSuchAccount.
     """
-    name = names.normalise(name.removesuffix("/"))
+    name = names.own(name.removesuffix("/"))
     if role is not None and await by_role(tx, account, role) is not None:
         raise MailboxExists("Another mailbox has this role")
     existing = await find(tx, account, name)
@@ -160,7 +168,21 @@ async def _make(
             modseq,
         )
         await record(tx, account, modseq, identifier, ChangeKind.MAILBOX_CREATED)
+        await _inherit(tx, account, name, identifier)
     return modseq
+
+
+async def _inherit(tx: Transaction, account: AccountId, name: str, made: MailboxId) -> None:
+    """Give a new mailbox the access control list of the one above it; in a shared account else that of INBOX."""
+    row = await tx.fetch_one(
+        "SELECT a.shared FROM account a WHERE a.id = ? AND EXISTS (SELECT 1 FROM acl l WHERE l.account = a.id)", account
+    )
+    if row is None:
+        return
+    above = names.ancestors(name)[-1:] or ([names.INBOX] if row[0] else [])
+    found = await find(tx, account, above[0]) if above else None
+    if found is not None:
+        await acl.inherit(tx, account, found.id, made)
 
 
 async def _draw_uid_validity(tx: Transaction, account: AccountId, count: int) -> UidValidity:
@@ -208,7 +230,7 @@ async def rename(tx: Transaction, account: AccountId, old: str, new: str) -> Non
     names below it stay where they are. Subscriptions follow the names, since the client asked for the change.
     Raises NoSuchMailbox, MailboxExists, MailboxNotPermitted (into itself), MailboxLimit, BadMailboxName.
     """
-    new = names.normalise(new.removesuffix("/"))
+    new = names.own(new.removesuffix("/"))
     source = await find(tx, account, old)
     if source is None:
         raise NoSuchMailbox

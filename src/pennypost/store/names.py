@@ -6,6 +6,9 @@ from pennypost.model.errors import BadMailboxName
 from pennypost.model.mailbox import DELIMITER
 
 INBOX = "INBOX"
+OTHER_USERS = "Other Users"
+SHARED = "Shared"
+"""The first levels below which mailboxes of other accounts are shown (`places`). No account has one of that name."""
 
 MAX_NAME_OCTETS = 1000
 """A whole name in UTF-8."""
@@ -39,6 +42,15 @@ def normalise(name: str) -> str:
         raise BadMailboxName("Mailbox name is too long")
     if levels[0] != INBOX and levels[0].isascii() and levels[0].upper() == INBOX:
         return DELIMITER.join((INBOX, *levels[1:]))
+    return name
+
+
+def own(name: str) -> str:
+    """Give the stored form of the name of a mailbox that is to be made. Raises BadMailboxName as `normalise`, and for
+    names that would hide the mailboxes of others."""
+    name = normalise(name)
+    if name.partition(DELIMITER)[0] in (OTHER_USERS, SHARED):
+        raise BadMailboxName("Mailbox name is kept for mailboxes of others")
     return name
 
 

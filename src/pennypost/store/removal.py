@@ -8,7 +8,7 @@ by the command that removed it (`finish`). Blobs are not touched: the collector 
 from collections.abc import Sequence
 
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq
-from pennypost.store import quota, sets
+from pennypost.store import acl, quota, seen, sets
 from pennypost.store.engine import Engine, Row, Transaction
 
 STEP = 1000
@@ -49,9 +49,15 @@ async def remove_mailbox(tx: Transaction, account: AccountId, mailbox: MailboxId
         account,
         mailbox,
     )
+    await acl.forget_mailbox(tx, account, mailbox)
     if total <= STEP:
         await _empty(tx, account, mailbox, STEP)
-        await tx.execute("DELETE FROM mailbox WHERE account = ? AND id = ?", account, mailbox)
+        await _drop_mailbox(tx, account, mailbox)
+
+
+async def _drop_mailbox(tx: Transaction, account: AccountId, mailbox: MailboxId) -> None:
+    await seen.forget_mailbox(tx, account, mailbox)
+    await tx.execute("DELETE FROM mailbox WHERE account = ? AND id = ?", account, mailbox)
 
 
 def hidden_name(number: int) -> str:
@@ -65,7 +71,7 @@ async def step(tx: Transaction, limit: int = STEP) -> bool:
     if row is not None:
         account, mailbox = row
         if await _empty(tx, account, mailbox, limit) < limit:
-            await tx.execute("DELETE FROM mailbox WHERE account = ? AND id = ?", account, mailbox)
+            await _drop_mailbox(tx, account, mailbox)
         return True
     row = await tx.fetch_one("SELECT id FROM account WHERE removed = 1 LIMIT 1")
     if row is None:
@@ -116,5 +122,6 @@ async def _remove_rest(tx: Transaction, account: AccountId, limit: int) -> None:
     for statement in _REST:
         if await tx.execute(statement, account, account, limit):
             return
+    await seen.forget_reader(tx, account)
     await tx.execute("UPDATE queued SET account = NULL WHERE account = ?", account)
     await tx.execute("DELETE FROM account WHERE id = ?", account)

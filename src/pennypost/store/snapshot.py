@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pennypost.model.errors import NoSuchMailbox
 from pennypost.model.flags import Flags, Keywords
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq, Uid
-from pennypost.store import changes, mailboxes, sets
+from pennypost.store import changes, mailboxes, seen, sets
 from pennypost.store.changes import ChangeKind
 from pennypost.store.engine import Engine, Row, Transaction
 from pennypost.store.keywords import unpack_keywords
@@ -95,6 +95,7 @@ _COLUMNS = (
     "SELECT uid, message, flags, keywords, modseq, size, received_at FROM entry WHERE account = ? AND mailbox = ? "
 )
 _FLAG_VALUES = tuple(Flags(value) for value in range(32))
+_SEEN = int(Flags.SEEN)
 _NOTHING = Advance((), frozenset(), frozenset())
 
 
@@ -114,6 +115,7 @@ class Snapshot(_Columns):
         "mailbox",
         "modseq",
         "number",
+        "reader",
         "removed",
     )
 
@@ -124,6 +126,8 @@ class Snapshot(_Columns):
         self._log: deque[Advance] = deque(maxlen=LOG_LENGTH)
         self.account = account
         self.mailbox = mailbox
+        self.reader: AccountId | None = None
+        r"""Whose `\Seen` it has; None: the owner's."""
         self.number = 0
         """Rises with every advance."""
         self.modseq = ModSeq(-1)
@@ -179,11 +183,12 @@ class Snapshot(_Columns):
         if self.modseq < floor:
             return None
         rows = await tx.fetch_all(
-            "SELECT modseq, kind, uids FROM change WHERE account = ? AND modseq > ? AND mailbox = ? "
+            f"SELECT modseq, kind, uids FROM change WHERE account = ? AND modseq > ? AND mailbox = ? {self._LOGGED} "
             "ORDER BY modseq, kind",
             self.account,
             self.modseq,
             self.mailbox,
+            *self._logged_for,
         )
         touched, expunged, highest = _sum_up(rows)
         if len(touched) > LOOP_ROWS:
@@ -193,6 +198,7 @@ class Snapshot(_Columns):
             fresh += await tx.fetch_all(
                 f"{_COLUMNS} AND uid {piece.clause} ORDER BY uid", self.account, self.mailbox, *piece.values
             )
+        fresh = await self._as_read(tx, fresh)
         removed = bool(rows) and rows[-1][1] == ChangeKind.MAILBOX_REMOVED
         return _Steps(newest, ModSeq(max(highest, self.highest_modseq)), removed, fresh, expunged)
 
@@ -212,9 +218,21 @@ class Snapshot(_Columns):
             rows = await tx.fetch_all(
                 _COLUMNS + "AND uid > ? ORDER BY uid LIMIT ?", self.account, self.mailbox, last, READ_ROWS
             )
-            columns.extend(rows)
+            columns.extend(await self._as_read(tx, rows))
             if len(rows) < READ_ROWS:
-                return _Contents(newest, mailbox.highest_modseq, False, columns)
+                highest = max(mailbox.highest_modseq, max(columns.modseqs, default=0) if self.reader else 0)
+                return _Contents(newest, ModSeq(highest), False, columns)
+
+    _LOGGED = "AND kind < 7"
+    """Which rows of the log it follows: not what readers set for themselves (`ChangeKind.SEEN`)."""
+
+    @property
+    def _logged_for(self) -> tuple[str, ...]:
+        return ()
+
+    async def _as_read(self, tx: Transaction, rows: list[Row]) -> list[Row]:
+        """Give rows of `_COLUMNS` as they are for whom the snapshot is."""
+        return rows
 
     def _replace(self, contents: _Contents) -> None:
         """Take in a mailbox that was read in full. Views find by comparison what changed."""
@@ -304,6 +322,35 @@ class Snapshot(_Columns):
             uid for uid, modseq in zip(self.uids[:first_new], self.modseqs, strict=False) if modseq > highest_modseq
         }
         return Advance(self.uids[first_new:], frozenset(newer), frozenset(known - now))
+
+
+class ReaderSnapshot(Snapshot):
+    r"""Another's mailbox as one reader sees it, with a `\Seen` of the reader's own (`seen`)."""
+
+    __slots__ = ()
+
+    _LOGGED = "AND (kind < 7 OR messages = ?)"
+
+    def __init__(self, engine: Engine, account: AccountId, mailbox: MailboxId, reader: AccountId) -> None:
+        super().__init__(engine, account, mailbox)
+        self.reader = reader
+
+    @property
+    def _logged_for(self) -> tuple[str, ...]:
+        return (str(self.reader),)
+
+    async def _as_read(self, tx: Transaction, rows: list[Row]) -> list[Row]:
+        assert self.reader is not None
+        if not rows:
+            return rows
+        few = [row[0] for row in rows] if len(rows) <= LOOP_ROWS else None
+        marks = await seen.marks(tx, self.account, self.mailbox, self.reader, few)
+        shown = []
+        for uid, message, flags, keywords, modseq, size, received_at in rows:
+            has_seen, marked = marks.get(uid, (False, 0))
+            bits = flags & ~_SEEN | (_SEEN if has_seen else 0)
+            shown.append((uid, message, bits, keywords, max(modseq, marked), size, received_at))
+        return shown
 
 
 def _sum_up(rows: Iterable[Row]) -> tuple[set[int], frozenset[int], int]:

@@ -24,11 +24,12 @@ class Copied:
     """Of the target, and after a MOVE of the source too."""
 
 
-_MESSAGE_COLUMNS = (
+MESSAGE_COLUMNS = (
     "blob, size, header_size, received_at, sent_at, thread, has_attachment, message_id_field, base_subject, "
     "sort_from, sort_to, sort_cc, header, envelope, bodystructure, mime_index"
 )
-_FROM_MESSAGE = ", ".join(f"m.{column.strip()}" for column in _MESSAGE_COLUMNS.split(","))
+"""What a message is, but for its account and its id."""
+_FROM_MESSAGE = ", ".join(f"m.{column.strip()}" for column in MESSAGE_COLUMNS.split(","))
 _WHERE = "WHERE account = ? AND mailbox = ? AND uid "
 _INSERT_ENTRIES = (
     "INSERT INTO entry (account, mailbox, uid, message, flags, keywords, modseq, received_at, size, saved_at) "
@@ -53,7 +54,7 @@ async def copy(
     now = to_microseconds(tx.now)
     for piece in sets.pieces([entry[0] for entry in found]):
         await tx.execute(
-            f"INSERT INTO message (account, id, {_MESSAGE_COLUMNS}) "
+            f"INSERT INTO message (account, id, {MESSAGE_COLUMNS}) "
             f"SELECT m.account, ? + row_number() OVER (ORDER BY e.uid), {_FROM_MESSAGE} "
             "FROM entry e JOIN message m ON m.account = e.account AND m.id = e.message "
             f"WHERE e.account = ? AND e.mailbox = ? AND e.uid {piece.clause} ORDER BY e.uid",

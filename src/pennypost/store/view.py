@@ -30,7 +30,7 @@ from typing import NamedTuple
 from pennypost.model.flags import Flags, Keywords
 from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid
 from pennypost.store.engine import Engine
-from pennypost.store.snapshot import EntryState, Snapshot
+from pennypost.store.snapshot import EntryState, ReaderSnapshot, Snapshot
 
 __all__ = ["EntryState", "MailboxView", "Snapshot", "ViewChange", "Views"]
 
@@ -220,6 +220,10 @@ IDLE_MAILBOXES = 1_000
 """How many such snapshots are kept at most."""
 
 
+_Key = tuple[AccountId, MailboxId, AccountId | None]
+"""A mailbox, and the reader whose own it is not."""
+
+
 class Views:
     """The open mailboxes of one worker. A snapshot lives as long as some session has it open, and a while longer: the
     mailboxes that were left last are kept, within `IDLE_MESSAGES`, so that a client that comes back finds them read."""
@@ -227,18 +231,21 @@ class Views:
     def __init__(self, engine: Engine) -> None:
         """Take a store, or its engine."""
         self._engine = engine
-        self._shared: dict[tuple[AccountId, MailboxId], _Shared] = {}
-        self._idle: OrderedDict[tuple[AccountId, MailboxId], Snapshot] = OrderedDict()
+        self._shared: dict[_Key, _Shared] = {}
+        self._idle: OrderedDict[_Key, Snapshot] = OrderedDict()
         self._idle_messages = 0
 
     def __len__(self) -> int:
         return len(self._shared)
 
-    async def open(self, account: AccountId, mailbox: MailboxId) -> MailboxView:
-        """Open a mailbox as it is now. Raises NoSuchMailbox, also for a name that cannot be selected."""
-        shared = self._shared.get((account, mailbox))
+    async def open(self, account: AccountId, mailbox: MailboxId, reader: AccountId | None = None) -> MailboxView:
+        r"""Open a mailbox as it is now; for a `reader` of another's, with the reader's own `\Seen`.
+
+        Raises NoSuchMailbox, also for a name that cannot be selected."""
+        key = (account, mailbox, reader)
+        shared = self._shared.get(key)
         if shared is None:
-            shared = self._shared[account, mailbox] = _Shared(self._take_idle(account, mailbox))
+            shared = self._shared[key] = _Shared(self._take_idle(key))
         shared.users += 1
         try:
             await shared.snapshot.advance()
@@ -249,7 +256,7 @@ class Views:
 
     def release(self, snapshot: Snapshot) -> None:
         """Give back one use of a snapshot: what `MailboxView.close` does."""
-        key = (snapshot.account, snapshot.mailbox)
+        key = (snapshot.account, snapshot.mailbox, snapshot.reader)
         shared = self._shared.get(key)
         if shared is not None and shared.snapshot is snapshot:
             shared.users -= 1
@@ -258,15 +265,18 @@ class Views:
                 if snapshot.modseq >= 0 and not snapshot.removed:
                     self._keep_idle(key, snapshot)
 
-    def _take_idle(self, account: AccountId, mailbox: MailboxId) -> Snapshot:
+    def _take_idle(self, key: _Key) -> Snapshot:
         """Give a snapshot that was kept, or a new one that has yet to be read."""
-        kept = self._idle.pop((account, mailbox), None)
+        kept = self._idle.pop(key, None)
         if kept is None:
+            account, mailbox, reader = key
+            if reader is not None:
+                return ReaderSnapshot(self._engine, account, mailbox, reader)
             return Snapshot(self._engine, account, mailbox)
         self._idle_messages -= len(kept.uids)
         return kept
 
-    def _keep_idle(self, key: tuple[AccountId, MailboxId], snapshot: Snapshot) -> None:
+    def _keep_idle(self, key: _Key, snapshot: Snapshot) -> None:
         """Keep a snapshot that nobody has open now, and let the oldest go that are too many."""
         self._idle[key] = snapshot
         self._idle_messages += len(snapshot.uids)

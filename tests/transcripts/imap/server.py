@@ -16,11 +16,13 @@ from pennypost.message.digest import digest
 from pennypost.message.headers import split
 from pennypost.model.account import Account
 from pennypost.model.flags import Flags
+from pennypost.model.rights import ALL_RIGHTS, Rights
 from pennypost.model.units import KIB, MIB, Octets
 from pennypost.net.connection import Connection
 from pennypost.servers.imap.door import ImapDoor
 from pennypost.servers.imap.settings import ImapSettings
-from pennypost.store import blobs, directory, mailboxes, messages
+from pennypost.store import acl, blobs, directory, mailboxes, messages
+from pennypost.store.acl import AclMode
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import Appended, NewMessage
 from pennypost.store.settings import StoreSettings
@@ -38,7 +40,8 @@ def credential(password: str) -> NewCredential:
 
 @dataclass
 class World:
-    """What a test has at hand. `alice` has the password secret, `bob` the password other."""
+    """What a test has at hand. `alice` has the password secret, `bob` the password other; there is a carol too,
+    with the password third, and support, a shared account to which bob has all rights but that to administer."""
 
     store: Store
     door: ImapDoor
@@ -84,7 +87,7 @@ def simple_message(number: int) -> bytes:
 async def world(
     folder: Path, settings: ImapSettings = CLEAR, quota: int | None = None, max_message_size: int = 50 * MIB
 ) -> AsyncIterator[World]:
-    """Open a store with alice and bob in example.org, and a door over it. `quota`: of alice, in octets."""
+    """Open a store with the accounts of example.org, and a door over it. `quota`: of alice, in octets."""
     store = await Store.open(StoreSettings(data_dir=folder / "data"))
     preparer = Preparer(store, DeliverySettings())
     try:
@@ -105,6 +108,11 @@ async def _accounts(tx: Transaction, quota: int | None) -> tuple[Account, Accoun
     bob = await directory.add_account(
         tx, "bob@example.org", "Bob", second.password_hash, second.scram_sha1, second.scram_sha256
     )
+    third = credential("third")
+    await directory.add_account(tx, "carol@example.org", "Carol", third.password_hash)
+    support = await directory.add_account(tx, "support@example.org", "Support", shared=True)
+    for mailbox in await mailboxes.list_all(tx, support.id):
+        await acl.change(tx, support.id, mailbox.id, bob.name, AclMode.SET, ALL_RIGHTS & ~Rights.ADMINISTER)
     return alice, bob
 
 

@@ -189,3 +189,31 @@ def test_an_inconsistency_is_told(shell: Shell) -> None:
     assert output.endswith("1 inconsistencies\n")
     status, output, _ = shell.run("store", "check", "--json")
     assert (status, json.loads(output)["kind"]) == (1, "counter")
+
+
+def test_shared_accounts_and_rights(shell: Shell) -> None:
+    for name in ("ann", "bob"):
+        shell("account", "add", f"{name}@example.org", "--password-stdin", typed="secret\n")
+    assert shell("shared", "add", "support@example.org", "--member", "ann@example.org") == "support@example.org added\n"
+    shell("shared", "join", "support@example.org", "bob@example.org", "--rights", "lrs")
+    assert shell.records("shared", "list") == [
+        {"name": "support@example.org", "display_name": "", "members": ["ann@example.org", "bob@example.org"]}
+    ]
+    assert shell.records("mailbox", "acl", "list", "support@example.org", "Archive") == [
+        {"identifier": "ann@example.org", "rights": "lrswipkxtecd", "denied": ""},
+        {"identifier": "bob@example.org", "rights": "lrs", "denied": ""},
+    ]
+    shell("shared", "leave", "support@example.org", "bob@example.org")
+    shell("mailbox", "acl", "set", "support@example.org", "INBOX", "anyone", "lr")
+    shell("mailbox", "acl", "set", "support@example.org", "INBOX", "bob@example.org", "r", "--deny")
+    assert shell.records("mailbox", "acl", "list", "support@example.org", "INBOX") == [
+        {"identifier": "ann@example.org", "rights": "lrswipkxtecd", "denied": ""},
+        {"identifier": "anyone", "rights": "lr", "denied": ""},
+        {"identifier": "bob@example.org", "rights": "", "denied": "r"},
+    ]
+    shell("mailbox", "acl", "remove", "support@example.org", "INBOX", "anyone")
+    assert shell.run("mailbox", "acl", "set", "ann@example.org", "INBOX", "bob@example.org", "q")[0] == 2
+    assert shell.run("mailbox", "acl", "list", "ann@example.org", "Nowhere")[0] == 1
+    assert shell.run("shared", "join", "ann@example.org", "bob@example.org")[0] == 1
+    shell("shared", "remove", "support@example.org", "--yes")
+    assert shell.records("shared", "list") == []

@@ -16,4 +16,5 @@ records, sections, large   the values of FETCH
 matching, message_text, search_result   the parts of SEARCH
 patterns      the wildcards of LIST
 transfer      COPY and MOVE
+flag_change   STORE and FETCH, in one's own mailboxes and in others'
 """

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pennypost.mail.prepare import Prepared
 from pennypost.model.errors import BadMessage, MailError, MessageTooLarge
-from pennypost.model.ids import AccountId, MailboxId
+from pennypost.model.ids import AccountId
 from pennypost.proto.imap.commands.append import Append
 from pennypost.proto.imap.events import AppendChunk, AppendEnd, BadCommand
 from pennypost.proto.imap.responses import codes
@@ -20,6 +20,7 @@ from pennypost.servers.imap.news import News
 from pennypost.servers.imap.session import Session
 from pennypost.servers.imap.transfer import target_mailbox
 from pennypost.store import blobs, messages, quota
+from pennypost.store.across import landing, mark_seen
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import Appended, NewMessage
 from pennypost.store.spool import Spool
@@ -47,9 +48,9 @@ async def _refuse_early(session: Session, start: Append) -> None:
         raise MessageTooLarge
     account = session.owner.account
 
-    async def operation(tx: Transaction) -> MailboxId:
-        await quota.check(tx, account, start.size)
-        return await target_mailbox(tx, account, start.mailbox)
+    async def operation(tx: Transaction) -> None:
+        target = await target_mailbox(tx, account, start.mailbox)
+        await quota.check(tx, target.account, start.size)
 
     await session.door.store.read(operation)
 
@@ -81,7 +82,8 @@ async def _receive(session: Session, spool: Spool) -> None:
 
 
 async def _store(tx: Transaction, account: AccountId, start: Append, prepared: Prepared) -> Appended:
-    mailbox = await target_mailbox(tx, account, start.mailbox)
+    target = await target_mailbox(tx, account, start.mailbox)
+    lands = landing(target, start.flags.flags, start.flags.keywords)
     blob = await blobs.put(tx, prepared.draft)
     received_at: datetime = start.date or tx.now
     new = NewMessage(
@@ -90,7 +92,10 @@ async def _store(tx: Transaction, account: AccountId, start: Append, prepared: P
         prepared.draft.size,
         prepared.digest,
         received_at,
-        start.flags.flags,
-        start.flags.keywords,
+        lands.flags,
+        lands.keywords,
     )
-    return await messages.append(tx, account, mailbox, new)
+    appended = await messages.append(tx, target.account, target.id, new)
+    if lands.seen:
+        await mark_seen(tx, target, [appended.uid], appended.modseq)
+    return appended

@@ -31,6 +31,9 @@ _AFTER_LOGIN = (
     b"QRESYNC",
     b"BINARY",  # RFC 3516
     b"STATUS=SIZE",  # RFC 8438
+    b"ACL",  # RFC 4314
+    b"RIGHTS=kxte",
+    b"LIST-MYRIGHTS",  # RFC 8440
 )
 
 _QUOTA = (b"QUOTA", b"QUOTA=RES-STORAGE")  # RFC 9208

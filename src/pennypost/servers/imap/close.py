@@ -1,6 +1,7 @@
 """CLOSE (RFC 9051 §6.4.1) and UNSELECT (RFC 9051 §6.4.2, RFC 3691)."""
 
 from pennypost.model.ids import ModSeq, Uid
+from pennypost.model.rights import Rights
 from pennypost.proto.imap.commands.close import Close, Unselect
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Tagged, ok
@@ -12,9 +13,9 @@ from pennypost.store import messages
 async def close(session: Session, command: Close) -> Tagged:
     r"""Remove the messages with `\Deleted` without telling of them, unless opened read-only, and leave the mailbox."""
     selected = session.open_mailbox
-    account, mailbox = session.owner.account, selected.id
+    account, mailbox = selected.account, selected.id
     code = None
-    if not selected.read_only:
+    if not selected.read_only and selected.rights & Rights.EXPUNGE:  # RFC 4314 §4: without it CLOSE expunges nothing
         gone, modseq = await session.door.store.write_large(lambda tx: messages.expunge(tx, account, mailbox, None))
         if gone and session.qresync:
             code = codes.highestmodseq(await _told_up_to(selected, gone, modseq))  # RFC 7162 §3.2.8

@@ -8,7 +8,7 @@ from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.proto.imap.special_use import role_of
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.session import Session
-from pennypost.store import mailboxes
+from pennypost.store import mailboxes, places
 from pennypost.store.engine import Transaction
 
 
@@ -21,7 +21,7 @@ async def create(session: Session, command: Create) -> Tagged:
     async def operation(tx: Transaction) -> None:
         if role is not None and await mailboxes.by_role(tx, account, role) is not None:
             raise Refused(no("Another mailbox has this use", codes.USEATTR))
-        await mailboxes.create(tx, account, command.mailbox, role, limit)
+        await places.create(tx, account, command.mailbox, role, limit)
 
     if command.mailbox == "INBOX":
         raise MailboxExists

@@ -4,13 +4,13 @@ from pennypost.proto.imap.commands.delete import Delete
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Condition, Tagged, ok, untagged
 from pennypost.servers.imap.session import Session
-from pennypost.store import mailboxes
+from pennypost.store import places
 
 
 async def delete(session: Session, command: Delete) -> Tagged:
     """Remove a mailbox with its messages; names below it stay."""
     account = session.owner.account
-    await session.door.store.write_large(lambda tx: mailboxes.remove(tx, account, command.mailbox))
+    await session.door.store.write_large(lambda tx: places.remove(tx, account, command.mailbox))
     if session.selected is not None and session.selected.name == command.mailbox:
         session.close_mailbox()
         session.write(untagged(Condition.OK, "Mailbox deleted", codes.CLOSED))

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pennypost.proto.imap.commands import CommandBody
+from pennypost.proto.imap.commands.acl import DeleteAcl, GetAcl, ListRights, MyRights, SetAcl
 from pennypost.proto.imap.commands.authenticate import Authenticate
 from pennypost.proto.imap.commands.capability import Capability
 from pennypost.proto.imap.commands.check import Check
@@ -32,6 +33,7 @@ from pennypost.proto.imap.commands.store import Store
 from pennypost.proto.imap.commands.subscribe import Subscribe, Unsubscribe
 from pennypost.proto.imap.responses.status import Tagged
 from pennypost.servers.imap import news
+from pennypost.servers.imap.acl import deleteacl, getacl, listrights, myrights, setacl
 from pennypost.servers.imap.authenticate import authenticate
 from pennypost.servers.imap.capability import capability
 from pennypost.servers.imap.check import check
@@ -73,24 +75,29 @@ HANDLERS: dict[type, Handler] = {
     Copy: copy,
     Create: create,
     Delete: delete,
+    DeleteAcl: deleteacl,
     Enable: enable,
     Examine: examine,
     Expunge: expunge,
     Fetch: fetch,
+    GetAcl: getacl,
     GetQuota: getquota,
     GetQuotaRoot: getquotaroot,
     Id: identify,
     Idle: idle,
     List: list_mailboxes,
+    ListRights: listrights,
     Login: login,
     Logout: logout,
     Lsub: lsub,
     Move: move,
+    MyRights: myrights,
     Namespace: namespace,
     Noop: noop,
     Rename: rename,
     Search: search,
     Select: select,
+    SetAcl: setacl,
     SetQuota: setquota,
     StartTls: starttls,
     Status: status,

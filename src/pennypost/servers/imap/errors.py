@@ -49,6 +49,7 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.MailboxHasChildren: codes.HASCHILDREN,
     errors.BadMailboxName: codes.CANNOT,
     errors.MailboxNotPermitted: codes.CANNOT,
+    errors.NotPermitted: codes.NOPERM,
     errors.MailboxInUse: codes.INUSE,
     errors.MailboxLimit: codes.LIMIT,
     errors.TooManyKeywords: codes.LIMIT,

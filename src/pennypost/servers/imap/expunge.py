@@ -6,12 +6,16 @@ from pennypost.proto.imap.responses.status import Tagged, ok
 from pennypost.servers.imap.errors import require_writable
 from pennypost.servers.imap.session import Session
 from pennypost.store import messages
+from pennypost.store.acl import Action
+from pennypost.store.places import allowed
 
 
 async def expunge(session: Session, command: Expunge) -> Tagged:
     r"""Remove the messages with `\Deleted`, or those of them that are named. The news after it tell which went."""
-    selected, account = session.open_mailbox, session.owner.account
+    selected = session.open_mailbox
+    account = selected.account
     require_writable(selected.read_only)
+    allowed(selected.rights, Action.EXPUNGE)
     uids = None if command.uids is None else selected.uids_of(selected.numbers_of(command.uids, uid=True))
     if uids is not None and not uids:
         return ok("EXPUNGE completed")

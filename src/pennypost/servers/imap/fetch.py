@@ -10,16 +10,18 @@ from collections.abc import Iterator, Sequence
 from pennypost.model.errors import StorageFull
 from pennypost.model.flags import Flags
 from pennypost.model.ids import MessageId, Uid
+from pennypost.model.rights import Rights
 from pennypost.proto.imap.commands.fetch import Fetch, FetchAttribute
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.proto.imap.sequence import Ranges
 from pennypost.servers.imap import large, news, resync
+from pennypost.servers.imap.flag_change import change_flags
 from pennypost.servers.imap.news import News
 from pennypost.servers.imap.records import Batch, Plan, Record, sets_seen
 from pennypost.servers.imap.selected import Slice
 from pennypost.servers.imap.session import Session
-from pennypost.store import flags, messages
+from pennypost.store import messages
 from pennypost.store.engine import Row, Transaction
 from pennypost.store.flags import StoreMode
 from pennypost.store.messages import Column
@@ -59,8 +61,8 @@ async def fetch(session: Session, command: Fetch) -> Tagged:
 
 async def _mark_seen(session: Session, numbers: Ranges) -> bool:
     r"""Set `\Seen` where it is not; whether any message had to be changed."""
-    selected, account = session.open_mailbox, session.owner.account
-    if selected.read_only:
+    selected = session.open_mailbox
+    if selected.read_only or not selected.rights & Rights.SEEN:
         return False
     unseen = [
         uid
@@ -73,7 +75,7 @@ async def _mark_seen(session: Session, numbers: Ranges) -> bool:
     uids = [Uid(uid) for uid in unseen]
     try:
         result = await session.door.store.write_rows(
-            lambda tx: flags.store(tx, account, selected.id, uids, StoreMode.ADD, Flags.SEEN), len(uids)
+            lambda tx: change_flags(tx, selected, uids, StoreMode.ADD, Flags.SEEN), len(uids)
         )
     except StorageFull:
         return False  # reading goes on where nothing can be written
@@ -121,7 +123,7 @@ def _parts(piece: Slice, limit: int | None) -> Iterator[Slice]:
 
 async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -> Batch | None:
     """Read what a plan needs of some messages; those that are gone meanwhile are left out. None: all are."""
-    store, account = session.door.store, session.owner.account
+    store, account = session.door.store, session.open_mailbox.account
     wanted = [MessageId(message) for message in piece.messages]
 
     async def operation(tx: Transaction) -> tuple[dict[MessageId, Row], dict[MessageId, bytes]]:

@@ -20,7 +20,7 @@ async def idle(session: Session, command: Idle) -> Tagged:
     unsubscribe = None
     if selected is not None:
         # Subscribe first, look second: what is committed between the two is not missed.
-        unsubscribe = session.door.store.subscribe(session.owner.account, lambda _: connection.interrupt())
+        unsubscribe = session.door.store.subscribe(selected.account, lambda _: connection.interrupt())
     keepalive = _Keepalive(session)
     try:
         while True:

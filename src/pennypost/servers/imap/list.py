@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from pennypost.model.ids import AccountId
 from pennypost.model.mailbox import DELIMITER, Mailbox
+from pennypost.model.rights import ALL_RIGHTS, Rights
 from pennypost.proto.imap.commands.list import List, ListReturn, ListSelection
+from pennypost.proto.imap.responses.acl import myrights
 from pennypost.proto.imap.responses.mailbox import list_delimiter, list_name
 from pennypost.proto.imap.responses.mailbox import status as status_response
 from pennypost.proto.imap.responses.status import Tagged, ok
@@ -12,8 +15,10 @@ from pennypost.proto.imap.status_items import StatusItem
 from pennypost.servers.imap.patterns import Patterns
 from pennypost.servers.imap.session import Session
 from pennypost.servers.imap.status import Values, status_values
-from pennypost.store import mailboxes
+from pennypost.store import mailboxes, places
 from pennypost.store.engine import Transaction
+from pennypost.store.names import OTHER_USERS, SHARED
+from pennypost.store.places import Reached
 
 _CRITERIA = (
     (ListSelection.SUBSCRIBED, b"SUBSCRIBED"),
@@ -24,12 +29,17 @@ _CRITERIA = (
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name that LIST knows: a mailbox; one that was deleted and has names below it; or just a subscription."""
+    """A name that LIST knows: a mailbox; one that was deleted and has names below it; just a subscription; or what is
+    above mailboxes of others."""
 
     name: str
-    mailbox: Mailbox | None
+    reached: Reached | None
     subscribed: bool
     has_children: bool
+
+    @property
+    def mailbox(self) -> Mailbox | None:
+        return self.reached.mailbox if self.reached is not None else None
 
     def meets(self, criterion: ListSelection) -> bool:
         """Whether one selection option selects it."""
@@ -50,17 +60,18 @@ async def list_mailboxes(session: Session, command: List) -> Tagged:
     account, limit = session.owner.account, session.door.max_message_size
     if StatusItem.HIGHESTMODSEQ in command.status:
         session.use_condstore()
+    patterns = Patterns(command.reference, command.patterns)
     chosen: list[tuple[Name, list[bytes]]] = []
     values: dict[str, Values] = {}
 
     async def operation(tx: Transaction) -> None:
-        known = names_of(await mailboxes.list_all(tx, account), await mailboxes.subscriptions(tx, account))
-        chosen[:] = _choose(known, command)
+        known = await names_of(tx, account, patterns)
+        chosen[:] = _choose(known, command, patterns)
         values.clear()
         if command.returns & ListReturn.STATUS:
             for name, _ in chosen:
-                if name.mailbox is not None and name.selectable:
-                    values[name.name] = await status_values(tx, account, name.mailbox, command.status, limit)
+                if name.reached is not None and name.selectable and name.reached.rights & Rights.READ:
+                    values[name.name] = await status_values(tx, name.reached, command.status, limit)
 
     run = session.door.store.scan if command.returns & ListReturn.STATUS else session.door.store.read
     await run(operation)
@@ -68,17 +79,27 @@ async def list_mailboxes(session: Session, command: List) -> Tagged:
         session.write(list_name(name.name, _attributes(name, command), session.rev2, child_info))
         if name.name in values:
             session.write(status_response(name.name, values[name.name], session.rev2))
+        if command.returns & ListReturn.MYRIGHTS and name.reached is not None and name.selectable:
+            session.write(myrights(name.name, name.reached.rights, session.rev2))
         if session.gathered_octets >= session.door.settings.write_chunk:
             await session.breathe()
     return ok("LIST completed")
 
 
-def names_of(found: list[Mailbox], subscriptions: list[str]) -> list[Name]:
-    """Bring mailboxes and subscriptions together, sorted by name as INBOX first."""
-    existing = {mailbox.name: mailbox for mailbox in found}
-    subscribed = set(subscriptions)
+async def names_of(tx: Transaction, user: AccountId, patterns: Patterns) -> list[Name]:
+    """Bring mailboxes and subscriptions together, sorted by name as INBOX first. Those of others, where the patterns
+    may mean any, are there as far as the user may look them up, and what is above them too."""
+    existing = {
+        mailbox.name: Reached(user, mailbox, mailbox.name, ALL_RIGHTS) for mailbox in await mailboxes.list_all(tx, user)
+    }
+    above: set[str] = set()
+    if any(patterns.may_match_below(head) for head in (OTHER_USERS, SHARED)):
+        foreign = {reached.name: reached for reached in await places.others(tx, user)}
+        existing |= foreign
+        above = {ancestor for name in foreign for ancestor in _ancestors(name)} if patterns.shows_above else set()
+    subscribed = set(await mailboxes.subscriptions(tx, user))
     parents = {ancestor for name in existing for ancestor in _ancestors(name)}
-    every = sorted(existing.keys() | subscribed, key=lambda name: (name != "INBOX", name))
+    every = sorted(existing.keys() | subscribed | above, key=lambda name: (name != "INBOX", name))
     return [Name(name, existing.get(name), name in subscribed, name in parents) for name in every]
 
 
@@ -87,9 +108,8 @@ def _ancestors(name: str) -> list[str]:
     return [DELIMITER.join(levels[:depth]) for depth in range(1, len(levels))]
 
 
-def _choose(known: list[Name], command: List) -> list[tuple[Name, list[bytes]]]:
+def _choose(known: list[Name], command: List, patterns: Patterns) -> list[tuple[Name, list[bytes]]]:
     """Pick the names to tell of, each with its CHILDINFO (RFC 5258 §3)."""
-    patterns = Patterns(command.reference, command.patterns)
     criteria = [criterion for criterion, _ in _CRITERIA if criterion & command.selection]
     below = _below(known, criteria, patterns) if command.selection & ListSelection.RECURSIVEMATCH else {}
     candidates = list(known)
@@ -103,7 +123,7 @@ def _choose(known: list[Name], command: List) -> list[tuple[Name, list[bytes]]]:
             continue
         child_info = below.get(name.name, [])
         selected = all(name.meets(criterion) for criterion in criteria)
-        if (selected and (name.mailbox is not None or criteria)) or child_info:
+        if (selected and (name.mailbox is not None or criteria or name.has_children)) or child_info:
             chosen.append((name, child_info))
     return chosen
 

@@ -7,7 +7,6 @@ from pennypost.proto.imap.responses.status import Tagged, ok
 from pennypost.servers.imap.list import Name, names_of
 from pennypost.servers.imap.patterns import Patterns
 from pennypost.servers.imap.session import Session
-from pennypost.store import mailboxes
 from pennypost.store.engine import Transaction
 
 
@@ -19,11 +18,12 @@ async def lsub(session: Session, command: Lsub) -> Tagged:
     """
     account = session.owner.account
 
+    patterns = Patterns(command.reference, (command.pattern,))
+
     async def operation(tx: Transaction) -> list[Name]:
-        return names_of(await mailboxes.list_all(tx, account), await mailboxes.subscriptions(tx, account))
+        return await names_of(tx, account, patterns)
 
     subscribed = [name for name in await session.door.store.read(operation) if name.subscribed]
-    patterns = Patterns(command.reference, (command.pattern,))
     shown: dict[str, list[bytes]] = {}
     for name in subscribed:
         if patterns.match(name.name):

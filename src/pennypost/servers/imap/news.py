@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pennypost.model.errors import NoSuchMailbox
 from pennypost.model.ids import ModSeq, Uid
+from pennypost.model.rights import Rights
 from pennypost.proto.imap.commands.close import Close, Unselect
 from pennypost.proto.imap.commands.fetch import Fetch, FetchAttribute
 from pennypost.proto.imap.commands.idle import Idle
@@ -23,6 +24,7 @@ from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Condition, untagged
 from pennypost.servers.imap import recent
 from pennypost.servers.imap.flag_text import flag_texts
+from pennypost.store import acl
 from pennypost.store.view import ViewChange
 
 if TYPE_CHECKING:
@@ -91,6 +93,8 @@ async def _look(session: "Session", which: News) -> ViewChange | None:
     selected = session.selected
     if selected is None or which is News.NONE:
         return None
+    if selected.foreign:
+        await _check_rights(session)
     try:
         change = await selected.refresh(expunge=which is News.ALL)
     except NoSuchMailbox:
@@ -109,6 +113,15 @@ async def _look(session: "Session", which: News) -> ViewChange | None:
     if change.updated or change.appended:
         tell_keywords(session)
     return change
+
+
+async def _check_rights(session: "Session") -> None:
+    """See what may be done with another's mailbox that is open: it may be another thing now, or nothing."""
+    selected, user = session.open_mailbox, session.owner.account
+    account, mailbox_id = selected.account, selected.id
+    selected.rights = await session.door.store.read(lambda tx: acl.rights_of(tx, user, account, mailbox_id))
+    if not selected.rights & Rights.READ:
+        session.end("Mailbox may not be read any more")
 
 
 async def tell_flags(session: "Session", uids: Sequence[Uid]) -> None:
@@ -157,5 +170,4 @@ def tell_keywords(session: "Session") -> None:
         return
     session.write(mailbox.flags(fetch.available_flags(selected.known_keywords, may_make=False)))
     if not selected.read_only:
-        names = fetch.available_flags(selected.known_keywords, may_make=True)
-        session.write(untagged(Condition.OK, "Flags permitted", codes.permanentflags(names)))
+        session.write(untagged(Condition.OK, "Flags permitted", codes.permanentflags(selected.permanent_flags)))

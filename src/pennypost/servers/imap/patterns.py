@@ -17,6 +17,17 @@ class Patterns:
     def __init__(self, reference: str, patterns: Iterable[str]) -> None:
         self._patterns = tuple(_joined(reference, pattern) for pattern in patterns)
 
+    @property
+    def shows_above(self) -> bool:
+        """Whether names are to be shown that are no mailboxes and have some below: "%" at the end of a pattern asks for
+        them (RFC 9051 §6.3.9)."""
+        return any(pattern.endswith("%") for pattern in self._patterns)
+
+    def may_match_below(self, head: str) -> bool:
+        """Whether `head`, or a name below it, may match: cheap, and never wrongly False."""
+        literals = (pattern.partition("*")[0].partition("%")[0] for pattern in self._patterns)
+        return any(literal.startswith(head) or head.startswith(literal) for literal in literals)
+
     def match(self, name: str) -> bool:
         """Whether any of the patterns matches all of `name`."""
         return any(_matches(pattern, name) for pattern in self._patterns)

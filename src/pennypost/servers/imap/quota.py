@@ -1,12 +1,12 @@
 """GETQUOTA, GETQUOTAROOT and SETQUOTA (RFC 9208 §4.1)."""
 
-from pennypost.model.errors import NoSuchMailbox
+from pennypost.model.errors import NotPermitted
 from pennypost.proto.imap.commands.quota import GetQuota, GetQuotaRoot, SetQuota
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.quota import Resource, quota, quotaroot
 from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.servers.imap.session import Session
-from pennypost.store import mailboxes
+from pennypost.store import places
 from pennypost.store import quota as store_quota
 from pennypost.store.engine import Transaction
 from pennypost.store.quota import Usage
@@ -35,8 +35,9 @@ async def getquotaroot(session: Session, command: GetQuotaRoot) -> Tagged:
         return no("Quotas are not shown", codes.NOPERM)
 
     async def operation(tx: Transaction) -> Usage:
-        if await mailboxes.find(tx, account, command.mailbox) is None:
-            raise NoSuchMailbox
+        reached = await places.find(tx, account, command.mailbox)
+        if reached.account != account:
+            raise NotPermitted("Quotas of others are not shown")
         return await store_quota.usage(tx, account)
 
     usage = await session.door.store.read(operation)

@@ -51,18 +51,20 @@ NONE = Recents()
 
 
 async def take(session: "Session") -> None:
-    """Take what is recent in the open mailbox up to the last message the client knows of; EXAMINE only looks."""
-    selected, store, account = session.open_mailbox, session.door.store, session.owner.account
+    """Take what is recent in the open mailbox up to the last message the client knows of. EXAMINE only looks, and so
+    does who reads another's mailbox."""
+    selected, store, account = session.open_mailbox, session.door.store, session.open_mailbox.account
     uids = selected.view.uids
     if not uids or session.rev2:
         return
+    only_look = selected.read_only or selected.foreign
     end = uids[-1] + 1
 
     async def operation(tx: Transaction) -> tuple[Uid, Uid]:
         found = await mailboxes.by_id(tx, account, selected.id)
         if found is None:
             raise NoSuchMailbox
-        if not selected.read_only and found.recent_floor < found.uid_next:
+        if not only_look and found.recent_floor < found.uid_next:
             await mailboxes.claim_recent(tx, account, selected.id)
         return found.recent_floor, found.uid_next
 
@@ -70,7 +72,7 @@ async def take(session: "Session") -> None:
         # Most often another session has taken it already: then there is nothing to write.
         found = await store.read(lambda tx: mailboxes.by_id(tx, account, selected.id))
         if found is not None and found.recent_floor < end:
-            selected.recents.add(*await (store.read if selected.read_only else store.write)(operation))
+            selected.recents.add(*await (store.read if only_look else store.write)(operation))
     except NoSuchMailbox:
         return  # the next look at the mailbox tells
     except StorageFull:

@@ -53,7 +53,7 @@ async def _tell_vanished(session: Session, since: ModSeq, asked: Ranges, certain
 
     Where the log of changes does not go back that far, all UIDs are told that are not there (RFC 7162 §3.2.5.2).
     """
-    selected, account = session.open_mailbox, session.owner.account
+    selected, account = session.open_mailbox, session.open_mailbox.account
     gone: Sequence[tuple[int, int]] | None = await session.door.store.read(
         lambda tx: changes.vanished(tx, account, selected.id, since)
     )
@@ -67,7 +67,7 @@ async def _tell_vanished(session: Session, since: ModSeq, asked: Ranges, certain
 
 async def _last_uid(session: Session) -> int:
     """Give the last UID that the mailbox ever gave out."""
-    selected, account = session.open_mailbox, session.owner.account
+    selected, account = session.open_mailbox, session.open_mailbox.account
     found = await session.door.store.read(lambda tx: mailboxes.by_id(tx, account, selected.id))
     return found.uid_next - 1 if found is not None else 0
 

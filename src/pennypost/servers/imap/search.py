@@ -93,7 +93,7 @@ def _batches(piece: Slice, positions: Positions, bodies: bool) -> list[Positions
 
 async def _test_batch(session: Session, test: Test, bodies: bool, piece: Slice, positions: Positions) -> list[int]:
     """Read some messages and test them, on a reader thread. Those that are gone meanwhile do not match."""
-    store, account = session.door.store, session.owner.account
+    store, account = session.door.store, session.open_mailbox.account
     columns = _BODY if bodies else _HEADER
 
     async def operation(tx: Transaction) -> list[int]:

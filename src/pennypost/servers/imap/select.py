@@ -10,13 +10,14 @@ from pennypost.proto.imap.special_use import ROLE_ATTRIBUTES
 from pennypost.servers.imap import recent, resync
 from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
-from pennypost.store import mailboxes
+from pennypost.store import places
+from pennypost.store.acl import WRITABLE, Action
 
 
 async def select(session: Session, command: Select) -> Tagged:
     """Open a mailbox."""
     await _open(session, command, read_only=False)
-    return ok("SELECT completed", codes.READ_WRITE)
+    return ok("SELECT completed", codes.READ_ONLY if session.open_mailbox.read_only else codes.READ_WRITE)
 
 
 async def examine(session: Session, command: Examine) -> Tagged:
@@ -27,7 +28,7 @@ async def examine(session: Session, command: Examine) -> Tagged:
 
 async def _open(session: Session, command: Select | Examine, read_only: bool) -> None:
     """Leave the mailbox that is open, if any, whatever comes of it (RFC 9051 §6.3.2); open the other, describe it."""
-    store, account, name = session.door.store, session.owner.account, command.mailbox
+    store, user, name = session.door.store, session.owner.account, command.mailbox
     if command.resync is not None:
         resync.require_enabled(session)
     if command.condstore:
@@ -36,16 +37,17 @@ async def _open(session: Session, command: Select | Examine, read_only: bool) ->
     try:
         if before is not None:
             session.write(untagged(Condition.OK, "Previous mailbox closed", codes.CLOSED))
-        found = await store.read(lambda tx: mailboxes.require(tx, account, name))
-        view = await session.door.views.open(account, found.id)
+        reached = await store.read(lambda tx: places.reach(tx, user, name, Action.READ))
+        view = await session.door.views.open(reached.account, reached.id, reached.reader)
     finally:
         if before is not None:
             before.close()  # last: the same mailbox again is in memory still
-    session.selected = Selected(view, found.name, read_only)
+    read_only = read_only or not reached.rights & WRITABLE
+    session.selected = Selected(view, reached.name, read_only, reached.rights, foreign=reached.account != user)
     await recent.take(session)
-    _describe(session, found)
+    _describe(session, reached.mailbox)
     if command.resync is not None:
-        await resync.tell(session, command.resync, found)
+        await resync.tell(session, command.resync, reached.mailbox)
 
 
 def _describe(session: Session, found: Mailbox) -> None:
@@ -59,8 +61,7 @@ def _describe(session: Session, found: Mailbox) -> None:
         unseen = selected.view.first_unseen()
         if unseen:
             session.write(untagged(Condition.OK, "First unseen", codes.unseen(unseen)))
-    permanent = b"" if selected.read_only else available_flags(keywords, may_make=True)
-    session.write(untagged(Condition.OK, "Flags permitted", codes.permanentflags(permanent)))
+    session.write(untagged(Condition.OK, "Flags permitted", codes.permanentflags(selected.permanent_flags)))
     session.write(
         untagged(
             Condition.OK,
@@ -73,5 +74,5 @@ def _describe(session: Session, found: Mailbox) -> None:
         untagged(Condition.OK, "Highest mod-sequence", codes.highestmodseq(selected.view.highest_modseq))
     )  # RFC 7162 §3.1.2.1
     if session.rev2:
-        role = [ROLE_ATTRIBUTES[found.role]] if found.role in ROLE_ATTRIBUTES else []
-        session.write(list_name(found.name, role, utf8=True))
+        role = [ROLE_ATTRIBUTES[found.role]] if found.role in ROLE_ATTRIBUTES and not selected.foreign else []
+        session.write(list_name(selected.name, role, utf8=True))

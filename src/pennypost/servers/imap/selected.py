@@ -17,11 +17,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
-from pennypost.model.ids import MailboxId, ModSeq, Uid
+from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid
+from pennypost.model.rights import ALL_RIGHTS, Rights
+from pennypost.proto.imap.responses.fetch import available_flags
 from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.sequence import STAR, Ranges, SequenceSet
 from pennypost.servers.imap.errors import no_such_message
 from pennypost.servers.imap.recent import Recents
+from pennypost.store.acl import changeable_flags
 from pennypost.store.view import MailboxView, Snapshot, ViewChange
 
 SLICE_MESSAGES = 512
@@ -76,19 +79,45 @@ class Selected:
 
     `recents`: the messages that are `\Recent` here. `saved`: the UIDs, ascending, of the last SEARCH that
     saved its result (RFC 9051 §6.4.4.4). `missed`: whether messages that were asked for turned out to be gone.
-    `known_keywords`: those the client was told of.
+    `known_keywords`: those the client was told of. `foreign`: it is another account's; `rights`: what may be done
+    with it.
     """
 
-    __slots__ = ("known_keywords", "missed", "name", "read_only", "recents", "saved", "view")
+    __slots__ = ("foreign", "known_keywords", "missed", "name", "read_only", "recents", "rights", "saved", "view")
 
-    def __init__(self, view: MailboxView, name: str, read_only: bool) -> None:
+    def __init__(
+        self, view: MailboxView, name: str, read_only: bool, rights: Rights = ALL_RIGHTS, foreign: bool = False
+    ) -> None:
         self.view = view
         self.name = name
+        self.rights = rights
+        self.foreign = foreign
         self.read_only = read_only
         self.recents = Recents()
         self.saved: Sequence[int] = ()
         self.missed = False
         self.known_keywords = view.keywords_in_use()
+
+    @property
+    def account(self) -> AccountId:
+        """Whose mailbox it is: not always who logged in."""
+        return self.view.account
+
+    @property
+    def reader(self) -> AccountId | None:
+        r"""Whose `\Seen` counts here; None: the mailbox's own."""
+        return self.snapshot.reader
+
+    @property
+    def permanent_flags(self) -> bytes:
+        """What PERMANENTFLAGS lists (RFC 9051 §7.1): the flags that rights let the client change."""
+        if self.read_only:
+            return b""
+        if not self.foreign:
+            return available_flags(self.known_keywords, may_make=True)
+        may_write = bool(self.rights & Rights.WRITE)
+        keywords = self.known_keywords if may_write else ()
+        return available_flags(keywords, may_make=may_write, system=changeable_flags(self.rights))
 
     @property
     def id(self) -> MailboxId:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from pennypost.model.errors import MailboxNotPermitted, NoSuchMailbox
 from pennypost.model.flags import Flags
 from pennypost.model.ids import MAX_UID, AccountId, Uid
 from pennypost.model.mailbox import Mailbox
@@ -11,8 +10,10 @@ from pennypost.proto.imap.responses.mailbox import status as status_response
 from pennypost.proto.imap.responses.status import Tagged, ok
 from pennypost.proto.imap.status_items import StatusItem
 from pennypost.servers.imap.session import Session
-from pennypost.store import mailboxes, messages
+from pennypost.store import messages, places, seen
+from pennypost.store.acl import Action
 from pennypost.store.engine import Transaction
+from pennypost.store.places import Reached
 
 _COUNTED = {StatusItem.RECENT, StatusItem.DELETED_STORAGE}
 
@@ -26,12 +27,8 @@ async def status(session: Session, command: Status) -> Tagged:
         session.use_condstore()
 
     async def operation(tx: Transaction) -> Values:
-        found = await mailboxes.find(tx, account, command.mailbox)
-        if found is None:
-            raise NoSuchMailbox
-        if not found.selectable:
-            raise MailboxNotPermitted
-        return await status_values(tx, account, found, command.items, session.door.max_message_size)
+        reached = await places.reach(tx, account, command.mailbox, Action.READ)
+        return await status_values(tx, reached, command.items, session.door.max_message_size)
 
     # What is no counter is counted over rows, off the event loop.
     run = session.door.store.scan if _COUNTED & set(command.items) else session.door.store.read
@@ -40,10 +37,9 @@ async def status(session: Session, command: Status) -> Tagged:
     return ok("STATUS completed")
 
 
-async def status_values(
-    tx: Transaction, account: AccountId, mailbox: Mailbox, items: Sequence[StatusItem], append_limit: int
-) -> Values:
-    """Give the value of each item for a mailbox."""
+async def status_values(tx: Transaction, reached: Reached, items: Sequence[StatusItem], append_limit: int) -> Values:
+    """Give the value of each item for a mailbox, as who reached it sees it."""
+    account, mailbox = reached.account, reached.mailbox
     values: Values = []
     for item in items:
         match item:
@@ -56,11 +52,17 @@ async def status_values(
             case StatusItem.UIDVALIDITY:
                 value = mailbox.uid_validity
             case StatusItem.UNSEEN:
-                value = mailbox.unseen
+                value = (
+                    mailbox.unseen
+                    if reached.reader is None
+                    else await seen.unseen(tx, account, mailbox.id, reached.reader)
+                )
             case StatusItem.DELETED:
                 value = mailbox.deleted
             case StatusItem.HIGHESTMODSEQ:
                 value = mailbox.highest_modseq
+                if reached.reader is not None:
+                    value = max(value, await seen.highest_modseq(tx, account, mailbox.id, reached.reader))
             case StatusItem.SIZE:
                 value = mailbox.octets
             case StatusItem.APPENDLIMIT:

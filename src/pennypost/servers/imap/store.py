@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from pennypost.model.errors import MailError
+from pennypost.model.errors import MailError, NotPermitted
 from pennypost.model.ids import Uid
+from pennypost.model.rights import Rights
 from pennypost.proto.imap.commands.store import Store, StoreAction
 from pennypost.proto.imap.flags import FlagList
 from pennypost.proto.imap.responses import codes
@@ -11,10 +12,11 @@ from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.servers.imap import news
 from pennypost.servers.imap.errors import Refused, require_writable
+from pennypost.servers.imap.flag_change import change_flags
 from pennypost.servers.imap.news import News
 from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
-from pennypost.store import flags
+from pennypost.store.acl import changeable_flags
 from pennypost.store.flags import Stored, StoreMode
 
 _MODES = {
@@ -32,6 +34,7 @@ async def store(session: Session, command: Store) -> Tagged:
     """
     selected = session.open_mailbox
     require_writable(selected.read_only)
+    _require_rights(selected, command)
     held = await news.hold_flags(session)
     selected.missed = False
     if command.unchanged_since is not None:
@@ -50,19 +53,28 @@ async def store(session: Session, command: Store) -> Tagged:
     return ok("STORE completed")
 
 
+def _require_rights(selected: Selected, command: Store) -> None:
+    """Refuse a STORE of which rights allow nothing; of what they allow some the rest is left out (RFC 4314 §4)."""
+    if not selected.foreign:
+        return
+    asked, changeable = command.flags, changeable_flags(selected.rights)
+    if asked.flags & changeable or (asked.keywords and selected.rights & Rights.WRITE):
+        return
+    if not changeable or asked.flags or asked.keywords:
+        raise NotPermitted
+
+
 async def _change(session: Session, command: Store, held: Sequence[Uid]) -> Sequence[Uid]:
     """Make the change, and tell what is to be told of flags: also the news that were `held` back for it.
 
     Gives the messages that were left alone since others changed them (UNCHANGEDSINCE).
     """
-    selected, account = session.open_mailbox, session.owner.account
+    selected = session.open_mailbox
     uids = selected.uids_of(selected.numbers_of(command.messages, command.uid))
     mode, asked = _MODES[command.action], command.flags
     expected = _expected(selected, uids, mode, asked) if command.silent else {}
     result = await session.door.store.write_rows(
-        lambda tx: flags.store(
-            tx, account, selected.id, uids, mode, asked.flags, asked.keywords, command.unchanged_since
-        ),
+        lambda tx: change_flags(tx, selected, uids, mode, asked.flags, asked.keywords, command.unchanged_since),
         len(uids),
     )
     if command.silent:

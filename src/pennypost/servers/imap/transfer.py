@@ -1,9 +1,7 @@
 """What COPY and MOVE have in common: the target, the messages, COPYUID (RFC 9051 §6.4.7–6.4.8)."""
 
-from collections.abc import Awaitable, Callable, Sequence
-
 from pennypost.model.errors import NoSuchMailbox
-from pennypost.model.ids import AccountId, MailboxId, Uid
+from pennypost.model.ids import AccountId
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.codes import ResponseCode
 from pennypost.proto.imap.responses.search import uid_set
@@ -11,34 +9,40 @@ from pennypost.proto.imap.responses.status import no
 from pennypost.proto.imap.sequence import SequenceSet
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.session import Session
-from pennypost.store import mailboxes
+from pennypost.store import across, messages, places
+from pennypost.store.acl import Action
+from pennypost.store.across import Source
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import Copied
+from pennypost.store.places import Reached
 
-Operation = Callable[[Transaction, AccountId, MailboxId, Sequence[Uid], MailboxId], Awaitable[Copied]]
 
-
-async def transfer(session: Session, chosen: SequenceSet, uid: bool, name: str, operation: Operation) -> Copied | None:
-    """Run `messages.copy` or `messages.move` in one transaction: all or nothing.
+async def transfer(session: Session, chosen: SequenceSet, uid: bool, name: str, *, moving: bool) -> Copied | None:
+    """Copy or move messages in one transaction: all or nothing.
 
     None when no message is named that is there. Raises Refused with TRYCREATE when the mailbox is not there.
     """
-    selected, account = session.open_mailbox, session.owner.account
+    selected, user = session.open_mailbox, session.owner.account
     uids = selected.uids_of(selected.numbers_of(chosen, uid))
 
     async def within(tx: Transaction) -> Copied:
-        target = await target_mailbox(tx, account, name)
-        return await operation(tx, account, selected.id, uids, target)
+        target = await target_mailbox(tx, user, name)
+        if target.account == selected.account == user:
+            return await (messages.move if moving else messages.copy)(tx, user, selected.id, uids, target.id)
+        source = Source(selected.account, selected.id, selected.reader)
+        return await (across.move if moving else across.copy)(tx, source, uids, target)
 
     copied = await session.door.store.write_rows(within, len(uids))
     return copied if copied.pairs else None
 
 
-async def target_mailbox(tx: Transaction, account: AccountId, name: str) -> MailboxId:
+async def target_mailbox(tx: Transaction, user: AccountId, name: str) -> Reached:
     """Find the mailbox that messages are to go into; one that is missing may be made (RFC 9051 §6.4.7: TRYCREATE)."""
     try:
-        return (await mailboxes.require(tx, account, name)).id
+        return await places.reach(tx, user, name, Action.INSERT)
     except NoSuchMailbox:
+        if not places.is_own(name):
+            raise  # whether it may be made is not known
         raise Refused(no(NoSuchMailbox.text, codes.TRYCREATE)) from None
 
 

@@ -8,6 +8,18 @@ one that comes in a state it does not list is BAD.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pennypost.proto.imap.commands.acl import (
+    DeleteAcl,
+    GetAcl,
+    ListRights,
+    MyRights,
+    SetAcl,
+    parse_deleteacl,
+    parse_getacl,
+    parse_listrights,
+    parse_myrights,
+    parse_setacl,
+)
 from pennypost.proto.imap.commands.append import Append, begin_append, end_append, parse_append
 from pennypost.proto.imap.commands.authenticate import Authenticate, parse_authenticate
 from pennypost.proto.imap.commands.capability import Capability, parse_capability
@@ -54,24 +66,29 @@ CommandBody = (
     | Copy
     | Create
     | Delete
+    | DeleteAcl
     | Enable
     | Examine
     | Expunge
     | Fetch
+    | GetAcl
     | GetQuota
     | GetQuotaRoot
     | Id
     | Idle
     | List
+    | ListRights
     | Login
     | Logout
     | Lsub
     | Move
+    | MyRights
     | Namespace
     | Noop
     | Rename
     | Search
     | Select
+    | SetAcl
     | SetQuota
     | StartTls
     | Status
@@ -126,6 +143,12 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"GETQUOTA": CommandSpec(parse_getquota, AUTHENTICATED),
     b"GETQUOTAROOT": CommandSpec(parse_getquotaroot, AUTHENTICATED),
     b"SETQUOTA": CommandSpec(parse_setquota, AUTHENTICATED),
+    # RFC 4314 §3
+    b"SETACL": CommandSpec(parse_setacl, AUTHENTICATED),
+    b"DELETEACL": CommandSpec(parse_deleteacl, AUTHENTICATED),
+    b"GETACL": CommandSpec(parse_getacl, AUTHENTICATED),
+    b"LISTRIGHTS": CommandSpec(parse_listrights, AUTHENTICATED),
+    b"MYRIGHTS": CommandSpec(parse_myrights, AUTHENTICATED),
     # RFC 9051 §6.4, selected
     b"CHECK": CommandSpec(parse_check, SELECTED),
     b"CLOSE": CommandSpec(parse_close, SELECTED, on_ok=State.AUTHENTICATED),

@@ -26,6 +26,7 @@ class ListReturn(Flag):
     CHILDREN = auto()
     SPECIAL_USE = auto()
     STATUS = auto()
+    MYRIGHTS = auto()  # RFC 8440 §3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ _RETURNS: dict[bytes, ListReturn] = {
     b"CHILDREN": ListReturn.CHILDREN,
     b"SPECIAL-USE": ListReturn.SPECIAL_USE,
     b"STATUS": ListReturn.STATUS,
+    b"MYRIGHTS": ListReturn.MYRIGHTS,
 }
 
 

@@ -7,7 +7,7 @@ for each value, and filled by one `%` for each message: 0.15 µs for UID and FLA
 
 from collections.abc import Iterable, Sequence
 
-from pennypost.model.flags import FLAG_NAMES, Keywords
+from pennypost.model.flags import ALL_FLAGS, FLAG_NAMES, Flags, Keywords
 from pennypost.proto.imap.commands.fetch import FetchAttribute, FetchItem
 from pennypost.proto.imap.responses.text import literal, literal8
 
@@ -106,8 +106,8 @@ def flags_changed(number: int, flags: int, keywords: Keywords, recent: bool, uid
     return b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (number, uid, names)
 
 
-def available_flags(keywords: Iterable[str], may_make: bool) -> bytes:
-    r"""Write what FLAGS and PERMANENTFLAGS list: all system flags, the mailbox's keywords, and `\*` if `may_make`."""
-    names = [name.encode("ascii") for name in FLAG_NAMES.values()]
+def available_flags(keywords: Iterable[str], may_make: bool, system: Flags = ALL_FLAGS) -> bytes:
+    r"""Write what FLAGS and PERMANENTFLAGS list: the system flags, the mailbox's keywords, and `\*` if `may_make`."""
+    names = [name.encode("ascii") for flag, name in FLAG_NAMES.items() if flag & system]
     names += [keyword.encode("ascii") for keyword in keywords]
     return b" ".join([*names, b"\\*"] if may_make else names)
