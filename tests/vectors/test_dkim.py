@@ -1,4 +1,4 @@
-"""Signed messages of other implementations (RFC 6376, RFC 8463), with the records of their keys."""
+"""Signed messages of other implementations (RFC 6376, RFC 8463, RFC 8617), with the records of their keys."""
 
 import json
 import re
@@ -8,7 +8,8 @@ import pytest
 from tests.unit.verify.dkim.keys import consult
 from tests.vectors import mime
 
-from pennypost.model.verification import DkimResult, DkimVerdict
+from pennypost.model.verification import ArcResult, DkimResult, DkimVerdict
+from pennypost.verify import arc
 from pennypost.verify.dkim import Policy, verify
 
 ROOT = mime.root()
@@ -68,3 +69,18 @@ def test_signed_by_others(path: Path) -> None:
     found = judge(message, records, max(made, default=NOW))
     assert found
     assert all(verdict.result is DkimResult.PASS for verdict in found), found
+
+
+CHAINS = sorted((ROOT / "dkim-mailauth" / "arc").glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", CHAINS, ids=lambda path: path.stem)
+def test_chains_of_others(path: Path) -> None:
+    head, _, message = crlf(path.read_bytes()).partition(b"\r\n\r\n")
+    records: dict[str, list[bytes]] = {}
+    for line in head.decode().split("\r\n"):
+        name, _, text = line.partition(" ")
+        records.setdefault(name, []).append(text.encode())
+    end = message.index(b"\r\n\r\n") + 4
+    verdict = consult(arc.validate(message[:end], message[end:], 1_800_000_000), records)
+    assert verdict.result is ArcResult.PASS, verdict

@@ -97,11 +97,10 @@ def sign(
     one = ("sha256", None)
     body_hash = hash_body(body, form, [one])[one].digest()
     fields = fields_of(header_block)
-    names = _signed_names(fields)
-    return b"".join(_signature_field(fields, names, body_hash, key, now, identity) for key in keys)
+    return b"".join(_signature_field(fields, body_hash, key, now, identity) for key in keys)
 
 
-def _signed_names(fields: list[SignedField]) -> tuple[bytes, ...]:
+def _signed_names(fields: list[SignedField], also: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Name every field that is signed, as often as it is."""
     counts: dict[bytes, int] = {}
     for field in fields:
@@ -109,34 +108,40 @@ def _signed_names(fields: list[SignedField]) -> tuple[bytes, ...]:
     names: list[bytes] = []
     for name in OVERSIGNED:
         names += [name] * (counts.get(name, 0) + 1)
-    for name in SIGNED:
+    for name in SIGNED + also:
         names += [name] * counts.get(name, 0)
     return tuple(names)
 
 
 def _signature_field(
-    fields: list[SignedField],
-    names: tuple[bytes, ...],
-    body_hash: bytes,
-    key: SigningKey,
-    now: int,
-    identity: str | None,
+    fields: list[SignedField], body_hash: bytes, key: SigningKey, now: int, identity: str | None
 ) -> bytes:
+    tags, signature = message_signature_tags(fields, body_hash, key, now)
+    unsigned = (
+        fold("DKIM-Signature:", ["v=1;", *tags, *([f"i={identity};"] if identity is not None else [])]) + "\r\n\tb="
+    )
+    digest = header_hash(unsigned.encode("ascii"), signature, fields)
+    return folded_signature(unsigned, make_signature(key.key, digest)) + b"\r\n"
+
+
+def message_signature_tags(
+    fields: list[SignedField], body_hash: bytes, key: SigningKey, now: int, also: tuple[bytes, ...] = ()
+) -> tuple[list[str], Signature]:
+    """Give the tags of a signature but for its number or version and b=, as words between which a line may end; and the
+    signature that they make, for `header_hash`. `also`: names of fields that are signed, too."""
     form = Canonicalization.RELAXED
     algorithm = key.algorithm.value
-    tags = [
-        "v=1;",
+    names = _signed_names(fields, also)
+    words = [
         f"a={algorithm};",
         "c=relaxed/relaxed;",
         f"d={key.domain};",
         f"s={key.selector};",
         f"t={now};",
-        *([f"i={identity};"] if identity is not None else []),
         *_colon_words(names),
         f"bh={b64_text(body_hash)};",
     ]
-    unsigned = _fold("DKIM-Signature:", tags) + "\r\n\tb="
-    signature = Signature(
+    return words, Signature(
         algorithm.encode("ascii"),
         "sha256",
         b"",
@@ -151,10 +156,13 @@ def _signature_field(
         now,
         None,
     )
-    digest = header_hash(unsigned.encode("ascii"), signature, fields)
-    made = b64_text(make_signature(key.key, digest))
+
+
+def folded_signature(unsigned: str, signature: bytes) -> bytes:
+    """Put the signature behind the b= that ends `unsigned`. No line end at its end."""
+    made = b64_text(signature)
     lines = [made[start : start + _LINE - 4] for start in range(0, len(made), _LINE - 4)]
-    return f"{unsigned}{f'{chr(13)}{chr(10)}{chr(9)} '.join(lines)}\r\n".encode("ascii")
+    return (unsigned + "\r\n\t ".join(lines)).encode("ascii")
 
 
 def make_signature(key: RSAPrivateKey | Ed25519PrivateKey, digest: bytes) -> bytes:
@@ -172,7 +180,7 @@ def _colon_words(names: tuple[bytes, ...]) -> list[str]:
     return words
 
 
-def _fold(name: str, words: Sequence[str]) -> str:
+def fold(name: str, words: Sequence[str]) -> str:
     """Put words into lines. Between two parts of h= no space is needed, between tags one is usual."""
     lines = [name]
     for word in words:
