@@ -7,6 +7,7 @@ from pennypost.app.config.settings import Config
 from pennypost.app.figures import Figures
 from pennypost.app.measured import MeasuredIntake
 from pennypost.mail.authenticate import Authenticator
+from pennypost.mail.limits import Defence
 from pennypost.mail.receive import Receiver
 from pennypost.mail.submit import Submitter
 from pennypost.mail.transaction import Post
@@ -30,25 +31,29 @@ class Door:
     implicit_tls: bool = False
 
 
-def make_doors(config: Config, post: Post, authenticator: Authenticator, figures: Figures) -> Mapping[str, Door]:
+def make_doors(
+    config: Config, post: Post, authenticator: Authenticator, figures: Figures, defence: Defence | None = None
+) -> Mapping[str, Door]:
     """Make the doors of one worker, by the name of their listener."""
     return (
-        smtp_doors(config, post, authenticator, figures)
+        smtp_doors(config, post, authenticator, figures, defence)
         | imap_doors(config, post, authenticator)
         | pop3_doors(config, post.store, authenticator)
     )
 
 
-def smtp_doors(config: Config, post: Post, authenticator: Authenticator, figures: Figures) -> dict[str, Door]:
+def smtp_doors(
+    config: Config, post: Post, authenticator: Authenticator, figures: Figures, defence: Defence | None = None
+) -> dict[str, Door]:
     """Make the doors for incoming mail."""
     settings, hostname = config.smtp_settings, post.hostname
-    receiver = MeasuredIntake(Receiver(post), figures, "smtp")
+    receiver = MeasuredIntake(Receiver(post, defence), figures, "smtp")
     local = MeasuredIntake(Receiver(post), figures, "lmtp")
     submitter = MeasuredIntake(Submitter(post), figures, "submission")
-    receive = SmtpDoor(Flavour.SMTP, receiver, settings, hostname)
+    receive = SmtpDoor(Flavour.SMTP, receiver, settings, hostname, defence=defence)
     deliver = SmtpDoor(Flavour.LMTP, local, settings, hostname)
     held = config.queue.max_future_release
-    submit = SmtpDoor(Flavour.SUBMISSION, submitter, settings, hostname, authenticator, max_hold=held)
+    submit = SmtpDoor(Flavour.SUBMISSION, submitter, settings, hostname, authenticator, defence, max_hold=held)
     return {
         "smtp": Door(receive.handler, SMTP_REFUSAL),
         "lmtp": Door(deliver.handler, SMTP_REFUSAL),

@@ -15,7 +15,20 @@ from pennypost.mail.settings import AuthSettings
 from pennypost.model.errors import MailError
 from pennypost.model.ids import AccountId
 from pennypost.net.incident import log_incident
-from pennypost.store import changes, directory, dispatch, leases, removal, seen, threads, throttle, timeline
+from pennypost.store import (
+    bans,
+    buckets,
+    changes,
+    directory,
+    dispatch,
+    leases,
+    removal,
+    seen,
+    sending,
+    threads,
+    throttle,
+    timeline,
+)
 from pennypost.store.collection import collect
 from pennypost.store.store import Store
 from pennypost.store.throttle import ThrottlePolicy
@@ -65,6 +78,8 @@ class Housekeeper:
                 break
         await store.write_large(leases.sweep)
         await store.write_large(lambda tx: throttle.sweep(tx, self._policy))
+        for swept in (bans.sweep, buckets.sweep, sending.sweep):
+            await store.write_large(swept)
         await store.write_large(lambda tx: dispatch.forget_idle(tx, DESTINATION_MEMORY))
         await self._prune_timeline()
         now = asyncio.get_running_loop().time()

@@ -16,8 +16,10 @@ from pennypost.app.measured import MeasuredAuthenticator, commit_observer, measu
 from pennypost.app.outbound import Outbound
 from pennypost.app.sockets import Sockets
 from pennypost.app.state import lasting_secret
+from pennypost.mail.limits import Defence
 from pennypost.mail.own_policy import own_policy
 from pennypost.mail.prepare import Preparer
+from pennypost.mail.sending import SendingGuard
 from pennypost.mail.trace import DateStamp
 from pennypost.mail.transaction import Post
 from pennypost.model.errors import MailError
@@ -66,6 +68,7 @@ class Server:
         self._housekeeping: asyncio.Task[None] | None = None
         self._gauges: tuple[tuple[str, str, float], ...] = ()
         self._gauges_until = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
         self._serving = False
 
     async def start(self, sockets: Sockets) -> None:
@@ -85,10 +88,20 @@ class Server:
         self._outbound = outbound = Outbound(config, store, self._resolver, self._figures)
         hostname = config.server.own_hostname
         post = Post(
-            store, preparer, config.delivery, hostname, DateStamp(), outbound.outbox, check_domain=outbound.check_domain
+            store,
+            preparer,
+            config.delivery,
+            hostname,
+            DateStamp(),
+            outbound.outbox,
+            check_domain=outbound.check_domain,
+            sending=SendingGuard(store, config.sending, hostname),
         )
-        doors = make_doors(config, post, authenticator, self._figures)
-        await self._open_listeners(doors, sockets)
+        defence = Defence(store, config.defence)
+        await defence.exchange()
+        self._tasks.append(asyncio.create_task(defence.run()))
+        doors = make_doors(config, post, authenticator, self._figures, defence)
+        await self._open_listeners(doors, sockets, defence)
         if sockets.get(HTTP):
             self._http = HttpDoor(config.http, make_pages(config.http, self._measure, self._examine, self._sts_policy))
             await self._http.start(sockets[HTTP])
@@ -98,9 +111,9 @@ class Server:
         self._serving = True
         _log.info("serving", listeners={listener.name: listener.addresses for listener in self._listeners})
 
-    async def _open_listeners(self, doors: Mapping[str, Door], sockets: Sockets) -> None:
+    async def _open_listeners(self, doors: Mapping[str, Door], sockets: Sockets, defence: Defence) -> None:
         limits = self._config.limits
-        admission = Admission(limits)
+        admission = Admission(limits, defence.admits)
         for name, door in doors.items():
             if not sockets.get(name):
                 continue
@@ -133,6 +146,10 @@ class Server:
             await asyncio.wait((self._housekeeping,))
             with suppress(MailError):  # the lease runs out by itself
                 await self._housekeeper.resign()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         if self._outbound is not None:
             await self._outbound.close()
         await self._resolver.close()

@@ -9,7 +9,7 @@ from pennypost.cli.output import show_records
 from pennypost.cli.parameters import bound, size
 from pennypost.cli.running import find_account, read, with_store, write
 from pennypost.mail.passwords import NewCredential, account_credential, generate_password
-from pennypost.store import directory, removal
+from pennypost.store import directory, removal, sending
 from pennypost.store.engine import Transaction
 from pennypost.store.store import Store
 
@@ -147,6 +147,52 @@ def set_(loaded: Loaded, name: str, display_name: str | None, quota: int | None)
 
     write(loaded, change)
     click.echo(f"{name} changed")
+
+
+@account.command("frozen")
+@configured
+@as_json
+def frozen(loaded: Loaded, as_json: bool) -> None:
+    """List the accounts whose sending is frozen, and why."""
+
+    async def look(tx: Transaction) -> list[dict[str, str]]:
+        names = {account.id: account.name for account in await directory.accounts(tx)}
+        return [
+            {
+                "name": names.get(entry.account, ""),
+                "since": entry.frozen_at.isoformat(timespec="seconds"),
+                "reason": entry.reason,
+            }
+            for entry in await sending.all_frozen(tx)
+        ]
+
+    show_records(read(loaded, look), as_json=as_json, empty="no account is frozen")
+
+
+@account.command("freeze")
+@configured
+@click.argument("name")
+@click.option("--reason", default="by hand", help="What the list says of it.")
+def freeze(loaded: Loaded, name: str, reason: str) -> None:
+    """Let the account NAME send no mail, and hold what of its waits to be sent. Reading goes on."""
+
+    async def change(tx: Transaction) -> None:
+        await sending.freeze(tx, (await find_account(tx, name)).id, reason)
+
+    write(loaded, change)
+    click.echo(f"{name} frozen")
+
+
+@account.command("unfreeze")
+@configured
+@click.argument("name")
+def unfreeze(loaded: Loaded, name: str) -> None:
+    """Let the account NAME send again, and send what was held."""
+
+    async def change(tx: Transaction) -> bool:
+        return await sending.unfreeze(tx, (await find_account(tx, name)).id)
+
+    click.echo(f"{name} may send again" if write(loaded, change) else f"{name} was not frozen")
 
 
 @account.command("remove")

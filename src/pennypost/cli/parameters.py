@@ -1,8 +1,10 @@
 """Kinds of values that commands take."""
 
+from datetime import timedelta
+
 import click
 
-from pennypost.app.config.values import parse_octets
+from pennypost.app.config.values import parse_duration, parse_octets
 from pennypost.model.rights import Rights, parse_rights
 from pennypost.model.units import Octets
 
@@ -31,3 +33,11 @@ def rights_(letters: str) -> Rights:
 def bound(octets: int | None) -> Octets | None:
     """Give what the store calls a quota."""
     return None if octets is None or octets == UNBOUNDED else Octets(octets)
+
+
+def duration(text: str) -> timedelta:
+    """Read a duration with its unit."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None

@@ -5,12 +5,13 @@ client forgot is added: Date, Message-ID, From (RFC 6409 §8). What is nobody's 
 §3.6.3) and the client's address, which the Received field does not name.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pennypost.mail.reception import Reception, SmtpClient
 from pennypost.mail.route import Route, route
 from pennypost.mail.trace import new_id
-from pennypost.mail.transaction import MailTransaction, Post
+from pennypost.mail.transaction import Destination, MailTransaction, Parcel, Post, Sending, Stored
 from pennypost.message import headers
 from pennypost.message.addresses import addresses, parse_addresses
 from pennypost.message.limits import MAX_ADDRESSES
@@ -60,6 +61,8 @@ class _Submission(MailTransaction):
     async def _judge_sender(self, envelope: Envelope) -> None:
         """The null reverse-path is open to users: read receipts need it (RFC 8098 §3)."""
         account, sender = self._user.account, envelope.reverse_path
+        if self._post.sending is not None:
+            await self._post.sending.admit(self._user)
         if sender is not None and not await self._store.read(lambda tx: owns(tx, account, sender, self._separator)):
             raise SenderNotOwned
 
@@ -87,6 +90,20 @@ class _Submission(MailTransaction):
                 if await suppression.find(tx, remote) is not None:
                     raise RecipientSuppressed
         return found
+
+    async def _write(self, parcel: Parcel, destinations: Sequence[Destination]) -> list[str]:
+        strangers = _elsewhere(destinations)
+        if self._post.sending is not None and strangers:
+            await self._post.sending.examine(self._user, self._client.peer, strangers)
+        return await super()._write(parcel, destinations)
+
+    async def _deliver(
+        self, tx: Transaction, parcel: Parcel, destinations: Sequence[Destination], sendings: Sequence[Sending]
+    ) -> Stored:
+        strangers = _elsewhere(destinations)
+        if self._post.sending is not None and strangers:
+            await self._post.sending.count(tx, self._user, self._client.peer, strangers)
+        return await super()._deliver(tx, parcel, destinations, sendings)
 
     async def _amend(self, header: bytes, now: datetime) -> bytes:
         await self._require_ownership(header)
@@ -128,3 +145,8 @@ class _Submission(MailTransaction):
 
         if named and not await self._store.read(all_owned):
             raise SenderNotOwned
+
+
+def _elsewhere(destinations: Sequence[Destination]) -> list[Address]:
+    """Give the recipients that are at other hosts."""
+    return [address for destination in destinations for address in destination.route.remote]

@@ -190,6 +190,39 @@ class AuthenticationUnavailable(TransientFailure):
     status, text = "4.7.0", "Temporary authentication failure"
 
 
+# -- Senders, and limits on them
+
+
+class SenderPolicyRefused(PermanentFailure):
+    """The owner of the author's domain wants such mail refused (RFC 9989 §5.4, §7.2)."""
+
+    status, text = "5.7.1", "Refused by the DMARC policy of the author's domain"
+
+
+class SenderNotVerifiable(TransientFailure):
+    """The DNS failed, and without it a forgery could get through (RFC 6376 §6.1.2, RFC 9989 §4.10.1)."""
+
+    status, text = "4.7.5", "The sender could not be verified now, try again later"
+
+
+class RateLimited(TransientFailure):
+    """A stranger asks more of us than he may."""
+
+    status, text = "4.7.0", "Too much, try again later"
+
+
+class SendingLimit(TransientFailure):
+    """An account has sent as much as it may."""
+
+    status, text = "4.7.1", "Sending limit reached, try again later"
+
+
+class SendingFrozen(TransientFailure):
+    """An account may not send until somebody has looked."""
+
+    status, text = "4.7.1", "Sending is frozen for this account; see the notice in your inbox"
+
+
 # -- Mailboxes
 
 

@@ -27,10 +27,14 @@ Handler = Callable[[Connection], Awaitable[None]]
 
 
 class Admission:
-    """How many connections there are, in all and from each address. Several listeners may share one."""
+    """How many connections there are, in all and from each address. Several listeners may share one.
 
-    def __init__(self, limits: ListenerLimits) -> None:
+    `gate`: says of a peer whether it may come in at all.
+    """
+
+    def __init__(self, limits: ListenerLimits, gate: Callable[[Peer], bool] | None = None) -> None:
         self._limits = limits
+        self._gate = gate
         self._by_network: Counter[int | IPv4Address] = Counter()
         self.total = 0
 
@@ -38,6 +42,8 @@ class Admission:
         """Count `peer` in, or answer False and do not."""
         network = _network(peer)
         if self.total >= self._limits.connections:
+            return False
+        if self._gate is not None and not self._gate(peer):
             return False
         if network is not None:
             if self._by_network[network] >= self._limits.connections_per_address:
@@ -161,7 +167,7 @@ class Listener:
             connection.abort()
             return
         if not self._admission.enter(connection.peer):
-            _log.warning("connection refused: too many", listener=self.name, peer=str(connection.peer))
+            _log.warning("connection refused: banned, or too many", listener=self.name, peer=str(connection.peer))
             connection.refuse(self._refusal)
             return
         self._connections.add(connection)

@@ -109,6 +109,12 @@ _REST = (
     "(SELECT modseq FROM change WHERE account = ? ORDER BY modseq LIMIT ?)",
     "DELETE FROM thread_key WHERE account = ? AND key IN "
     "(SELECT key FROM thread_key WHERE account = ? ORDER BY key LIMIT ?)",
+    "DELETE FROM written_to WHERE account = ? AND address IN "
+    "(SELECT address FROM written_to WHERE account = ? ORDER BY address LIMIT ?)",
+    "DELETE FROM sending_network WHERE account = ? AND network IN "
+    "(SELECT network FROM sending_network WHERE account = ? ORDER BY network LIMIT ?)",
+    "DELETE FROM sent WHERE account = ? AND hour IN (SELECT hour FROM sent WHERE account = ? ORDER BY hour LIMIT ?)",
+    "DELETE FROM frozen WHERE account = ? AND account = ? AND ? > 0",
     "DELETE FROM subscription WHERE account = ? AND name IN "
     "(SELECT name FROM subscription WHERE account = ? ORDER BY name LIMIT ?)",
 )

@@ -217,3 +217,33 @@ def test_shared_accounts_and_rights(shell: Shell) -> None:
     assert shell.run("shared", "join", "ann@example.org", "bob@example.org")[0] == 1
     shell("shared", "remove", "support@example.org", "--yes")
     assert shell.records("shared", "list") == []
+
+
+def test_bans(shell: Shell) -> None:
+    assert shell("ban", "list") == "nobody is banned\n"
+    assert shell("ban", "add", "192.0.2.7/24", "--for", "2 h", "--reason", "noise") == "192.0.2.0/24 banned\n"
+    assert shell("ban", "allow", "2001:db8::1") == "2001:db8::1/128 allowed\n"
+    assert shell("ban", "add", "Spam.Example") == "spam.example banned\n"
+    listed = {record["subject"]: record for record in shell.records("ban", "list")}
+    assert {name: record["verdict"] for name, record in listed.items()} == {
+        "192.0.2.0/24": "ban",
+        "2001:db8::1/128": "allow",
+        "spam.example": "ban",
+    }
+    assert listed["192.0.2.0/24"]["reason"] == "noise"
+    assert listed["192.0.2.0/24"]["until"] is not None
+    assert listed["spam.example"]["until"] is None
+    assert shell("ban", "remove", "192.0.2.0/24") == "192.0.2.0/24 removed\n"
+    assert shell.run("ban", "remove", "192.0.2.0/24") == (1, "", "pennypost: 192.0.2.0/24 is not on the list\n")
+    assert shell.run("ban", "add", "what")[0] == 1
+    assert shell.run("ban", "add", "192.0.2.1", "--for", "soon")[0] == 2
+
+
+def test_freezing(shell: Shell) -> None:
+    shell("account", "add", "anna@example.org", "--generate-password")
+    assert shell("account", "frozen") == "no account is frozen\n"
+    assert shell("account", "freeze", "anna@example.org", "--reason", "strange") == "anna@example.org frozen\n"
+    (record,) = shell.records("account", "frozen")
+    assert (record["name"], record["reason"]) == ("anna@example.org", "strange")
+    assert shell("account", "unfreeze", "anna@example.org") == "anna@example.org may send again\n"
+    assert shell("account", "unfreeze", "anna@example.org") == "anna@example.org was not frozen\n"

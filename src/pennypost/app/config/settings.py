@@ -12,6 +12,7 @@ from typing import Literal
 
 from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
 from pennypost.app.config.reader import derived
+from pennypost.mail.limit_settings import DefenceSettings, SendingSettings
 from pennypost.mail.own_policy import StsSettings
 from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.relay_settings import RelaySettings
@@ -193,6 +194,8 @@ class Config:
     sts: StsSettings = field(default_factory=StsSettings)
     tls_reports: TlsReportSettings = field(default_factory=TlsReportSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
+    defence: DefenceSettings = field(default_factory=DefenceSettings)
+    sending: SendingSettings = field(default_factory=SendingSettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings, metadata=derived("clear_text_login_on_loopback"))
     imap: ImapSettings = field(default_factory=ImapSettings, metadata=derived("clear_text_login_on_loopback"))
     pop3: Pop3Settings = field(default_factory=Pop3Settings, metadata=derived("clear_text_login_on_loopback"))

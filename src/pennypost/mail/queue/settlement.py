@@ -8,9 +8,10 @@ from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.queue.verdict import Verdict
 from pennypost.model.ids import QueuedId
 from pennypost.model.relaying import RecipientResult, RelayState
-from pennypost.store import dispatch, suppression, timeline
+from pennypost.store import dispatch, sending, suppression, timeline
 from pennypost.store.engine import Transaction
 from pennypost.store.queue import QueuedMessage
+from pennypost.store.sending import Counts
 from pennypost.store.store import Store
 from pennypost.store.timeline import EventKind
 
@@ -57,6 +58,9 @@ class Clerk:
             await dispatch.drop_if_done(tx, queued)
 
     async def _report(self, tx: Transaction, message: QueuedMessage, fates: Sequence[Fate]) -> None:
+        bounced = sum(fate.action is Action.FAILED for fate in fates)
+        if bounced and message.account is not None:
+            await sending.count(tx, message.account, Counts(bounces=bounced))
         for action in Action:
             told = [fate for fate in fates if fate.action is action]
             if not told:

@@ -70,6 +70,7 @@ CODES: Mapping[type[MailError], int] = MappingProxyType(
         errors.TooManyFailures: 454,
         errors.AuthenticationUnavailable: 454,
         errors.MailboxInUse: 450,
+        errors.RateLimited: 450,
         errors.TooManyConnections: 421,
         errors.ShuttingDown: 421,
     }

@@ -43,6 +43,11 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.AccountDisabled: codes.CONTACTADMIN,
     errors.TooManyFailures: codes.UNAVAILABLE,
     errors.AuthenticationUnavailable: codes.UNAVAILABLE,
+    errors.SenderPolicyRefused: codes.CANNOT,
+    errors.SenderNotVerifiable: codes.UNAVAILABLE,
+    errors.RateLimited: codes.LIMIT,
+    errors.SendingLimit: codes.LIMIT,
+    errors.SendingFrozen: codes.LIMIT,
     # Mailboxes
     errors.NoSuchMailbox: codes.NONEXISTENT,
     errors.MailboxExists: codes.ALREADYEXISTS,

@@ -38,6 +38,11 @@ CODES: dict[type[MailError], Code] = {
     errors.AccountDisabled: Code.AUTH,
     errors.TooManyFailures: Code.SYS_TEMP,
     errors.AuthenticationUnavailable: Code.SYS_TEMP,
+    errors.SenderPolicyRefused: Code.SYS_PERM,
+    errors.SenderNotVerifiable: Code.SYS_TEMP,
+    errors.RateLimited: Code.SYS_TEMP,
+    errors.SendingLimit: Code.SYS_TEMP,
+    errors.SendingFrozen: Code.SYS_TEMP,
     # Mailboxes
     errors.NoSuchMailbox: Code.SYS_PERM,
     errors.MailboxExists: Code.SYS_PERM,

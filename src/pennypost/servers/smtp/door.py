@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from pennypost.mail.limits import Defence
 from pennypost.mail.reception import Intake
 from pennypost.model.authentication import Authenticated, AuthenticationQuestion, ScramKeys
 from pennypost.model.peer import Peer
@@ -37,6 +38,7 @@ class SmtpDoor:
         settings: SmtpSettings,
         hostname: str,
         authenticator: Answers | None = None,
+        defence: Defence | None = None,
         max_hold: timedelta = timedelta(0),
     ) -> None:
         if (authenticator is not None) is not (flavour is Flavour.SUBMISSION):
@@ -46,6 +48,7 @@ class SmtpDoor:
         self.settings = settings
         self.hostname = hostname
         self.authenticator = authenticator
+        self.defence = defence
         self.max_hold = max_hold
 
     async def handler(self, connection: Connection) -> None:

@@ -14,7 +14,7 @@ import structlog
 
 from pennypost.mail.reception import Language, SmtpClient
 from pennypost.model.authentication import Authenticated
-from pennypost.model.errors import AuthenticationRequired, MailError, PeerError, ServerFault
+from pennypost.model.errors import AuthenticationRequired, MailError, PeerError, PermanentFailure, ServerFault
 from pennypost.net.connection import Connection, ConnectionEnded, PeerTimeout
 from pennypost.net.incident import log_incident
 from pennypost.proto.smtp import Flavour, Reply, SmtpServerSession, reply_for
@@ -158,11 +158,19 @@ class Session:
         try:
             await _HANDLERS[type(event)](self, event)
         except MailError as error:
+            if isinstance(error, PermanentFailure):
+                await self._note_failure(str(error))
             self._answer_all(reply_for(error))
         except (ConnectionEnded, PeerError, _Finished):
             raise
         except Exception as problem:
             self._incident(event, problem)
+
+    async def _note_failure(self, why: str) -> None:
+        """Count a refusal; who has had many waits for this one."""
+        defence = self.door.defence
+        if defence is not None and (delay := defence.failed(self.connection.peer, why)):
+            await asyncio.sleep(delay)
 
     def _incident(self, event: Event, problem: Exception) -> None:
         account = self.authenticated.name if self.authenticated is not None else None
@@ -287,6 +295,8 @@ class Session:
                 peer=str(self.connection.peer),
                 verdict=f"{reply.code} {reply.enhanced} {reply.lines[0]}",
             )
+            if reply.code >= 500:
+                await self._note_failure(reply.lines[0])
         self.send(reply)
 
     async def _on_hello(self, event: Hello) -> None:
