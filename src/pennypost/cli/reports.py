@@ -10,7 +10,7 @@ from pennypost.cli.running import read, with_store
 from pennypost.mail.tls_reports import received
 from pennypost.store import tls_results
 from pennypost.store.store import Store
-from pennypost.verify.tls_report import BadReport, TlsReport, read_report
+from pennypost.verify.tls_report import BadReport, TlsReport, decompress, read_report
 
 
 @click.group("reports")
@@ -30,7 +30,7 @@ def tls(loaded: Loaded, as_json: bool, domain: str | None, failures: bool, file:
         with_store(loaded, lambda store: _take_in(store, file.read_bytes()))
     found = read(loaded, lambda tx: tls_results.reports(tx, domain.lower() if domain else None))
     if failures:
-        lines = [line for report in found for line in _failures(read_report(report.content))]
+        lines = [line for report in found for line in _failures(read_report(decompress(report.content)))]
         show_records(lines, as_json=as_json, empty="no failures")
         return
     show_records(

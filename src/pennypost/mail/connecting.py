@@ -1,7 +1,7 @@
 """Open a session with a target: connect, TLS as it has to be, greeting, login."""
 
+import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from ssl import SSLContext
@@ -55,8 +55,11 @@ class Connector:
         """
         security = target.security
         if security.testing:
-            with suppress(SessionFailed):
+            try:
                 return await self._open_counted(hop, target, Proof.VALID)
+            except SessionFailed as failure:
+                if failure.stage not in _TLS_STAGES:
+                    raise
         try:
             return await self._open_counted(hop, target, security.proof)
         except SessionFailed as failure:
@@ -73,7 +76,7 @@ class Connector:
         policy = target.security.policy
         if policy is None or self._record is None:
             return await self._open(hop, target, proof)
-        counts = target.security.testing is (proof is Proof.VALID) or not target.security.testing
+        counts = proof is Proof.VALID or not target.security.testing
         try:
             session = await self._open(hop, target, proof)
         except SessionFailed as failure:
@@ -99,7 +102,8 @@ class Connector:
         except TimeoutError:
             raise SessionFailed(Stage.CONNECT, "no answer when connecting") from None
         except OSError as problem:
-            raise SessionFailed(Stage.CONNECT, (problem.strerror or str(problem)).lower()) from None
+            reason = os.strerror(problem.errno) if problem.errno else str(problem)
+            raise SessionFailed(Stage.CONNECT, reason.lower()) from None
         client = SmtpClient(connection, timeouts, lmtp=target.lmtp, chunking=self._settings.chunking)
         try:
             await self._begin(client, hop, target, proof)

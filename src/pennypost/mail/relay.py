@@ -22,7 +22,7 @@ from pennypost.mail.targets import Target, Targets
 from pennypost.mail.tls_record import TlsRecord
 from pennypost.message import headers
 from pennypost.model.envelope import Recipient
-from pennypost.model.errors import MailError, NonAsciiAddress, PermanentFailure, RequireTlsUnsupported
+from pennypost.model.errors import MailError, NonAsciiAddress, PermanentFailure, RequireTlsUnsupported, RoutingLoop
 from pennypost.model.relaying import (
     NextHop,
     OutgoingMessage,
@@ -33,6 +33,7 @@ from pennypost.model.relaying import (
 )
 from pennypost.net.client_tls import ClientTls
 from pennypost.net.resolver import Resolver
+from pennypost.net.room import Room
 from pennypost.store.engine import utc_now
 
 _TOO_MANY = frozenset({452, 552})
@@ -87,15 +88,16 @@ class Relayer:
     ) -> None:
         name = settings.hello_name or hostname
         self._settings = settings
+        self._room = Room(settings.max_memory)
         self._pool: SmtpPool[Session] = SmtpPool(settings.pool)
         self._targets = Targets(settings, resolver, judge, frozenset({hostname.lower(), name.lower()}))
         self._connector = Connector(settings, tls, name, record, clock)
 
     async def relay(self, hop: NextHop, message: OutgoingMessage) -> RelayOutcome:
         """Try to send a message once. Raises only what `message.octets` raises, and CancelledError."""
-        octets = await message.octets()
-        attempt = _Attempt(self, hop, message, octets)
-        await attempt.run()
+        async with self._room.taken(message.size):
+            attempt = _Attempt(self, hop, message, await message.octets())
+            await attempt.run()
         return attempt.outcome()
 
     async def close(self) -> None:
@@ -170,7 +172,7 @@ class _Attempt:
             return False
         except MailError as problem:
             self._note_failure(problem, str(target))
-            return False
+            return isinstance(problem, RoutingLoop)  # RFC 5321 §5.1: behind ourselves nobody is tried
         return await self._over(session)
 
     async def _over(self, session: Session) -> bool:
@@ -259,12 +261,13 @@ class _Attempt:
     def _result(self, number: int, answer: Answer, session: Session) -> RecipientResult:
         heard = answer.said
         state = RelayState.SENT if heard.good else RelayState.FAILED if heard.permanent else RelayState.DEFERRED
+        status = heard.status
         if answer.stage is Stage.RCPT and heard.code == 552:
-            state = RelayState.DEFERRED
+            state, status = RelayState.DEFERRED, f"4{status[1:]}"
         return RecipientResult(
             self._recipients[number],
             state,
-            heard.status,
+            status,
             heard.text,
             str(session.target),
             session.tls,

@@ -9,6 +9,7 @@ from pennypost.clients.smtp.oauth import OAuthClient
 from pennypost.clients.smtp.pool import PoolSettings
 from pennypost.clients.smtp.settings import SmtpTimeouts
 from pennypost.model.secret import Secret
+from pennypost.model.units import MIB, Octets
 
 NOT_ROUTED: tuple[IPv4Network | IPv6Network, ...] = tuple(
     map(
@@ -57,6 +58,10 @@ class RelaySettings:
     max_time: timedelta = timedelta(minutes=15)
     """After that an attempt tries no further host."""
 
+    max_memory: Octets = Octets(256 * MIB)
+    """Messages that are sent at the same time, by one worker; past it they wait for each other. A message takes about
+    three times its size."""
+
     refuse_networks: tuple[IPv4Network | IPv6Network, ...] = NOT_ROUTED
     """Addresses that hosts found by MX records must not have: mail for another domain never goes to this machine."""
 
@@ -80,5 +85,7 @@ class RelaySettings:
     def __post_init__(self) -> None:
         if min(self.max_recipients, self.max_addresses) < 1:
             raise ValueError("max_recipients, max_addresses: expected at least 1")
-        if not 0 < self.port < 65536:
-            raise ValueError("port: expected 1 to 65535")
+        if not (0 < self.port < 65536 and 0 < self.https_port < 65536):
+            raise ValueError("port, https_port: expected 1 to 65535")
+        if not self.hello_name.isascii() or any(c.isspace() for c in self.hello_name):
+            raise ValueError("hello_name: expected a host name in ASCII")

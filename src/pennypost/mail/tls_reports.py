@@ -239,8 +239,7 @@ def report_in(octets: bytes, now: datetime) -> ReceivedReport | None:
 
 def received(octets: bytes, now: datetime) -> ReceivedReport:
     """Make what is stored of a report's octets, JSON or gzip. Raises BadReport."""
-    content = decompress(octets)
-    report = read_report(content)
+    report = read_report(decompress(octets))
     domain = report.policies[0].domain if report.policies else ""
     return ReceivedReport(
         report.organization,
@@ -250,6 +249,6 @@ def received(octets: bytes, now: datetime) -> ReceivedReport:
         report.ends,
         report.successful,
         report.failed,
-        content,
+        octets,
         now,
     )

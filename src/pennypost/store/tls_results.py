@@ -23,7 +23,7 @@ class SessionKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedReport:
-    """A report that somebody sent us. `content`: its JSON."""
+    """A report that somebody sent us. `content`: its JSON as it came, which may be compressed with gzip."""
 
     organization: str
     report_id: str

@@ -144,7 +144,7 @@ async def test_each_recipient_has_its_own_result(dns: FakeDns) -> None:
         ({"MAIL": "550 5.7.1 not you"}, (FAILED, "5.7.1")),
         ({"MAIL": "451 4.3.0 later"}, (DEFERRED, "4.3.0")),
         ({"RCPT": "550 nobody"}, (FAILED, "5.0.0")),
-        ({"RCPT": "552 full"}, (DEFERRED, "5.0.0")),
+        ({"RCPT": "552 full"}, (DEFERRED, "4.0.0")),
         ({"DATA": "451 4.3.0 later", "BDAT": "451 4.3.0 later"}, (DEFERRED, "4.3.0")),
         ({"TEXT": "554 5.6.0 spam", "BDAT": "554 5.6.0 spam"}, (FAILED, "5.6.0")),
         ({"TEXT": "421 4.3.2 bye", "BDAT": "421 4.3.2 bye"}, (DEFERRED, "4.3.2")),

@@ -25,7 +25,7 @@ from pennypost.store import queue_view, tls_results
 from pennypost.store.settings import StoreSettings
 from pennypost.store.store import Store
 from pennypost.store.tls_results import SessionKey
-from pennypost.verify.tls_report import FailureDetail, PolicySummary, TlsReport, read_report
+from pennypost.verify.tls_report import FailureDetail, PolicySummary, TlsReport, decompress, read_report, write_report
 
 NOW = datetime(2026, 2, 1, 9, tzinfo=UTC)
 YESTERDAY = "2026-01-31"
@@ -138,8 +138,6 @@ async def test_reports_that_come_in_are_kept(world: World) -> None:
     day = datetime(2026, 1, 31, tzinfo=UTC)
     summary = PolicySummary("sts", "penny.test", (), (), 7, 2, (FailureDetail("certificate-expired", 2),))
     report = TlsReport("Other", "p@other.example", "id-1", day, day, (summary,))
-    from pennypost.verify.tls_report import write_report
-
     octets = build_mail(
         report, "penny.test", "p@other.example", ["anna@penny.test"], gzip.compress(write_report(report)), NOW
     )
@@ -147,7 +145,7 @@ async def test_reports_that_come_in_are_kept(world: World) -> None:
         await receive(world, "anna@penny.test", message=octets)
     (kept,) = await world.store.read(lambda tx: tls_results.reports(tx, "penny.test"))
     assert (kept.organization, kept.successful, kept.failed) == ("Other", 7, 2)
-    assert read_report(kept.content) == report
+    assert read_report(decompress(kept.content)) == report
     broken = octets.replace(b"base64", b"7bit")
     assert report_in(broken, NOW) is None
     await receive(world, "anna@penny.test", message=broken)

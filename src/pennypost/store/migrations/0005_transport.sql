@@ -41,7 +41,7 @@ CREATE TABLE tls_report (
   ends_at      INTEGER NOT NULL,
   successful   INTEGER NOT NULL,          -- sessions
   failed       INTEGER NOT NULL,
-  content      BLOB NOT NULL,             -- the JSON
+  content      BLOB NOT NULL,             -- JSON, as it came: perhaps gzip
   received_at  INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX tls_report_once ON tls_report (organization, report_id);
