@@ -264,6 +264,10 @@ class MailboxLimit(PermanentFailure):
     status, text = "5.2.0", "Too many mailboxes"
 
 
+class TooManyAnnotations(PermanentFailure):
+    status, text = "5.2.0", "Too many annotations"
+
+
 class TooManyKeywords(PermanentFailure):
     status, text = "5.2.0", "Too many keywords"
 

@@ -48,7 +48,6 @@ class Action(Enum):
     TAKE_OUT = "move out of"
     ADMINISTER = "setacl, deleteacl, getacl, listrights"
     ASK_OWN_RIGHTS = "myrights"
-    SAY = "setmetadata of shared entries"
 
 
 NEEDED: dict[Action, Rights] = {
@@ -62,11 +61,13 @@ NEEDED: dict[Action, Rights] = {
     Action.TAKE_OUT: Rights.READ | Rights.DELETE_MESSAGES | Rights.EXPUNGE,
     Action.ADMINISTER: Rights.ADMINISTER,
     Action.ASK_OWN_RIGHTS: Rights.NONE,
-    Action.SAY: Rights.WRITE,
 }
 
 TELLING = Rights.LOOKUP | Rights.READ | Rights.INSERT | Rights.CREATE | Rights.DELETE_MAILBOX | Rights.ADMINISTER
 """Who has one of these may know that the mailbox is there (RFC 4314 §4: MYRIGHTS)."""
+
+CONCERNED = Rights.READ | Rights.SEEN | Rights.WRITE | Rights.INSERT | Rights.POST
+"""With one of these, annotations of a mailbox may be read, and private ones set (RFC 5464 §3.3)."""
 
 WRITABLE = Rights.SEEN | Rights.WRITE | Rights.INSERT | Rights.DELETE_MESSAGES | Rights.EXPUNGE
 """With one of these a mailbox opens for reading and writing (RFC 4314 §5.2)."""

@@ -310,6 +310,10 @@ _ORPHANS = {
     "(SELECT 1 FROM account a WHERE a.id = t.grantee AND a.removed = 0) LIMIT 100",
     "an access right of no domain": "SELECT grantee, mailbox FROM acl t WHERE t.kind <> 0 AND NOT EXISTS "
     "(SELECT 1 FROM domain d WHERE d.id = t.grantee) LIMIT 100",
+    "what is said of no mailbox": "SELECT account, mailbox FROM annotation t WHERE t.mailbox <> 0 AND NOT EXISTS "
+    "(SELECT 1 FROM mailbox m WHERE m.account = t.account AND m.id = t.mailbox AND m.removed = 0) LIMIT 100",
+    "what is said for no account": "SELECT reader, mailbox FROM annotation t WHERE t.reader <> 0 AND NOT EXISTS "
+    "(SELECT 1 FROM account a WHERE a.id = t.reader AND a.removed = 0) LIMIT 100",
     "what was seen in no mailbox": "SELECT account, mailbox FROM seen t WHERE NOT EXISTS "
     "(SELECT 1 FROM mailbox m WHERE m.account = t.account AND m.id = t.mailbox) LIMIT 100",
     "what no account has seen": "SELECT reader, mailbox FROM seen t WHERE NOT EXISTS "

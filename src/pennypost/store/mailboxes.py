@@ -17,6 +17,7 @@ from pennypost.model.errors import (
     MailboxNotPermitted,
     NoSuchAccount,
     NoSuchMailbox,
+    OverQuota,
 )
 from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid, UidValidity
 from pennypost.model.mailbox import Mailbox, MailboxRole
@@ -148,9 +149,16 @@ async def _make(
     selectable: bool = True,
 ) -> ModSeq:
     """Insert mailboxes with ids drawn in order. Gives the ModSeq of the last."""
-    row = await tx.fetch_one("SELECT COUNT(*) FROM mailbox WHERE account = ?", account)
+    row = await tx.fetch_one(
+        "SELECT COUNT(*), COALESCE(SUM(selectable), 0), (SELECT quota_mailboxes FROM account WHERE id = ?) "
+        "FROM mailbox WHERE account = ?",
+        account,
+        account,
+    )
     if row is not None and row[0] + len(wanted) > limit:
         raise MailboxLimit
+    if row is not None and row[2] is not None and selectable and row[1] + len(wanted) > row[2]:
+        raise OverQuota
     modseq = await advance(tx, account, len(wanted))
     validity = await _draw_uid_validity(tx, account, len(wanted))
     for behind, (name, role) in zip(range(len(wanted) - 1, -1, -1), wanted, strict=True):
@@ -218,6 +226,24 @@ async def _revive(tx: Transaction, account: AccountId, name: Mailbox, role: Mail
     revived = await by_id(tx, account, name.id)
     assert revived is not None
     return revived
+
+
+async def set_role(tx: Transaction, account: AccountId, mailbox: MailboxId, role: MailboxRole | None) -> None:
+    """Give a mailbox a role, or none. Raises MailboxExists when another has it; NoSuchMailbox; MailboxNotPermitted
+    (INBOX, whose role is what it is)."""
+    found = await by_id(tx, account, mailbox)
+    if found is None:
+        raise NoSuchMailbox
+    if found.role is role:
+        return
+    if MailboxRole.INBOX in (role, found.role):
+        raise MailboxNotPermitted("INBOX has no other use")
+    if role is not None and await by_role(tx, account, role) is not None:
+        raise MailboxExists("Another mailbox has this role")
+    modseq = await advance(tx, account)
+    value = role.value if role is not None else None
+    await tx.execute("UPDATE mailbox SET role = ? WHERE account = ? AND id = ?", value, account, mailbox)
+    await record(tx, account, modseq, mailbox, ChangeKind.MAILBOX_UPDATED)
 
 
 # -- Renaming

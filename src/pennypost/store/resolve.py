@@ -53,7 +53,8 @@ class Resolution(NamedTuple):
 
 
 _LOOK_UP = (
-    "SELECT r.account, r.target, a.enabled, a.name, m.id, a.quota_octets IS NOT NULL OR EXISTS "
+    "SELECT r.account, r.target, a.enabled, a.name, m.id, a.quota_octets IS NOT NULL "
+    "OR a.quota_messages IS NOT NULL OR EXISTS "
     "(SELECT 1 FROM domain d WHERE d.id = a.domain AND d.quota_octets IS NOT NULL) FROM address r "
     "LEFT JOIN account a ON a.id = r.account LEFT JOIN mailbox m ON m.account = r.account AND m.name = ? "
     "WHERE r.address = ? ORDER BY r.position"

@@ -5,6 +5,8 @@
 % clear: no                   no password in clear, not even on loopback
 % quota: 2048                 alice's, in octets
 % append-limit: 1000
+% administrator: alice@example.org
+% comment: what the server says of itself
 """
 
 from datetime import timedelta
@@ -15,7 +17,7 @@ from tests.transcripts.imap.server import FIRST_ARRIVAL, simple_message, with_se
 from tests.transcripts.runner import case_id, cases, play
 from tests.transcripts.script import parse
 
-from pennypost.model.units import MIB
+from pennypost.model.units import MIB, Octets
 
 HERE = Path(__file__).parent
 
@@ -28,7 +30,12 @@ async def test_transcript(path: Path, way: str, tmp_path: Path) -> None:
         found = transcript.headers.get(name)
         return found[0] if found else None
 
-    settings = with_settings(clear_text_login_on_loopback=header("clear") != "no")
+    settings = with_settings(
+        clear_text_login_on_loopback=header("clear") != "no",
+        administrators=tuple(transcript.headers.get("administrator", ())),
+        comment=header("comment") or "",
+        annotation_size=Octets(1024),
+    )
     quota = header("quota")
     limit = int(header("append-limit") or 50 * MIB)
     async with world(tmp_path, settings, int(quota) if quota else None, limit) as server:

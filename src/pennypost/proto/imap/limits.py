@@ -32,6 +32,9 @@ MAX_PART_DEPTH = 64
 MAX_LIST_ITEMS = 256
 """Items of any other list: flags, LIST patterns and options, STATUS items, ENABLE, SETQUOTA resources."""
 
+MAX_ENTRY_NAME = 1024
+"""Octets of the name of an annotation (RFC 5464 §3.2)."""
+
 MAX_ID_PAIRS = 30
 """Fields of one ID (RFC 2971 §3.3)."""
 

@@ -165,7 +165,7 @@ class Reader:
             return self._literal(name)
         raise BadSyntax(f"expected {name}")
 
-    def _literal(self, name: str) -> bytes:
+    def _literal(self, name: str, binary: bool = False) -> bytes:
         found = _LITERAL.match(self.octets, self.at)
         if found is None:
             raise BadSyntax(f"bad literal for {name}")
@@ -174,7 +174,7 @@ class Reader:
         if end > len(self.octets):
             raise BadSyntax(f"bad literal for {name}")
         value = self.octets[start:end]
-        if b"\x00" in value:  # CHAR8 = %x01-ff
+        if b"\x00" in value and not binary:  # CHAR8 = %x01-ff
             raise BadSyntax(f"NUL in the literal for {name}")
         self.at = end
         return value
@@ -185,6 +185,13 @@ class Reader:
             self.at += 3
             return None
         return self.string(name)
+
+    def nstring8(self, name: str) -> bytes | None:
+        """Read a string, a literal8 or NIL (RFC 5464 §5: value)."""
+        if self.octets.startswith(b"~{", self.at):
+            self.at += 1
+            return self._literal(name, binary=True)
+        return self.nstring(name)
 
     def text(self, name: str) -> str:
         """Read an astring that has to be UTF-8 (RFC 9051 §4.3: quoted strings and literals hold UTF-8)."""

@@ -384,7 +384,7 @@ class ImapServerSession:
 
     def _allow_argument(self, size: int, end: int, binary: bool) -> None:
         """Hold a literal that is an argument against the limits. Raises BadSyntax."""
-        if binary:
+        if binary and (self._spec is None or not self._spec.literal8):
             raise BadSyntax("a literal8 is not allowed here")
         if size > self._limits.literal:
             raise BadSyntax("literal is too large")

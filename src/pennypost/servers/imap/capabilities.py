@@ -34,9 +34,17 @@ _AFTER_LOGIN = (
     b"ACL",  # RFC 4314
     b"RIGHTS=kxte",
     b"LIST-MYRIGHTS",  # RFC 8440
+    b"METADATA",  # RFC 5464
+    b"LIST-METADATA",  # RFC 9590
 )
 
-_QUOTA = (b"QUOTA", b"QUOTA=RES-STORAGE")  # RFC 9208
+_QUOTA = (  # RFC 9208
+    b"QUOTA",
+    b"QUOTA=RES-STORAGE",
+    b"QUOTA=RES-MESSAGE",
+    b"QUOTA=RES-MAILBOX",
+    b"QUOTA=RES-ANNOTATION-STORAGE",
+)
 
 
 def offered(session: "Session") -> list[bytes]:
@@ -44,6 +52,8 @@ def offered(session: "Session") -> list[bytes]:
     settings = session.door.settings
     if session.account is not None:
         quota = _QUOTA if settings.quota_visible else ()
+        if session.owner.name in settings.administrators:
+            quota = (*quota, b"QUOTASET")
         return [*_ALWAYS, *_AFTER_LOGIN, *quota, b"APPENDLIMIT=%d" % session.door.max_message_size]
     names = list(_ALWAYS)
     if session.connection.tls is None and session.door.offers_starttls:

@@ -20,6 +20,7 @@ from pennypost.proto.imap.commands.idle import Idle
 from pennypost.proto.imap.commands.list import List, Lsub
 from pennypost.proto.imap.commands.login import Login
 from pennypost.proto.imap.commands.logout import Logout
+from pennypost.proto.imap.commands.metadata import GetMetadata, SetMetadata
 from pennypost.proto.imap.commands.move import Move
 from pennypost.proto.imap.commands.namespace import Namespace
 from pennypost.proto.imap.commands.noop import Noop
@@ -50,6 +51,7 @@ from pennypost.servers.imap.list import list_mailboxes
 from pennypost.servers.imap.login import login
 from pennypost.servers.imap.logout import logout
 from pennypost.servers.imap.lsub import lsub
+from pennypost.servers.imap.metadata import getmetadata, setmetadata
 from pennypost.servers.imap.move import move
 from pennypost.servers.imap.namespace import namespace
 from pennypost.servers.imap.news import News
@@ -81,6 +83,7 @@ HANDLERS: dict[type, Handler] = {
     Expunge: expunge,
     Fetch: fetch,
     GetAcl: getacl,
+    GetMetadata: getmetadata,
     GetQuota: getquota,
     GetQuotaRoot: getquotaroot,
     Id: identify,
@@ -98,6 +101,7 @@ HANDLERS: dict[type, Handler] = {
     Search: search,
     Select: select,
     SetAcl: setacl,
+    SetMetadata: setmetadata,
     SetQuota: setquota,
     StartTls: starttls,
     Status: status,

@@ -57,6 +57,7 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.NotPermitted: codes.NOPERM,
     errors.MailboxInUse: codes.INUSE,
     errors.MailboxLimit: codes.LIMIT,
+    errors.TooManyAnnotations: codes.METADATA_TOOMANY,  # RFC 5464 §4.3
     errors.TooManyKeywords: codes.LIMIT,
     # The server itself
     errors.TooManyConnections: codes.LIMIT,

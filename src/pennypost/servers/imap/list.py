@@ -9,13 +9,15 @@ from pennypost.proto.imap.commands.list import List, ListReturn, ListSelection
 from pennypost.proto.imap.responses.acl import myrights
 from pennypost.proto.imap.responses.mailbox import list_delimiter, list_name
 from pennypost.proto.imap.responses.mailbox import status as status_response
+from pennypost.proto.imap.responses.metadata import metadata as metadata_response
 from pennypost.proto.imap.responses.status import Tagged, ok
 from pennypost.proto.imap.special_use import ROLE_ATTRIBUTES
 from pennypost.proto.imap.status_items import StatusItem
+from pennypost.servers.imap import metadata
 from pennypost.servers.imap.patterns import Patterns
 from pennypost.servers.imap.session import Session
 from pennypost.servers.imap.status import Values, status_values
-from pennypost.store import mailboxes, places
+from pennypost.store import acl, mailboxes, places
 from pennypost.store.engine import Transaction
 from pennypost.store.names import OTHER_USERS, SHARED
 from pennypost.store.places import Reached
@@ -63,17 +65,27 @@ async def list_mailboxes(session: Session, command: List) -> Tagged:
     patterns = Patterns(command.reference, command.patterns)
     chosen: list[tuple[Name, list[bytes]]] = []
     values: dict[str, Values] = {}
+    said: dict[str, metadata.Found] = {}
 
     async def operation(tx: Transaction) -> None:
         known = await names_of(tx, account, patterns)
         chosen[:] = _choose(known, command, patterns)
         values.clear()
+        said.clear()
+        if command.returns & ListReturn.METADATA:
+            for name, _ in chosen:
+                if name.reached is not None and name.reached.rights & acl.CONCERNED:
+                    said[name.name] = await metadata.values_of(tx, account, name.reached, command.entries)
         if command.returns & ListReturn.STATUS:
             for name, _ in chosen:
                 if name.reached is not None and name.selectable and name.reached.rights & Rights.READ:
                     values[name.name] = await status_values(tx, name.reached, command.status, limit)
 
-    run = session.door.store.scan if command.returns & ListReturn.STATUS else session.door.store.read
+    run = (
+        session.door.store.scan
+        if command.returns & (ListReturn.STATUS | ListReturn.METADATA)
+        else session.door.store.read
+    )
     await run(operation)
     for name, child_info in chosen:
         session.write(list_name(name.name, _attributes(name, command), session.rev2, child_info))
@@ -81,6 +93,8 @@ async def list_mailboxes(session: Session, command: List) -> Tagged:
             session.write(status_response(name.name, values[name.name], session.rev2))
         if command.returns & ListReturn.MYRIGHTS and name.reached is not None and name.selectable:
             session.write(myrights(name.name, name.reached.rights, session.rev2))
+        if said.get(name.name):
+            session.write(metadata_response(name.name, said[name.name], session.rev2))
         if session.gathered_octets >= session.door.settings.write_chunk:
             await session.breathe()
     return ok("LIST completed")

@@ -28,5 +28,17 @@ class ImapSettings:
     body_chunk: Octets = Octets(256 * KIB)
     """Octets of a large body that are held while it is being sent."""
 
+    annotation_size: Octets = Octets(16 * KIB)
+    """How large what SETMETADATA says of a mailbox or the server may be, each entry (RFC 5464)."""
+
+    comment: str = ""
+    """What the server says of itself to all who log in: its /shared/comment (RFC 5464 §6.2.1)."""
+
+    admin_url: str = ""
+    """Where its administrator is found, as `mailto:postmaster@example.org`: its /shared/admin (RFC 5464 §6.2.1)."""
+
+    administrators: tuple[str, ...] = ()
+    """Accounts that may set quotas of all accounts by SETQUOTA (RFC 9208 §4.1.3)."""
+
     quota_visible: bool = True
     """Whether GETQUOTA and GETQUOTAROOT tell accounts how much they use and may use (RFC 9208)."""

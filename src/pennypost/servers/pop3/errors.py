@@ -50,6 +50,7 @@ CODES: dict[type[MailError], Code] = {
     errors.BadMailboxName: Code.SYS_PERM,
     errors.MailboxNotPermitted: Code.SYS_PERM,
     errors.NotPermitted: Code.SYS_PERM,
+    errors.TooManyAnnotations: Code.SYS_PERM,
     errors.MailboxInUse: Code.IN_USE,
     errors.MailboxLimit: Code.SYS_PERM,
     errors.TooManyKeywords: Code.SYS_PERM,

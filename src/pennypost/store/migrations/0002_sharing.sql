@@ -29,3 +29,19 @@ CREATE TABLE seen (
   PRIMARY KEY (account, mailbox, reader, uid)
 ) WITHOUT ROWID;
 CREATE INDEX seen_reader ON seen (reader);
+
+-- What is said about mailboxes and, where `mailbox` is 0, about the server to one account (RFC 5464).
+CREATE TABLE annotation (
+  account INTEGER NOT NULL,               -- whose mailbox it is
+  mailbox INTEGER NOT NULL,
+  reader  INTEGER NOT NULL,               -- whose /private entry it is; 0: a /shared one
+  entry   TEXT NOT NULL,                  -- lower case, without /private or /shared
+  value   BLOB NOT NULL,
+  PRIMARY KEY (account, mailbox, reader, entry)
+) WITHOUT ROWID;
+CREATE INDEX annotation_reader ON annotation (reader) WHERE reader <> 0;
+
+-- Bounds beside quota_octets (RFC 9208); NULL: none.
+ALTER TABLE account ADD COLUMN quota_messages INTEGER;
+ALTER TABLE account ADD COLUMN quota_mailboxes INTEGER;
+ALTER TABLE account ADD COLUMN quota_annotation_octets INTEGER;

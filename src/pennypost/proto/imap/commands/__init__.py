@@ -36,6 +36,7 @@ from pennypost.proto.imap.commands.idle import Idle, parse_idle
 from pennypost.proto.imap.commands.list import List, Lsub, parse_list, parse_lsub
 from pennypost.proto.imap.commands.login import Login, parse_login
 from pennypost.proto.imap.commands.logout import Logout, parse_logout
+from pennypost.proto.imap.commands.metadata import GetMetadata, SetMetadata, parse_getmetadata, parse_setmetadata
 from pennypost.proto.imap.commands.move import Move, parse_move, parse_uid_move
 from pennypost.proto.imap.commands.namespace import Namespace, parse_namespace
 from pennypost.proto.imap.commands.noop import Noop, parse_noop
@@ -72,6 +73,7 @@ CommandBody = (
     | Expunge
     | Fetch
     | GetAcl
+    | GetMetadata
     | GetQuota
     | GetQuotaRoot
     | Id
@@ -89,6 +91,7 @@ CommandBody = (
     | Search
     | Select
     | SetAcl
+    | SetMetadata
     | SetQuota
     | StartTls
     | Status
@@ -102,6 +105,7 @@ CommandBody = (
 @dataclass(frozen=True, slots=True)
 class CommandSpec:
     """One command. `states`: where it may come. `on_ok`, `on_no`: the state after a tagged OK or NO; None keeps it.
+    `literal8`: its arguments may be literals that hold NUL.
 
     A command that carries a message has two more. `begin` reads it up to the literal at its end, or gives None when
     that literal is an ordinary argument; `end` reads what is left of the line after the message.
@@ -113,6 +117,7 @@ class CommandSpec:
     on_no: State | None = None
     begin: Callable[[Reader], Append | None] | None = None
     end: Callable[[Reader], None] | None = None
+    literal8: bool = False
 
 
 COMMANDS: dict[bytes, CommandSpec] = {
@@ -149,6 +154,9 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"GETACL": CommandSpec(parse_getacl, AUTHENTICATED),
     b"LISTRIGHTS": CommandSpec(parse_listrights, AUTHENTICATED),
     b"MYRIGHTS": CommandSpec(parse_myrights, AUTHENTICATED),
+    # RFC 5464 §4
+    b"GETMETADATA": CommandSpec(parse_getmetadata, AUTHENTICATED),
+    b"SETMETADATA": CommandSpec(parse_setmetadata, AUTHENTICATED, literal8=True),
     # RFC 9051 §6.4, selected
     b"CHECK": CommandSpec(parse_check, SELECTED),
     b"CLOSE": CommandSpec(parse_close, SELECTED, on_ok=State.AUTHENTICATED),

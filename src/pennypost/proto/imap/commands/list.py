@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Flag, auto
 
+from pennypost.proto.imap.commands.metadata import EntryName, read_entries
 from pennypost.proto.imap.limits import MAX_LIST_ITEMS
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.status_items import StatusItem, read_status_items
@@ -27,6 +28,7 @@ class ListReturn(Flag):
     SPECIAL_USE = auto()
     STATUS = auto()
     MYRIGHTS = auto()  # RFC 8440 §3
+    METADATA = auto()  # RFC 9590 §3; the entries are in `List.entries`
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class List:
     returns: ListReturn = ListReturn.NONE
     status: tuple[StatusItem, ...] = ()
     extended: bool = False
+    entries: tuple[EntryName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ _RETURNS: dict[bytes, ListReturn] = {
     b"SPECIAL-USE": ListReturn.SPECIAL_USE,
     b"STATUS": ListReturn.STATUS,
     b"MYRIGHTS": ListReturn.MYRIGHTS,
+    b"METADATA": ListReturn.METADATA,
 }
 
 
@@ -82,12 +86,13 @@ def parse_list(reader: Reader) -> List:
         patterns = (reader.list_mailbox(),)
     returns = ListReturn.NONE
     status: tuple[StatusItem, ...] = ()
+    entries: tuple[EntryName, ...] = ()
     if not reader.at_end():
         reader.space("RETURN")
-        returns, status = _read_returns(reader)
+        returns, status, entries = _read_returns(reader)
         extended = True
     reader.end()
-    return List(reference, patterns, selection, returns, status, extended)
+    return List(reference, patterns, selection, returns, status, extended, entries)
 
 
 def parse_lsub(reader: Reader) -> Lsub:
@@ -135,15 +140,16 @@ def _read_patterns(reader: Reader) -> tuple[str, ...]:
     return tuple(patterns)
 
 
-def _read_returns(reader: Reader) -> tuple[ListReturn, tuple[StatusItem, ...]]:
+def _read_returns(reader: Reader) -> tuple[ListReturn, tuple[StatusItem, ...], tuple[EntryName, ...]]:
     if reader.word("RETURN") != b"RETURN":
         raise BadSyntax("expected RETURN")
     reader.space("LIST return options")
     reader.expect(b"(", "LIST return options")
     returns = ListReturn.NONE
     status: tuple[StatusItem, ...] = ()
+    entries: tuple[EntryName, ...] = ()
     if reader.skip(b")"):
-        return returns, status
+        return returns, status, entries
     for _ in range(MAX_LIST_ITEMS):
         option = _RETURNS.get(reader.word("a LIST return option"))
         if option is None:
@@ -152,7 +158,10 @@ def _read_returns(reader: Reader) -> tuple[ListReturn, tuple[StatusItem, ...]]:
         if option is ListReturn.STATUS:
             reader.space("a list of status items")
             status = read_status_items(reader)
+        elif option is ListReturn.METADATA:
+            reader.space("a list of entries")
+            entries = read_entries(reader)
         if not reader.skip(b" "):
             reader.expect(b")", "a LIST return option or a closing parenthesis")
-            return returns, status
+            return returns, status, entries
     raise BadSyntax("too many LIST return options")

@@ -46,6 +46,18 @@ NONEXISTENT = ResponseCode(b"NONEXISTENT")
 TOOBIG = ResponseCode(b"TOOBIG")  # RFC 4469 §4.2, used by RFC 7889 §4
 USEATTR = ResponseCode(b"USEATTR")  # RFC 6154 §6
 
+METADATA_TOOMANY = ResponseCode(b"METADATA TOOMANY")  # RFC 5464 §4.3
+
+
+def metadata_maxsize(octets: int) -> ResponseCode:
+    """METADATA MAXSIZE (RFC 5464 §4.3): how large a value may be."""
+    return ResponseCode(b"METADATA MAXSIZE %d" % octets)
+
+
+def metadata_longentries(octets: int) -> ResponseCode:
+    """METADATA LONGENTRIES (RFC 5464 §4.2.1): the largest value, which was left out."""
+    return ResponseCode(b"METADATA LONGENTRIES %d" % octets)
+
 
 def capabilities(names: Iterable[bytes]) -> ResponseCode:
     return ResponseCode(b"CAPABILITY " + b" ".join(names))

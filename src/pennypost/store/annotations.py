@@ -1,0 +1,128 @@
+"""What is said about mailboxes and about the server (RFC 5464): entries with values, each somebody's own or shared.
+
+An entry's name is its path in lower case without the first component, which says whose it is: `reader` is the account
+of a `/private` one, `EVERYBODY` stands for `/shared`. Entries go with the id of their mailbox: renaming keeps them.
+They count against the quota of the mailbox's owner, whoever wrote them.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+
+from pennypost.model.errors import NoSuchMailbox, OverQuota, TooManyAnnotations
+from pennypost.model.ids import AccountId, MailboxId
+from pennypost.store.changes import ChangeKind, advance, record
+from pennypost.store.engine import Transaction
+
+EVERYBODY = AccountId(0)
+"""The reader of a shared entry."""
+SERVER = MailboxId(0)
+"""What stands for the server in place of a mailbox."""
+
+SHARED_SEEN = "/vendor/pennypost/shared-seen"
+r"""Shared entry of a mailbox: `true` makes `\Seen` one for all who may see it, from the next time they open it."""
+
+MAX_ENTRIES = 1_000
+"""Of one account, on all its mailboxes."""
+
+
+class Depth(Enum):
+    """Which entries below one are meant too (RFC 5464 §4.2.2)."""
+
+    NONE = "0"
+    ONE = "1"
+    ALL = "infinity"
+
+
+async def find(
+    tx: Transaction, account: AccountId, mailbox: MailboxId, reader: AccountId, entry: str, depth: Depth = Depth.NONE
+) -> list[tuple[str, bytes]]:
+    """Give an entry, if it is there, and those below it, sorted. `entry` may be empty: all there are."""
+    columns = "SELECT entry, value FROM annotation WHERE account = ? AND mailbox = ? AND reader = ? "
+    if depth is Depth.NONE:
+        return await tx.fetch_all(columns + "AND entry = ?", account, mailbox, reader, entry)
+    rows: list[tuple[str, bytes]] = await tx.fetch_all(
+        columns + "AND (entry = ? OR (entry >= ? AND entry < ?)) ORDER BY entry",
+        account,
+        mailbox,
+        reader,
+        entry,
+        entry + "/",
+        entry + "0",  # what follows "/"
+    )
+    if depth is Depth.ALL:
+        return rows
+    return [(name, value) for name, value in rows if "/" not in name[len(entry) + 1 :]]
+
+
+async def change(
+    tx: Transaction,
+    account: AccountId,
+    mailbox: MailboxId,
+    changes: Sequence[tuple[AccountId, str, bytes | None]],
+) -> None:
+    """Set entries, as (reader, entry, value), or remove those whose value is None: all or none (RFC 5464 §4.3).
+
+    Raises TooManyAnnotations, OverQuota; NoSuchMailbox when the mailbox is gone.
+    """
+    for reader, entry, value in changes:
+        if value is None:
+            await tx.execute(
+                "DELETE FROM annotation WHERE account = ? AND mailbox = ? AND reader = ? AND entry = ?",
+                account,
+                mailbox,
+                reader,
+                entry,
+            )
+        else:
+            await tx.execute(
+                "INSERT INTO annotation (account, mailbox, reader, entry, value) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (account, mailbox, reader, entry) DO UPDATE SET value = excluded.value",
+                account,
+                mailbox,
+                reader,
+                entry,
+                value,
+            )
+        if mailbox != SERVER and reader == EVERYBODY and entry == SHARED_SEEN:
+            await tx.execute(
+                "UPDATE mailbox SET shared_seen = ? WHERE account = ? AND id = ?",
+                int(value is not None and value.lower() == b"true"),
+                account,
+                mailbox,
+            )
+    count, octets, bound = await usage(tx, account)
+    if any(value is not None for _, _, value in changes):
+        if count > MAX_ENTRIES:
+            raise TooManyAnnotations
+        if bound is not None and octets > bound:
+            raise OverQuota
+    if mailbox != SERVER:
+        modseq = await advance(tx, account)
+        await record(tx, account, modseq, mailbox, ChangeKind.MAILBOX_UPDATED)
+
+
+async def usage(tx: Transaction, account: AccountId) -> tuple[int, int, int | None]:
+    """Give how many entries an account's mailboxes have, their octets, and the bound of these (ANNOTATION-STORAGE)."""
+    row = await tx.fetch_one(
+        "SELECT COUNT(n.entry), COALESCE(SUM(LENGTH(n.entry) + LENGTH(n.value)), 0), a.quota_annotation_octets "
+        "FROM account a LEFT JOIN annotation n ON n.account = a.id WHERE a.id = ? AND a.removed = 0 "
+        "GROUP BY a.id, a.quota_annotation_octets",
+        account,
+    )
+    if row is None:
+        raise NoSuchMailbox
+    return row[0], row[1], row[2]
+
+
+# -- Forgetting
+
+
+async def forget_mailbox(tx: Transaction, account: AccountId, mailbox: MailboxId) -> None:
+    """Remove what is said about a mailbox that goes."""
+    await tx.execute("DELETE FROM annotation WHERE account = ? AND mailbox = ?", account, mailbox)
+
+
+async def forget_account(tx: Transaction, account: AccountId) -> None:
+    """Remove what is said about an account's mailboxes, and what it says of others' for itself: it is being removed."""
+    await tx.execute("DELETE FROM annotation WHERE account = ?", account)
+    await tx.execute("DELETE FROM annotation WHERE reader = ? AND reader <> 0", account)
