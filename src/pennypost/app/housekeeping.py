@@ -12,6 +12,7 @@ from functools import partial
 import structlog
 
 from pennypost.mail.settings import AuthSettings
+from pennypost.mail.signing import SigningSettings
 from pennypost.model.errors import MailError
 from pennypost.model.ids import AccountId
 from pennypost.net.incident import log_incident
@@ -25,6 +26,7 @@ from pennypost.store import (
     removal,
     seen,
     sending,
+    signing_keys,
     threads,
     throttle,
     timeline,
@@ -51,8 +53,9 @@ _log = structlog.stdlib.get_logger("pennypost.housekeeping")
 class Housekeeper:
     """Keeps house for one worker. `run` it as a task; cancel it to end."""
 
-    def __init__(self, store: Store, settings: AuthSettings) -> None:
+    def __init__(self, store: Store, settings: AuthSettings, signing: SigningSettings | None = None) -> None:
         self._store = store
+        self._signing = signing or SigningSettings()
         self._policy = ThrottlePolicy(ban=settings.ban_time, forget=settings.failure_memory)
         self._holder = f"{LEASE}-{store.worker}-{secrets.token_hex(8)}"
         self._next_collection = 0.0
@@ -90,6 +93,10 @@ class Housekeeper:
                 _log.info("bodies collected", rows=found.rows, files=found.files, leftovers=found.leftovers)
             await self._prune_changes()
             await self._sweep_seen()
+            for key in await store.write(lambda tx: signing_keys.remove_retired(tx, self._signing.retire_time)):
+                _log.info(
+                    "signing key removed: take its record out of the DNS", domain=key.domain, selector=key.selector
+                )
         return True
 
     async def _sweep_seen(self) -> None:

@@ -20,6 +20,7 @@ from pennypost.mail.limits import Defence
 from pennypost.mail.own_policy import own_policy
 from pennypost.mail.prepare import Preparer
 from pennypost.mail.sending import SendingGuard
+from pennypost.mail.signing import Signer
 from pennypost.mail.trace import DateStamp
 from pennypost.mail.transaction import Post
 from pennypost.model.errors import MailError
@@ -96,6 +97,7 @@ class Server:
             outbound.outbox,
             check_domain=outbound.check_domain,
             sending=SendingGuard(store, config.sending, hostname),
+            signer=Signer(store, config.dkim),
         )
         defence = Defence(store, config.defence)
         await defence.exchange()
@@ -105,7 +107,7 @@ class Server:
         if sockets.get(HTTP):
             self._http = HttpDoor(config.http, make_pages(config.http, self._measure, self._examine, self._sts_policy))
             await self._http.start(sockets[HTTP])
-        self._housekeeper = Housekeeper(store, config.auth)
+        self._housekeeper = Housekeeper(store, config.auth, config.dkim)
         self._housekeeping = asyncio.create_task(self._housekeeper.run())
         self._outbound.begin()
         self._serving = True

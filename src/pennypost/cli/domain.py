@@ -6,8 +6,11 @@ from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_records
 from pennypost.cli.parameters import bound, size
 from pennypost.cli.running import read, write
+from pennypost.mail.signing import generate, make_key
+from pennypost.model.account import Domain
 from pennypost.store import directory
 from pennypost.store.engine import Transaction
+from pennypost.verify.dkim import SigningAlgorithm
 
 
 @click.group()
@@ -20,10 +23,19 @@ def domain() -> None:
 @click.argument("name")
 @click.option("--quota", type=size, help='What all its accounts may hold together, as "10 GiB".')
 @click.option("--catch-all", metavar="ADDRESS", help="Who gets mail for addresses that do not exist.")
-def add(loaded: Loaded, name: str, quota: int | None, catch_all: str | None) -> None:
-    """Serve the domain NAME."""
-    added = write(loaded, lambda tx: directory.add_domain(tx, name, bound(quota), catch_all))
-    click.echo(f"{added.name} added")
+@click.option("--dkim/--no-dkim", "with_keys", default=True, help="Make keys that sign its mail, or do not.")
+def add(loaded: Loaded, name: str, quota: int | None, catch_all: str | None, with_keys: bool) -> None:
+    """Serve the domain NAME, and make keys that sign its mail."""
+    settings = loaded.config.dkim
+    keys = {one: make_key(one, settings.rsa_bits) for one in SigningAlgorithm} if with_keys else {}
+
+    async def operation(tx: Transaction) -> Domain:
+        added = await directory.add_domain(tx, name, bound(quota), catch_all)
+        await generate(tx, settings, added.name, keys)
+        return added
+
+    added = write(loaded, operation)
+    click.echo(f"{added.name} added" + (f"; keys made: see pennypost dkim list {added.name}" if keys else ""))
 
 
 @domain.command("list")

@@ -13,6 +13,7 @@ _COMMANDS = {
     "alias": ("pennypost.cli.alias", "alias", "Manage the aliases: addresses whose mail goes elsewhere."),
     "app-password": ("pennypost.cli.app_password", "app_password", "Manage app passwords, one for each program."),
     "ban": ("pennypost.cli.ban", "ban", "Keep networks and sender domains out, or let them in."),
+    "dkim": ("pennypost.cli.dkim", "dkim", "Manage the keys that sign mail of our domains."),
     "queue": ("pennypost.cli.queue", "queue", "Look at the queue of mail for other hosts, and act on it."),
     "suppression": ("pennypost.cli.suppression", "suppression", "Manage the recipients that bounced for good."),
     "trace": ("pennypost.cli.trace", "trace", "Tell what happened to a message, step by step."),

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pennypost.mail.settings import DeliverySettings
 from pennypost.message.digest import MessageDigest, digest
@@ -15,6 +16,8 @@ from pennypost.model.errors import BadMessage
 from pennypost.store.blobs import BlobDraft
 from pennypost.store.spool import Spool
 from pennypost.store.store import Store
+
+T = TypeVar("T")
 
 Amendment = Callable[[bytes], Awaitable[bytes]]
 """Takes a header block and gives the one to store; raises a MailError to refuse the message."""
@@ -60,13 +63,25 @@ class Preparer:
             return Prepared(header, found, self._store.blobs.draft(octets[end:]))
         return Prepared(header, found, await self._store.blobs.draft_any(spool, end))
 
+    async def on_spool(self, spool: Spool, start: int, work: Callable[[memoryview], T]) -> T:
+        """Do something with what a spool holds from `start` on: a large message's on a thread, a small one's here.
+
+        What `work` gets is valid until it returns.
+        """
+
+        def run() -> T:
+            with memoryview(spool.octets()) as octets, octets[start:] as wanted:
+                return work(wanted)
+
+        return await self._run(run) if spool.size > self._offload_size else run()
+
     async def _on_thread(self, header: bytes, spool: Spool, start: int) -> MessageDigest:
-        """Digest a large message. The thread outlives a caller that is cancelled: it takes the octets along first."""
+        """Digest a large message."""
         octets = spool.octets()
+        return await self._run(lambda: digest(header, octets[start:]))
 
-        def work() -> MessageDigest:
-            return digest(header, octets[start:])
-
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Do something on the thread. It outlives a caller that is cancelled, who therefore waits for it."""
         job = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
             return await asyncio.shield(job)

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from pennypost.mail.reception import Reception, SmtpClient
 from pennypost.mail.route import Route, route
+from pennypost.mail.signing import signature_fields
 from pennypost.mail.trace import new_id
 from pennypost.mail.transaction import Destination, MailTransaction, Parcel, Post, Sending, Stored
 from pennypost.message import headers
@@ -116,7 +117,18 @@ class _Submission(MailTransaction):
             added.append((b"Date", self._post.stamp.at(now)))
         if not headers.has_field(header, b"message-id"):
             added.append((b"Message-ID", f"<{new_id().lower()}@{self._user.name.rpartition('@')[2]}>".encode()))
-        return headers.prepend(header, *added) if added else header
+        return await self._signed(headers.prepend(header, *added) if added else header, now)
+
+    async def _signed(self, header: bytes, now: datetime) -> bytes:
+        """Put signatures before the header, if the author's domain has keys (RFC 6376 §5). All else is in its place."""
+        signer = self._post.signer
+        keys = await signer.keys_for(header) if signer is not None else []
+        if not keys:
+            return header
+        fields = await self._post.preparer.on_spool(
+            self._spool, self._spool.header_size(), lambda body: signature_fields(header, body, keys, now)
+        )
+        return fields + header
 
     async def _require_ownership(self, header: bytes) -> None:
         """Every author named must be the account's (RFC 6409 §6.1). Raises SenderNotOwned, BadMessage."""

@@ -30,6 +30,7 @@ from pennypost.mail.reception import Acceptance, Language, SmtpClient
 from pennypost.mail.route import LocalTarget, Route, mailbox_now
 from pennypost.mail.sending import SendingGuard
 from pennypost.mail.settings import DeliverySettings
+from pennypost.mail.signing import Signer
 from pennypost.mail.trace import DateStamp, delivered_to, new_id, received, return_path
 from pennypost.message import headers
 from pennypost.model.address import Address
@@ -47,7 +48,7 @@ from pennypost.store.timeline import EventKind, trace_number
 class Post:
     """What all transactions of one worker share. `hostname`: who we say we are in Received (RFC 5321 §4.4). `outbox`:
     where mail for other hosts goes. `check_domain`: raises NullMx for a domain that takes no mail (RFC 7505).
-    `sending`: holds our users to what they may send; None holds nobody."""
+    `sending`: holds our users to what they may send; None holds nobody. `signer`: signs what they send, or None."""
 
     store: Store
     preparer: Preparer
@@ -57,6 +58,7 @@ class Post:
     outbox: Outbox = field(default_factory=lambda: Outbox(Router(QueueSettings())))
     check_domain: Callable[[str], Awaitable[None]] | None = None
     sending: SendingGuard | None = None
+    signer: Signer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,6 +223,12 @@ class SendingFrozen(TransientFailure):
     status, text = "4.7.1", "Sending is frozen for this account; see the notice in your inbox"
 
 
+class SigningKeyLocked(TransientFailure):
+    """A key to sign with lies sealed in the store, and what opens it is not there."""
+
+    status, text = "4.7.5", "Signing keys cannot be opened"
+
+
 # -- Mailboxes
 
 

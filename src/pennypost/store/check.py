@@ -318,6 +318,8 @@ _ORPHANS = {
     "(SELECT 1 FROM mailbox m WHERE m.account = t.account AND m.id = t.mailbox) LIMIT 100",
     "what no account has seen": "SELECT reader, mailbox FROM seen t WHERE NOT EXISTS "
     "(SELECT 1 FROM account a WHERE a.id = t.reader) LIMIT 100",
+    "a signing key of no domain": "SELECT domain, selector FROM signing_key t WHERE NOT EXISTS "
+    "(SELECT 1 FROM domain d WHERE d.name = t.domain) LIMIT 100",
     "a delivery of no queued message": "SELECT queued, id FROM delivery t WHERE NOT EXISTS "
     "(SELECT 1 FROM queued q WHERE q.id = t.queued) LIMIT 100",
     "a queued message of no delivery": "SELECT id, created_at FROM queued t WHERE NOT EXISTS "

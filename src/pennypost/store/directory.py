@@ -49,6 +49,7 @@ __all__ = [
     "remove_account",
     "remove_alias",
     "remove_domain",
+    "require_domain",
     "resolve",
     "revoke_credential",
     "scram_keys",
@@ -90,11 +91,12 @@ async def add_domain(
 
 async def remove_domain(tx: Transaction, name: str) -> None:
     """Serve a domain no longer. Raises NoSuchDomain; StillInUse while it has accounts or aliases."""
-    domain = await _domain(tx, name)
+    domain = await require_domain(tx, name)
     if await tx.fetch_one("SELECT 1 FROM account WHERE domain = ? AND removed = 0 LIMIT 1", domain.id) is not None:
         raise StillInUse("The domain still has accounts")
     if await aliases(tx, domain.name):
         raise StillInUse("The domain still has aliases")
+    await tx.execute("DELETE FROM signing_key WHERE domain = ?", domain.name)
     await tx.execute("DELETE FROM domain WHERE id = ?", domain.id)
 
 
@@ -116,17 +118,17 @@ async def find_domain(tx: Transaction, name: str) -> Domain | None:
 async def set_catch_all(tx: Transaction, name: str, catch_all: str | None) -> None:
     """Set where mail for unknown local parts goes, or None to refuse it. Raises NoSuchDomain, BadAddress."""
     target = None if catch_all is None else parse_key(catch_all)
-    domain = await _domain(tx, name)
+    domain = await require_domain(tx, name)
     await tx.execute("UPDATE domain SET catch_all = ? WHERE id = ?", target, domain.id)
 
 
 async def set_domain_quota(tx: Transaction, name: str, quota_octets: int | None) -> None:
     """Bound what all accounts of a domain use together. Raises NoSuchDomain."""
-    domain = await _domain(tx, name)
+    domain = await require_domain(tx, name)
     await tx.execute("UPDATE domain SET quota_octets = ? WHERE id = ?", quota_octets, domain.id)
 
 
-async def _domain(tx: Transaction, name: str) -> Domain:
+async def require_domain(tx: Transaction, name: str) -> Domain:
     found = await find_domain(tx, name)
     if found is None:
         raise NoSuchDomain
@@ -159,7 +161,7 @@ async def add_account(
     an alias has the address), NoSuchDomain, BadAddress.
     """
     key = parse_key(name)
-    domain = await _domain(tx, split_key(key)[1])
+    domain = await require_domain(tx, split_key(key)[1])
     if await tx.fetch_one("SELECT 1 FROM address WHERE address = ? LIMIT 1", key) is not None:
         raise AlreadyExists("The address exists already")
     row = await tx.fetch_one(
@@ -212,7 +214,9 @@ async def accounts(tx: Transaction, domain: str | None = None) -> list[Account]:
     if domain is None:
         rows = await tx.fetch_all(_SELECT_ACCOUNT + "ORDER BY name")
     else:
-        rows = await tx.fetch_all(_SELECT_ACCOUNT + "AND domain = ? ORDER BY name", (await _domain(tx, domain)).id)
+        rows = await tx.fetch_all(
+            _SELECT_ACCOUNT + "AND domain = ? ORDER BY name", (await require_domain(tx, domain)).id
+        )
     return [_account(row) for row in rows]
 
 
@@ -285,7 +289,7 @@ async def add_alias(tx: Transaction, address: str, targets: Sequence[str]) -> Al
         raise BadAddress("An alias needs a target")
     if len(keys) > MAX_ALIAS_TARGETS:
         raise BadAddress("An alias has too many targets")
-    await _domain(tx, split_key(key)[1])
+    await require_domain(tx, split_key(key)[1])
     if await tx.fetch_one("SELECT 1 FROM address WHERE address = ? LIMIT 1", key) is not None:
         raise AlreadyExists("The address exists already")
     await tx.execute_many(

@@ -22,7 +22,12 @@ class Shell:
         return output
 
     def run(self, *arguments: str, typed: str | None = None) -> tuple[int, str, str]:
-        settings = (f"server.data_dir={self.folder}", "auth.hash_memory=8 KiB", "auth.hash_passes=1")
+        settings = (
+            f"server.data_dir={self.folder}",
+            "auth.hash_memory=8 KiB",
+            "auth.hash_passes=1",
+            "dkim.rsa_bits=1024",
+        )
         options = [part for setting in settings for part in ("--set", setting)]
         result = CliRunner().invoke(main, [*arguments, *options], input=typed)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -247,3 +252,27 @@ def test_freezing(shell: Shell) -> None:
     assert (record["name"], record["reason"]) == ("anna@example.org", "strange")
     assert shell("account", "unfreeze", "anna@example.org") == "anna@example.org may send again\n"
     assert shell("account", "unfreeze", "anna@example.org") == "anna@example.org was not frozen\n"
+
+
+def test_signing_keys(shell: Shell) -> None:
+    first = shell.records("dkim", "list")
+    assert [(key["domain"], key["algorithm"], key["state"]) for key in first] == [
+        ("example.org", "ed25519-sha256", "active"),
+        ("example.org", "rsa-sha256", "active"),
+    ]
+    assert first[1]["record"].startswith("v=DKIM1; k=rsa; p=")
+    assert first[1]["name"] == f"{first[1]['selector']}._domainkey.example.org"
+    assert "already" in shell.run("dkim", "generate", "example.org")[2]
+    shell("domain", "add", "other.example", "--no-dkim")
+    assert shell.records("dkim", "list", "other.example") == []
+    assert "k=ed25519" in shell("dkim", "generate", "other.example", "--algorithm", "ed25519")
+    assert [key["algorithm"] for key in shell.records("dkim", "list", "other.example")] == ["ed25519-sha256"]
+    assert "Publish" in shell("dkim", "rotate", "example.org")
+    assert sorted(key["state"] for key in shell.records("dkim", "list", "example.org")) == [
+        "active", "active", "waiting", "waiting",
+    ]  # fmt: skip
+    shell("dkim", "remove", "example.org", first[0]["selector"])
+    assert len(shell.records("dkim", "list", "example.org")) == 3
+    assert shell.run("dkim", "remove", "example.org", "none")[0] == 1
+    assert shell.run("dkim", "list", "stranger.example")[0] == 1
+    assert "record" not in shell("dkim", "list")

@@ -17,6 +17,7 @@ from pennypost.mail.own_policy import StsSettings
 from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.relay_settings import RelaySettings
 from pennypost.mail.settings import AuthSettings, DeliverySettings
+from pennypost.mail.signing import SigningSettings
 from pennypost.mail.tls_reports import TlsReportSettings
 from pennypost.model.errors import ConfigProblem
 from pennypost.net.settings import ListenerLimits, ResolverSettings, TlsSettings
@@ -190,6 +191,7 @@ class Config:
         default_factory=lambda: StoreSettings(DEFAULT_DATA_DIR), metadata=derived("data_dir", "run_dir")
     )
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    dkim: SigningSettings = field(default_factory=SigningSettings)
     relay: RelaySettings = field(default_factory=RelaySettings)
     sts: StsSettings = field(default_factory=StsSettings)
     tls_reports: TlsReportSettings = field(default_factory=TlsReportSettings)

@@ -46,3 +46,16 @@ CREATE TABLE tls_report (
 );
 CREATE UNIQUE INDEX tls_report_once ON tls_report (organization, report_id);
 CREATE INDEX tls_report_received ON tls_report (received_at);
+
+-- Keys that sign what leaves under our domains (RFC 6376), two at a time for each: RSA and Ed25519.
+CREATE TABLE signing_key (
+  domain      TEXT NOT NULL,
+  selector    TEXT NOT NULL,
+  algorithm   TEXT NOT NULL,              -- a= of its signatures
+  private_key BLOB NOT NULL,              -- PKCS #8; sealed: with AES-256-GCM, nonce before it
+  sealed      INTEGER NOT NULL,
+  record      TEXT NOT NULL,              -- the TXT record that publishes it
+  created_at  INTEGER NOT NULL,
+  active_from INTEGER NOT NULL,           -- signs from then on, until a younger one of its algorithm does
+  PRIMARY KEY (domain, selector)
+) WITHOUT ROWID;
