@@ -43,6 +43,7 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.AccountDisabled: codes.CONTACTADMIN,
     errors.TooManyFailures: codes.UNAVAILABLE,
     errors.AuthenticationUnavailable: codes.UNAVAILABLE,
+    errors.SigningKeyLocked: codes.UNAVAILABLE,
     errors.SenderPolicyRefused: codes.CANNOT,
     errors.SenderNotVerifiable: codes.UNAVAILABLE,
     errors.RateLimited: codes.LIMIT,

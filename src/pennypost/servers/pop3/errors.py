@@ -38,6 +38,7 @@ CODES: dict[type[MailError], Code] = {
     errors.AccountDisabled: Code.AUTH,
     errors.TooManyFailures: Code.SYS_TEMP,
     errors.AuthenticationUnavailable: Code.SYS_TEMP,
+    errors.SigningKeyLocked: Code.SYS_TEMP,
     errors.SenderPolicyRefused: Code.SYS_PERM,
     errors.SenderNotVerifiable: Code.SYS_TEMP,
     errors.RateLimited: Code.SYS_TEMP,
