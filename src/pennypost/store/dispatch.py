@@ -36,13 +36,14 @@ _ALL = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A delivery that is ours to send. `attempts`: those made before; `warned`: see `Deferral`."""
+    """A delivery that is ours to send. `attempts`: those made before; `warned`: see `Deferral`; `turn`: see `Place`."""
 
     id: DeliveryId
     queued: QueuedId
     recipient: Recipient
     attempts: int
     warned: bool
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +218,13 @@ async def _take(tx: Transaction, holder: str, hop: str, limit: int) -> tuple[tup
     for (identifier,) in ids[:limit]:
         row = await tx.fetch_one(
             f"UPDATE delivery SET state = {DeliveryState.LEASED:d}, lease_holder = ? WHERE id = ? AND {_READY} "
-            "RETURNING id, queued, recipient_local, recipient_domain, notify, original_recipient, attempts, warned",
+            "RETURNING id, queued, recipient_local, recipient_domain, notify, original_recipient, attempts, warned, "
+            "turn",
             holder,
             identifier,
         )
         if row is not None:
-            taken.append(Leased(row[0], row[1], recipient_of(*row[2:6]), row[6], bool(row[7])))
+            taken.append(Leased(row[0], row[1], recipient_of(*row[2:6]), row[6], bool(row[7]), row[8]))
     return tuple(taken), len(ids) > limit
 
 

@@ -1,7 +1,7 @@
 """One next hop as one worker sees it: what waits for it here, and what is on its way."""
 
 import asyncio
-from collections import deque
+from bisect import insort
 from collections.abc import Iterator, Sequence
 
 from pennypost.mail.queue.pacing import HopPace
@@ -42,22 +42,36 @@ class Job:
     def queued(self) -> QueuedId:
         return self.deliveries[0].queued
 
+    @property
+    def turn(self) -> int:
+        return self.deliveries[0].turn
+
+
+def _turn(job: Job) -> int:
+    return job.deliveries[0].turn
+
 
 class Channel:
-    """A next hop. `jobs` wait, `active` are on their way. `serving`: we are its server in the store, which has more.
+    """A next hop. `jobs` wait, by their turns, `active` are on their way. `serving`: we are its server in the store,
+    which has more.
 
-    `timer`: set while a gap between messages is waited for.
+    `timer`: set while a gap between messages is waited for. `blocked_turn`: set while the worker's capacity is.
     """
 
-    __slots__ = ("active", "hop", "jobs", "pace", "serving", "timer")
+    __slots__ = ("active", "blocked_turn", "hop", "jobs", "pace", "serving", "timer")
 
     def __init__(self, hop: str, pace: HopPace) -> None:
         self.hop = hop
         self.pace = pace
-        self.jobs: deque[Job] = deque()
+        self.jobs: list[Job] = []
         self.active: set[Job] = set()
         self.serving = False
+        self.blocked_turn: int | None = None
         self.timer: asyncio.TimerHandle | None = None
+
+    def add(self, job: Job) -> None:
+        """Let a job wait, in its turn."""
+        insort(self.jobs, job, key=_turn)
 
     @property
     def busy(self) -> int:

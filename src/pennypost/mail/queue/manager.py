@@ -26,6 +26,8 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
 
 import structlog
 
@@ -51,6 +53,9 @@ LINGER_SECONDS = 10.0
 """How long a message counts against `max_connections`."""
 LINGERING_SHARE = 5
 """How many times `max_connections` there may be with those that take longer."""
+
+LEAST_WAIT_SECONDS = 0.01
+"""A difference of two instants may be too small to make the clock move on."""
 
 LEASED_SHARE = 100
 """How many times `max_connections` deliveries may be leased."""
@@ -92,7 +97,8 @@ class QueueManager:
         self._holder = self._new_name()
         self._loop = asyncio.get_running_loop()
         self._channels: dict[str, Channel] = {}
-        self._blocked: dict[str, Channel] = {}
+        self._blocked: list[tuple[int, int, Channel]] = []
+        self._blocked_count = count()
         self._recent: deque[Job] = deque()
         self._recent_count = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -211,13 +217,14 @@ class QueueManager:
         """Our name as a sender."""
         return self._holder
 
-    def has_room(self, hop: str) -> bool:
-        """Whether something new for a hop can be sent at once: nothing waits in the store, little here."""
+    def has_room(self, hop: str, *, light: bool) -> bool:
+        """Whether something new for a hop can be sent at once. While more waits in the store, that is for those who
+        send little: they go before what is left of the others."""
         if self._stopping or self._leased >= LEASED_SHARE // 2 * self._settings.max_connections:
             return False
         self._see_whether_alive(self._store.clock())
         channel = self._channels.get(hop)
-        if channel is None or channel.serving or channel.pace.failing:
+        if channel is None or channel.pace.failing or (channel.serving and not light):
             return False
         return len(channel.jobs) <= 4 * channel.pace.connections
 
@@ -239,7 +246,10 @@ class QueueManager:
                 if channel is None:
                     channel = self._open(place.hop, HopPace(self._settings, dispatch.Pace()))
                 queued = one.enqueued.queued
-                leased = [Leased(i, queued, r, 0, False) for i, r in zip(ids, place.recipients, strict=True)]
+                leased = [
+                    Leased(i, queued, r, 0, False, place.turn - place.precedence)
+                    for i, r in zip(ids, place.recipients, strict=True)
+                ]
                 near = self._at_hand + one.draft.size <= AT_HAND_OCTETS
                 self._add(channel, leased, one.message, one.draft if near else None)
 
@@ -274,7 +284,7 @@ class QueueManager:
         """Make jobs of deliveries: one for each message, no larger than a transaction may be."""
         self._leased += len(deliveries)
         for part in split(deliveries, self._settings.transaction_recipients):
-            channel.jobs.append(Job(channel, self._holder, part, message, draft))
+            channel.add(Job(channel, self._holder, part, message, draft))
             self._at_hand += draft.size if draft is not None else 0
         if self._renewal is None and self._leased and not self._stopping:
             self._renewal = self._loop.call_later(self._settings.lease_time.total_seconds() / 3, self._renew)
@@ -299,9 +309,17 @@ class QueueManager:
                 channel.timer = self._loop.call_later((start - now).total_seconds(), self._resume, channel)
                 return
             if not self._capacity():
-                self._blocked.setdefault(channel.hop, channel)
+                self._block(channel)
                 return
-            self._begin(channel, channel.jobs.popleft(), now)
+            self._begin(channel, channel.jobs.pop(0), now)
+
+    def _block(self, channel: Channel) -> None:
+        """Let a hop wait for capacity, by the turn of its first job; a later entry with the same turn is
+        superfluous."""
+        turn = channel.jobs[0].turn
+        if channel.blocked_turn is None or turn < channel.blocked_turn:
+            channel.blocked_turn = turn
+            heappush(self._blocked, (turn, next(self._blocked_count), channel))
 
     def _resume(self, channel: Channel) -> None:
         channel.timer = None
@@ -319,24 +337,26 @@ class QueueManager:
         if self._recent_count < most and len(self._tasks) < LINGERING_SHARE * most:
             return True
         if self._unblock is None and recent:
-            wait = LINGER_SECONDS - (now - recent[0].begun)
+            wait = max(LINGER_SECONDS - (now - recent[0].begun), LEAST_WAIT_SECONDS)
             self._unblock = self._loop.call_later(wait, self._pump_blocked)
         return False
 
     def _pump_blocked(self) -> None:
-        """Begin what waits for capacity: one message of each hop in turn."""
+        """Begin what waits for capacity, one message of a hop at a time, by their turns."""
         if self._unblock is not None:
             self._unblock.cancel()
             self._unblock = None
         while self._blocked and self._capacity():
-            hop, channel = next(iter(self._blocked.items()))
-            del self._blocked[hop]
+            turn, _, channel = heappop(self._blocked)
+            if channel.blocked_turn != turn:
+                continue  # it was blocked again, by a job that comes sooner
+            channel.blocked_turn = None
             now = self._store.clock()
             free = channel.timer is None and channel.busy < channel.pace.connections
             if channel.jobs and free and channel.pace.next_start(now) <= now and not self._stopping:
-                self._begin(channel, channel.jobs.popleft(), now)
+                self._begin(channel, channel.jobs.pop(0), now)
                 if channel.jobs:
-                    self._blocked[hop] = channel
+                    self._block(channel)
             else:
                 self._pump(channel)
 
@@ -360,9 +380,12 @@ class QueueManager:
             self._something.set()
         if self._stopping:
             return
-        self._pump(channel)
         if self._blocked:
+            if channel.jobs:
+                self._block(channel)  # those who have waited for longer come first
             self._pump_blocked()
+        else:
+            self._pump(channel)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = self._loop.create_task(work)

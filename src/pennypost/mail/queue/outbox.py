@@ -45,8 +45,8 @@ class Attendant(Protocol):
     @property
     def holder(self) -> str: ...
 
-    def has_room(self, hop: str) -> bool:
-        """Whether something new for a hop can be sent at once, before nobody who waits."""
+    def has_room(self, hop: str, *, light: bool) -> bool:
+        """Whether something new for a hop can be sent at once. `light`: its sender sends little."""
 
     async def stay(self, tx: Transaction, holder: str) -> None:
         """See to it that what is leased to `holder`, a name of ours, in this transaction stays so: an operation."""
@@ -77,13 +77,14 @@ class Outbox:
         for recipient in envelope.recipients:
             name = LOCAL_HOP if recipient in here else self.router.find(envelope.reverse_path, recipient.address)[0]
             groups.setdefault(name, []).append(recipient)
-        turn = self._turn(envelope, account, to_microseconds(now))
+        present = to_microseconds(now)
+        turn = self._turn(envelope, account, present)
         precedence = envelope.priority * (RELEASE_STEP // timedelta(microseconds=1))
         not_before = now + envelope.hold if isinstance(envelope.hold, timedelta) else envelope.hold
         attendant = self.attendant
         placed = []
         for name, recipients in groups.items():
-            ours = attendant is not None and not_before is None and attendant.has_room(name)
+            ours = attendant is not None and not_before is None and attendant.has_room(name, light=turn <= present)
             holder = attendant.holder if ours and attendant is not None else None
             placed.append(Place(name, tuple(recipients), turn, holder, not_before, precedence))
         return tuple(placed)
