@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 import structlog
@@ -84,7 +84,6 @@ class Attempts:
         self._chance = chance
         self._observe = observe
         self._judge = Judge(settings, router, chance)
-        self._loop = asyncio.get_running_loop()
 
     async def make(self, job: Job) -> Aftermath:
         """Send a job's message; on return what came of it is durable. Raises MailError when the store fails before it
@@ -201,8 +200,7 @@ class Attempts:
             if any(result.remote for result in outcome.results):
                 channel.pace.succeeded()
             return [], []
-        begun_at = now - timedelta(seconds=max(0.0, self._loop.time() - job.begun))
-        if not channel.pace.slowed(trouble, begun_at, now, self._chance()):
+        if not channel.pace.slowed(trouble, now, self._chance()):
             return [], []
         waiting = list(channel.jobs)
         channel.jobs.clear()

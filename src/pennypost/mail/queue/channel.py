@@ -55,10 +55,11 @@ class Channel:
     """A next hop. `jobs` wait, by their turns, `active` are on their way. `serving`: we are its server in the store,
     which has more.
 
-    `timer`: set while a gap between messages is waited for. `blocked_turn`: set while the worker's capacity is.
+    `timer`: set while a gap between messages is waited for. `blocked_turn`: set while the worker's capacity is. `slow`:
+    its last message took long.
     """
 
-    __slots__ = ("active", "blocked_turn", "hop", "jobs", "pace", "serving", "timer")
+    __slots__ = ("active", "blocked_turn", "hop", "jobs", "pace", "serving", "slow", "timer")
 
     def __init__(self, hop: str, pace: HopPace) -> None:
         self.hop = hop
@@ -66,6 +67,7 @@ class Channel:
         self.jobs: list[Job] = []
         self.active: set[Job] = set()
         self.serving = False
+        self.slow = False
         self.blocked_turn: int | None = None
         self.timer: asyncio.TimerHandle | None = None
 

@@ -12,8 +12,7 @@ message for one hop: one SMTP transaction. It is sent by a task of its own throu
 and written down in one transaction, which may take the hop's next deliveries along. While a hop does not answer, what
 was taken for it shares the fate of the one message that was tried.
 
-Messages that take long must not keep the others from being sent: only those that were begun a short while ago count
-against `max_connections`; of the others there may be several times as many.
+How many messages are on their way, and who comes next, is `capacity`'s to say.
 
 What is leased to us stays so while we say that we are alive (`_renew`): by a timer that runs only while there is
 something. Should that fail for too long (the machine slept, the disk was full), what has not been begun is forgotten,
@@ -23,15 +22,13 @@ and we go on under another name: who we were is dead for everybody, us included,
 import asyncio
 import random
 import secrets
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
-from heapq import heappop, heappush
-from itertools import count
 
 import structlog
 
 from pennypost.mail.queue.attempt import Attempts, Observer, persist, unobserved
+from pennypost.mail.queue.capacity import Capacity, Pool
 from pennypost.mail.queue.channel import Channel, Job, split
 from pennypost.mail.queue.outbox import Outgoing
 from pennypost.mail.queue.pacing import HopPace
@@ -48,11 +45,6 @@ from pennypost.store.dispatch import HopWork, Leased
 from pennypost.store.engine import Transaction
 from pennypost.store.queue import QUEUE, QueuedMessage
 from pennypost.store.store import Store
-
-LINGER_SECONDS = 10.0
-"""How long a message counts against `max_connections`."""
-LINGERING_SHARE = 5
-"""How many times `max_connections` there may be with those that take longer."""
 
 LEAST_WAIT_SECONDS = 0.01
 """A difference of two instants may be too small to make the clock move on."""
@@ -97,17 +89,14 @@ class QueueManager:
         self._holder = self._new_name()
         self._loop = asyncio.get_running_loop()
         self._channels: dict[str, Channel] = {}
-        self._blocked: list[tuple[int, int, Channel]] = []
-        self._blocked_count = count()
-        self._recent: deque[Job] = deque()
-        self._recent_count = 0
+        self._capacity = Capacity(settings.max_connections)
         self._tasks: set[asyncio.Task[None]] = set()
         self._leased = 0
         self._at_hand = 0
         self._alive_until = store.clock()
         self._asked_until = self._alive_until
         self._renewal: asyncio.TimerHandle | None = None
-        self._unblock: asyncio.TimerHandle | None = None
+        self._aging: asyncio.TimerHandle | None = None
         self._something = asyncio.Event()
         self._stopping = False
         self._unsubscribe = store.subscribe(QUEUE, self._noticed)
@@ -147,7 +136,7 @@ class QueueManager:
             task.cancel()
         if self._tasks:
             await asyncio.wait(set(self._tasks))
-        for timer in (self._renewal, self._unblock, *(channel.timer for channel in self._channels.values())):
+        for timer in (self._renewal, self._aging, *(channel.timer for channel in self._channels.values())):
             if timer is not None:
                 timer.cancel()
         try:
@@ -308,84 +297,64 @@ class QueueManager:
             if start > now:
                 channel.timer = self._loop.call_later((start - now).total_seconds(), self._resume, channel)
                 return
-            if not self._capacity():
-                self._block(channel)
+            pool = self._capacity.of(channel)
+            if pool.full:
+                self._age()
+            if pool.full:
+                pool.wait(channel)
                 return
-            self._begin(channel, channel.jobs.pop(0), now)
-
-    def _block(self, channel: Channel) -> None:
-        """Let a hop wait for capacity, by the turn of its first job; a later entry with the same turn is
-        superfluous."""
-        turn = channel.jobs[0].turn
-        if channel.blocked_turn is None or turn < channel.blocked_turn:
-            channel.blocked_turn = turn
-            heappush(self._blocked, (turn, next(self._blocked_count), channel))
+            self._begin(channel, now)
 
     def _resume(self, channel: Channel) -> None:
         channel.timer = None
         self._pump(channel)
 
-    def _capacity(self) -> bool:
-        """Whether this worker may begin another message."""
-        most, now = self._settings.max_connections, self._loop.time()
-        recent = self._recent
-        while recent and (recent[0].done or now - recent[0].begun >= LINGER_SECONDS):
-            job = recent.popleft()
-            if job.recent:
-                job.recent = False
-                self._recent_count -= 1
-        if self._recent_count < most and len(self._tasks) < LINGERING_SHARE * most:
-            return True
-        if self._unblock is None and recent:
-            wait = max(LINGER_SECONDS - (now - recent[0].begun), LEAST_WAIT_SECONDS)
-            self._unblock = self._loop.call_later(wait, self._pump_blocked)
-        return False
+    def _age(self) -> None:
+        """Let what has taken long not count against what is quick, now and when the next one has."""
+        now = self._loop.time()
+        at = self._capacity.age(now)
+        if at is not None and self._aging is None:
+            self._aging = self._loop.call_later(max(at - now, LEAST_WAIT_SECONDS), self._aged)
 
-    def _pump_blocked(self) -> None:
+    def _aged(self) -> None:
+        self._aging = None
+        self._age()
+        self._pump_waiting(self._capacity.quick)
+
+    def _pump_waiting(self, pool: Pool) -> None:
         """Begin what waits for capacity, one message of a hop at a time, by their turns."""
-        if self._unblock is not None:
-            self._unblock.cancel()
-            self._unblock = None
-        while self._blocked and self._capacity():
-            turn, _, channel = heappop(self._blocked)
-            if channel.blocked_turn != turn:
-                continue  # it was blocked again, by a job that comes sooner
-            channel.blocked_turn = None
+        while (channel := pool.next()) is not None:
             now = self._store.clock()
-            free = channel.timer is None and channel.busy < channel.pace.connections
-            if channel.jobs and free and channel.pace.next_start(now) <= now and not self._stopping:
-                self._begin(channel, channel.jobs.pop(0), now)
+            free = channel.timer is None and channel.busy < channel.pace.connections and not self._stopping
+            if channel.jobs and free and channel.pace.next_start(now) <= now and self._capacity.of(channel) is pool:
+                self._begin(channel, now)
                 if channel.jobs:
-                    self._block(channel)
+                    pool.wait(channel)
             else:
                 self._pump(channel)
 
-    def _begin(self, channel: Channel, job: Job, now: datetime) -> None:
+    def _begin(self, channel: Channel, now: datetime) -> None:
+        job = channel.jobs.pop(0)
         channel.active.add(job)
         channel.pace.begin(now)
-        job.begun, job.recent = self._loop.time(), True
-        self._recent.append(job)
-        self._recent_count += 1
+        self._capacity.begin(job, self._loop.time())
         self._spawn(self._work(job))
 
     def _ended(self, job: Job) -> None:
-        channel = job.channel
-        full = self._leased >= LEASED_SHARE * self._settings.max_connections
+        channel, capacity = job.channel, self._capacity
+        crowded = self._leased >= LEASED_SHARE * self._settings.max_connections
         self._drop(job)
         channel.active.discard(job)
-        if job.recent:
-            job.recent = False
-            self._recent_count -= 1
-        if full:
+        pool = capacity.quick if job.recent else capacity.slow
+        capacity.end(job, self._loop.time())
+        if crowded:
             self._something.set()
         if self._stopping:
             return
-        if self._blocked:
-            if channel.jobs:
-                self._block(channel)  # those who have waited for longer come first
-            self._pump_blocked()
-        else:
-            self._pump(channel)
+        if channel.jobs:
+            capacity.of(channel).wait(channel)  # those who have waited for longer come first
+        self._pump_waiting(pool)
+        self._pump_waiting(capacity.of(channel))
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = self._loop.create_task(work)

@@ -1,9 +1,10 @@
 """How a next hop is treated: how many connections it gets, how fast, and when it is left alone for a while.
 
-A hop begins with a few connections and gets more while it takes what it is sent. When it says that it is too much (421,
-or a transient refusal of the whole transaction) the number is halved, and it is left alone for a moment; when it says
-so with one connection, a gap is put between messages, too. When nobody answers it is left alone for longer each time.
-What was learnt is undone step by step by success. The last reason is kept for the administrator.
+A hop is tried with one message; when that is answered it gets a few connections, and more while it takes what it is
+sent. When it says that it is too much (421, or a transient refusal of the whole transaction) the number is halved, and
+it is left alone for a moment; when it says so with one connection, a gap is put between messages, too. When nobody
+answers it is left alone for longer each time. What was learnt is undone step by step by success. The last reason is
+kept for the administrator.
 """
 
 from dataclasses import dataclass, replace
@@ -29,12 +30,18 @@ LEAST_GAP = timedelta(milliseconds=100)
 _MOST_DOUBLINGS = 10
 
 
+_NOBODY_THERE = ("4.4.1", "4.4.3", "4.4.4")
+"""No answer from a host, none from the DNS, no route (RFC 3463 §3.5)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slowed:
-    """What an outcome says against a hop. `reachable`: somebody answered there."""
+    """What an outcome says against a hop. `reachable`: somebody is there. `said`: he said so; else the connection was
+    lost, which may be about the one message."""
 
     reason: str
     reachable: bool
+    said: bool = True
 
 
 def complaint(outcome: RelayOutcome) -> Slowed | None:
@@ -44,23 +51,25 @@ def complaint(outcome: RelayOutcome) -> Slowed | None:
         told = next((r for r in results if r.state is RelayState.DEFERRED and r.reply.startswith("421")), None)
         return None if told is None else Slowed(told.reply, reachable=True)
     first = results[0]
-    return Slowed(first.reply, reachable=bool(first.remote) and first.reply[:1] == "4")
+    return Slowed(first.reply, bool(first.remote) and first.status not in _NOBODY_THERE, first.reply[:1] == "4")
 
 
 class HopPace:
     """The pace of one next hop in one worker. `busy`: messages on their way to it."""
 
-    __slots__ = ("_at_first", "_begun_at", "_most", "_successes", "changed", "connections", "state")
+    __slots__ = ("_at_first", "_begun_at", "_known", "_lost", "_most", "_successes", "changed", "connections", "state")
 
     def __init__(self, settings: QueueSettings, state: Pace) -> None:
         self._most = settings.hop_connections
         self._at_first = min(settings.hop_connections_at_first, self._most)
         self.state = state
-        self.connections = state.connections or (1 if state.failures else self._at_first)
+        self.connections = state.connections if state.connections is not None and not state.failures else 1
         self.changed = False
         """Whether `state` is to be written down."""
         self._begun_at: datetime | None = None
         self._successes = 0
+        self._lost = False
+        self._known = False
 
     @property
     def failing(self) -> bool:
@@ -90,6 +99,11 @@ class HopPace:
 
     def succeeded(self) -> None:
         """Note that the hop took, or judged, a message."""
+        self._lost = False
+        if not self._known:
+            self._known = True
+            if self.state.connections is None:
+                self.connections = self._at_first
         state = self.state
         if state.failures or state.gap or state.held_until is not None:
             gap = state.gap * 0.8
@@ -111,10 +125,14 @@ class HopPace:
                 self.state = replace(self.state, connections=known, reason=reason)
                 self.changed = True
 
-    def slowed(self, why: Slowed, begun_at: datetime, now: datetime, chance: float) -> bool:
-        """Note that a hop was too busy, or not there. False: it is known already, from an attempt beside this one."""
+    def slowed(self, why: Slowed, now: datetime, chance: float) -> bool:
+        """Note that a hop was too busy, or not there. False: nothing follows: it is known already, from an attempt
+        beside this one, or may have been by chance."""
         state = self.state
-        if state.held_until is not None and begun_at < state.held_until and self.held(now):
+        if self.held(now):
+            return False
+        if why.reachable and not why.said and not self._lost and not state.failures:
+            self._lost = True  # one connection that was lost says nothing yet
             return False
         failures = state.failures + 1
         doubled = 2 ** min(failures - 1, _MOST_DOUBLINGS)
