@@ -46,6 +46,7 @@ class NextHost:
     kept: list[Kept] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     connections: int = 0
+    peers: set[str] = field(default_factory=set)
     port: int = 0
     host: str = "127.0.0.1"
     log_in: Callable[[str], str] | None = None
@@ -70,6 +71,7 @@ class NextHost:
         assert task is not None
         self._tasks.add(task)
         self.connections += 1
+        self.peers.add(writer.get_extra_info("peername")[0])
         try:
             await _Session(self, reader, writer).run()
         except (OSError, asyncio.IncompleteReadError, _Over):

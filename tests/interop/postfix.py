@@ -46,9 +46,7 @@ minimal_backoff_time = 5s
 maximal_backoff_time = 10s
 """
 
-_MASTER = """127.0.0.1:{port} inet n - n - - smtpd
-pickup    unix n - n 60 1 pickup
-cleanup   unix n - n - 0 cleanup
+SERVICES = """cleanup   unix n - n - 0 cleanup
 qmgr      unix n - n 300 1 qmgr
 tlsmgr    unix - - n 1000? 1 tlsmgr
 rewrite   unix - - n - - trivial-rewrite
@@ -57,12 +55,17 @@ defer     unix - - n - 0 bounce
 trace     unix - - n - 0 bounce
 verify    unix - - n - 1 verify
 proxymap  unix - - n - - proxymap
-smtp      unix - - n - - smtp
-relay     unix - - n - - smtp
 error     unix - - n - - error
 retry     unix - - n - - error
 showq     unix n - n - - showq
 postlog   unix-dgram n - n - 1 postlogd
+"""
+"""What every Postfix needs."""
+
+_MASTER = """127.0.0.1:{port} inet n - n - - smtpd
+pickup    unix n - n 60 1 pickup
+smtp      unix - - n - - smtp
+relay     unix - - n - - smtp
 """
 
 
@@ -92,7 +95,7 @@ class Postfix:
         values = {"folder": self.folder, "user": USER, "authority": authority, "hostname": HOSTNAME}
         main = _MAIN.format(port=server.ports["smtp"], **values)
         (self.folder / "etc" / "main.cf").write_text(main)
-        (self.folder / "etc" / "master.cf").write_text(_MASTER.format(port=self.port))
+        (self.folder / "etc" / "master.cf").write_text(_MASTER.format(port=self.port) + SERVICES)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Postfix":

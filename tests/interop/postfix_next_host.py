@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import trustme
-from tests.interop.postfix import USER, Postfix
+from tests.interop.postfix import SERVICES, USER, Postfix
 from tests.interop.tools import PROGRAM_SECONDS
 from tests.running import free_ports
 
@@ -46,21 +46,8 @@ _MASTER = """127.0.0.1:{plain} inet n - n - - smtpd
 127.0.0.1:{tls} inet n - n - - smtpd -o smtpd_tls_security_level=may
 127.0.0.1:{implicit} inet n - n - - smtpd -o smtpd_tls_security_level=encrypt -o smtpd_tls_wrappermode=yes
 127.0.0.1:{old} inet n - n - - smtpd -o smtpd_discard_ehlo_keywords=8bitmime,smtputf8,chunking,dsn
-cleanup   unix n - n - 0 cleanup
-qmgr      unix n - n 300 1 qmgr
-tlsmgr    unix - - n 1000? 1 tlsmgr
-rewrite   unix - - n - - trivial-rewrite
-bounce    unix - - n - 0 bounce
-defer     unix - - n - 0 bounce
-trace     unix - - n - 0 bounce
-verify    unix - - n - 1 verify
-proxymap  unix - - n - - proxymap
 anvil     unix - - n - 1 anvil
 virtual   unix - n n - - virtual
-error     unix - - n - - error
-retry     unix - - n - - error
-showq     unix n - n - - showq
-postlog   unix-dgram n - n - 1 postlogd
 """
 
 
@@ -87,7 +74,7 @@ class PostfixNextHost(Postfix):
             folder=self.folder, user=USER, domains=" ".join(DOMAINS), uid=owner.pw_uid, gid=owner.pw_gid
         )
         (self.folder / "etc" / "main.cf").write_text(main)
-        (self.folder / "etc" / "master.cf").write_text(_MASTER.format(**self.ports))
+        (self.folder / "etc" / "master.cf").write_text(_MASTER.format(**self.ports) + SERVICES)
         self._process: subprocess.Popen[bytes] | None = None
 
     def take(self) -> bytes:

@@ -1,5 +1,7 @@
 """Open a session with a target: connect, TLS as it has to be, greeting, login."""
 
+import asyncio
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +22,12 @@ from pennypost.model.relaying import HopKind, NextHop, TlsFacts
 from pennypost.net.client_tls import ClientTls
 from pennypost.net.outbound import connect
 from pennypost.verify.dane import vouches
+
+_NO_WAY = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""What a machine without IPv6 hears when it tries."""
+
+NO_IPV6_SECONDS = 600.0
+"""How long IPv6 is not tried then."""
 
 _TLS_STAGES = frozenset({Stage.STARTTLS, Stage.HANDSHAKE})
 
@@ -47,6 +55,11 @@ class Connector:
         self._record = record
         self._clock = clock
         self._tokens: dict[str, TokenSource] = {}
+        self._no_ipv6_until = 0.0
+
+    def reaches(self, target: Target) -> bool:
+        """Whether there is a way from here: not to IPv6 addresses from a machine that has none (RFC 8305 §4)."""
+        return ":" not in target.address or asyncio.get_running_loop().time() >= self._no_ipv6_until
 
     async def open(self, hop: NextHop, target: Target) -> Session:
         """Open a session. Where TLS is only an opportunity and fails, try again in clear (RFC 7435 §3).
@@ -102,6 +115,8 @@ class Connector:
         except TimeoutError:
             raise SessionFailed(Stage.CONNECT, "no answer when connecting") from None
         except OSError as problem:
+            if problem.errno in _NO_WAY and ":" in target.address and not hop.source:
+                self._no_ipv6_until = asyncio.get_running_loop().time() + NO_IPV6_SECONDS
             reason = os.strerror(problem.errno) if problem.errno else str(problem)
             raise SessionFailed(Stage.CONNECT, reason.lower()) from None
         client = SmtpClient(connection, timeouts, lmtp=target.lmtp, chunking=self._settings.chunking)

@@ -22,7 +22,14 @@ from pennypost.mail.targets import Target, Targets
 from pennypost.mail.tls_record import TlsRecord
 from pennypost.message import headers
 from pennypost.model.envelope import Recipient
-from pennypost.model.errors import MailError, NonAsciiAddress, PermanentFailure, RequireTlsUnsupported, RoutingLoop
+from pennypost.model.errors import (
+    MailError,
+    NonAsciiAddress,
+    PermanentFailure,
+    RequireTlsUnsupported,
+    RoutingLoop,
+    Unreachable,
+)
 from pennypost.model.relaying import (
     NextHop,
     OutgoingMessage,
@@ -134,6 +141,9 @@ class _Attempt:
             ):
                 if isinstance(target, MailError):
                     self._note_failure(target, "")
+                    continue
+                if not self._relayer._connector.reaches(target):
+                    self._note_failure(Unreachable(f"{target} has an IPv6 address, and this machine has none"), "")
                     continue
                 if tried >= settings.max_addresses or loop.time() >= end:
                     break

@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from pennypost.mail.relay_settings import RelaySettings
 from pennypost.mail.routing import (
@@ -104,7 +104,7 @@ class Targets:
             return
         host = hop.host.removeprefix("[").removesuffix("]")
         found = _LOCALHOST if host.lower() == "localhost" else await self._resolver.consult(find_addresses(host))
-        for address in found.addresses:
+        for address in _of_family(found.addresses, hop.source):
             yield Target(host, str(address), port, _least(hop, require_tls), implicit, lmtp)
 
     async def _exchangers(
@@ -122,7 +122,7 @@ class Targets:
             except MailError as problem:
                 yield problem
                 continue
-            for address in where.addresses:
+            for address in _of_family(where.addresses, hop.source):
                 if self._is_refused(address):
                     yield Unroutable(f"{host} [{address}] cannot be a mail host of {hop.domain}")
                 else:
@@ -134,6 +134,14 @@ class Targets:
         return any(
             address.version == network.version and address in network for network in self._settings.refuse_networks
         )
+
+
+def _of_family(addresses: tuple[IpAddress, ...], source: str) -> tuple[IpAddress, ...]:
+    """Leave those that can be reached from a local address; all, where none was asked for."""
+    if not source:
+        return addresses
+    version = ip_address(source).version
+    return tuple(address for address in addresses if address.version == version)
 
 
 def _least(hop: NextHop, require_tls: bool) -> HostSecurity:

@@ -88,6 +88,12 @@ class Unroutable(PermanentFailure):
     status, text = "5.4.4", "No mail host of the domain has an address"
 
 
+class Unreachable(TransientFailure):
+    """There is no way to the host from here (RFC 3463 §3.5)."""
+
+    status, text = "4.4.1", "The host cannot be reached"
+
+
 class DirectoryFailure(TransientFailure):
     """The DNS did not answer (RFC 3463 §3.5)."""
 

@@ -1,6 +1,7 @@
 """The relay against next hosts of every kind, over real sockets."""
 
 import asyncio
+import errno
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from tests.next_host import CHUNKING, CLOSE, EIGHT, ENDLESS, EVERYTHING, HANG, P
 
 from pennypost.clients.smtp.pool import PoolSettings
 from pennypost.clients.smtp.settings import SmtpTimeouts
+from pennypost.mail import connecting
 from pennypost.mail.relay import Relayer
 from pennypost.mail.relay_settings import LoginSettings, RelaySettings
 from pennypost.mail.security_judge import Trusting
@@ -23,6 +25,7 @@ from pennypost.model.envelope import BodyType, Envelope, Notify, Recipient
 from pennypost.model.relaying import HopKind, NextHop, OutgoingMessage, RelayState, TlsMode
 from pennypost.model.secret import Secret
 from pennypost.net.client_tls import ClientTls
+from pennypost.net.outbound import connect
 from pennypost.net.resolver import Resolver
 from pennypost.net.settings import ResolverSettings, TlsSettings
 
@@ -261,6 +264,36 @@ async def test_a_domain_without_mx_and_a_literal(dns: FakeDns) -> None:
         for domain in ("plain.example", "[127.0.0.1]"):
             hop = NextHop(HopKind.MX, domain)
             assert await states(relayer, outgoing(), hop) == [(SENT, "2.0.0")]
+
+
+async def test_a_machine_without_ipv6_does_not_try_it_for_a_while(
+    dns: FakeDns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    async def no_ipv6(host: str, port: int, **options: Any) -> Any:
+        tried.append(host)
+        if ":" in host:
+            raise OSError(errno.ENETUNREACH, "x")
+        return await connect(host, port, **options)
+
+    monkeypatch.setattr(connecting, "connect", no_ipv6)
+    dns.records["mx.example.org", "AAAA"] = [f"2001:db8::{n}" for n in range(1, 9)]
+    dns.records["six.example", "AAAA"] = ["2001:db8::1"]
+    async with NextHost() as host, relaying(dns, host.port, pool=PoolSettings(idle=timedelta())) as relayer:
+        for _ in range(2):
+            assert await states(relayer, outgoing()) == [(SENT, "2.0.0")]
+        assert len(tried) == 3
+        assert await states(relayer, outgoing(), NextHop(HopKind.MX, "six.example")) == [(DEFERRED, "4.4.1")]
+        assert len(tried) == 3
+
+
+async def test_a_source_address_is_used(dns: FakeDns) -> None:
+    dns.records["mx.example.org", "AAAA"] = ["2001:db8::1"]
+    async with NextHost() as host, relaying(dns, host.port) as relayer:
+        hop = replace(HOP, source="127.0.0.3")
+        assert await states(relayer, outgoing(), hop) == [(SENT, "2.0.0")]
+        assert host.peers == {"127.0.0.3"}
 
 
 async def test_nobody_listens(dns: FakeDns) -> None:

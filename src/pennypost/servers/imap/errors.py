@@ -20,6 +20,7 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.NullMx: codes.CANNOT,
     errors.NoSuchMailDomain: codes.CANNOT,
     errors.Unroutable: codes.CANNOT,
+    errors.Unreachable: codes.UNAVAILABLE,
     errors.DirectoryFailure: codes.UNAVAILABLE,
     errors.TooManyRecipients: codes.LIMIT,
     # Messages and space

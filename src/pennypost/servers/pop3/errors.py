@@ -14,6 +14,7 @@ CODES: dict[type[MailError], Code] = {
     errors.NullMx: Code.SYS_PERM,
     errors.NoSuchMailDomain: Code.SYS_PERM,
     errors.Unroutable: Code.SYS_PERM,
+    errors.Unreachable: Code.SYS_TEMP,
     errors.DirectoryFailure: Code.SYS_TEMP,
     errors.TooManyRecipients: Code.SYS_TEMP,
     # Messages and space
