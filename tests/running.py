@@ -84,6 +84,7 @@ class RunningServer:
                 f"server.workers={workers}",
                 "auth.hash_memory=8 KiB",
                 "auth.hash_passes=1",
+                "verification.enabled=false",
                 *listeners,
                 self._certificate(folder.with_name(f"{folder.name}.tls")),
                 *settings,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from pennypost.app.config.settings import Config
 from pennypost.app.figures import Figures
+from pennypost.app.inbound import Inbound
 from pennypost.app.measured import MeasuredIntake
 from pennypost.mail.authenticate import Authenticator
-from pennypost.mail.limits import Defence
 from pennypost.mail.receive import Receiver
 from pennypost.mail.submit import Submitter
 from pennypost.mail.transaction import Post
@@ -32,22 +32,24 @@ class Door:
 
 
 def make_doors(
-    config: Config, post: Post, authenticator: Authenticator, figures: Figures, defence: Defence | None = None
+    config: Config, post: Post, authenticator: Authenticator, figures: Figures, inbound: Inbound
 ) -> Mapping[str, Door]:
     """Make the doors of one worker, by the name of their listener."""
     return (
-        smtp_doors(config, post, authenticator, figures, defence)
+        smtp_doors(config, post, authenticator, figures, inbound)
         | imap_doors(config, post, authenticator)
         | pop3_doors(config, post.store, authenticator)
     )
 
 
 def smtp_doors(
-    config: Config, post: Post, authenticator: Authenticator, figures: Figures, defence: Defence | None = None
+    config: Config, post: Post, authenticator: Authenticator, figures: Figures, inbound: Inbound
 ) -> dict[str, Door]:
     """Make the doors for incoming mail."""
     settings, hostname = config.smtp_settings, post.hostname
-    receiver = MeasuredIntake(Receiver(post, defence), figures, "smtp")
+    defence = inbound.defence
+    receive_all = Receiver(post, defence, inbound.verifier, inbound.feedback)
+    receiver = MeasuredIntake(receive_all, figures, "smtp")
     local = MeasuredIntake(Receiver(post), figures, "lmtp")
     submitter = MeasuredIntake(Submitter(post), figures, "submission")
     receive = SmtpDoor(Flavour.SMTP, receiver, settings, hostname, defence=defence)

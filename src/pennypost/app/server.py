@@ -12,6 +12,7 @@ from pennypost.app.config.settings import Config
 from pennypost.app.doors import Door, make_doors
 from pennypost.app.figures import Figures, exposition, store_gauges
 from pennypost.app.housekeeping import Housekeeper
+from pennypost.app.inbound import Inbound
 from pennypost.app.measured import MeasuredAuthenticator, commit_observer, measured_handler
 from pennypost.app.outbound import Outbound
 from pennypost.app.sockets import Sockets
@@ -62,6 +63,7 @@ class Server:
         self._store: Store | None = None
         self._resolver = Resolver(config.dns, config.dns.servers)
         self._outbound: Outbound | None = None
+        self._inbound: Inbound | None = None
         self._threads = ExitStack()
         self._listeners: list[Listener] = []
         self._http: HttpDoor | None = None
@@ -69,7 +71,6 @@ class Server:
         self._housekeeping: asyncio.Task[None] | None = None
         self._gauges: tuple[tuple[str, str, float], ...] = ()
         self._gauges_until = 0.0
-        self._tasks: list[asyncio.Task[None]] = []
         self._serving = False
 
     async def start(self, sockets: Sockets) -> None:
@@ -99,11 +100,10 @@ class Server:
             sending=SendingGuard(store, config.sending, hostname),
             signer=Signer(store, config.dkim),
         )
-        defence = Defence(store, config.defence)
-        await defence.exchange()
-        self._tasks.append(asyncio.create_task(defence.run()))
-        doors = make_doors(config, post, authenticator, self._figures, defence)
-        await self._open_listeners(doors, sockets, defence)
+        self._inbound = inbound = Inbound(config, store, self._resolver)
+        await inbound.begin()
+        doors = make_doors(config, post, authenticator, self._figures, inbound)
+        await self._open_listeners(doors, sockets, inbound.defence)
         if sockets.get(HTTP):
             self._http = HttpDoor(config.http, make_pages(config.http, self._measure, self._examine, self._sts_policy))
             await self._http.start(sockets[HTTP])
@@ -148,10 +148,8 @@ class Server:
             await asyncio.wait((self._housekeeping,))
             with suppress(MailError):  # the lease runs out by itself
                 await self._housekeeper.resign()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._inbound is not None:
+            await self._inbound.close()
         if self._outbound is not None:
             await self._outbound.close()
         await self._resolver.close()

@@ -12,6 +12,7 @@ _COMMANDS = {
     "account": ("pennypost.cli.account", "account", "Manage the accounts: who has mailboxes here."),
     "alias": ("pennypost.cli.alias", "alias", "Manage the aliases: addresses whose mail goes elsewhere."),
     "app-password": ("pennypost.cli.app_password", "app_password", "Manage app passwords, one for each program."),
+    "verify": ("pennypost.cli.verify", "verify", "Say what is thought of the sender of a message in a file."),
     "ban": ("pennypost.cli.ban", "ban", "Keep networks and sender domains out, or let them in."),
     "dkim": ("pennypost.cli.dkim", "dkim", "Manage the keys that sign mail of our domains."),
     "queue": ("pennypost.cli.queue", "queue", "Look at the queue of mail for other hosts, and act on it."),

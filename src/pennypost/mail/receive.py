@@ -8,28 +8,45 @@ import asyncio
 from contextlib import suppress
 from datetime import datetime
 
+from pennypost.mail.dmarc_feedback import Feedback
+from pennypost.mail.dmarc_feedback import may_hold_report as may_hold_aggregate
+from pennypost.mail.dmarc_feedback import report_in as aggregate_in
 from pennypost.mail.limits import Defence
 from pennypost.mail.reception import Acceptance, Reception, SmtpClient
 from pennypost.mail.route import Route, route
 from pennypost.mail.tls_reports import may_hold_report, report_in
 from pennypost.mail.transaction import MailTransaction, Parcel, Post
+from pennypost.mail.verification import Filing, Handling, Verdicts, filing
+from pennypost.mail.verifier import Verifier, in_short
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Recipient
-from pennypost.model.errors import MailError, RateLimited
-from pennypost.store import quota, tls_results
+from pennypost.model.errors import BadMessage, MailError, RateLimited, SenderNotVerifiable, SenderPolicyRefused
+from pennypost.model.verification import DmarcResult
+from pennypost.store import dmarc, quota, tls_results
 from pennypost.store.engine import Transaction
 from pennypost.store.tls_results import ReceivedReport
+from pennypost.verify.dmarc import Forgery
+from pennypost.verify.dmarc.report import Report
 
 
 class Receiver:
     """The `reception.Intake` of the MX door and of LMTP.
 
-    `defence`: limits what strangers may ask; None for LMTP, whose clients we trust.
+    `defence`: limits what strangers may ask. `verifier`, `feedback`: find out who sent a message, and count that for
+    the reports to domains. None of them for LMTP, whose clients we trust.
     """
 
-    def __init__(self, post: Post, defence: Defence | None = None) -> None:
+    def __init__(
+        self,
+        post: Post,
+        defence: Defence | None = None,
+        verifier: Verifier | None = None,
+        feedback: Feedback | None = None,
+    ) -> None:
         self._post = post
         self._defence = defence
+        self._verifier = verifier
+        self._feedback = feedback
 
     @property
     def max_message_size(self) -> int:
@@ -41,23 +58,40 @@ class Receiver:
 
     def begin(self, client: SmtpClient) -> Reception:
         """Open a transaction with whoever connected."""
-        return _Incoming(self._post, client, self._defence)
+        verifier = self._verifier
+        if verifier is not None and not verifier.wants(client.peer):
+            verifier = None
+        return _Incoming(self._post, client, self._defence, verifier, self._feedback)
 
 
 class _Incoming(MailTransaction):
     _report: ReceivedReport | None = None
 
-    def __init__(self, post: Post, client: SmtpClient, defence: Defence | None) -> None:
+    _dmarc_report: Report | None = None
+    _found: Verdicts | None = None
+
+    def __init__(
+        self,
+        post: Post,
+        client: SmtpClient,
+        defence: Defence | None,
+        verifier: Verifier | None,
+        feedback: Feedback | None,
+    ) -> None:
         super().__init__(post, client)
         self._defence = defence
+        self._verifier = verifier
+        self._feedback = feedback
 
     async def accept(self) -> Acceptance:
-        """Store the message, and beside it what it reports on our TLS (RFC 8460)."""
+        """Store the message, and beside it what it reports on our TLS (RFC 8460) or our mail (RFC 9990)."""
         acceptance = await super().accept()
-        report = self._report
-        if report is not None:
-            with suppress(MailError):  # the message itself is safe
+        report, aggregate = self._report, self._dmarc_report
+        with suppress(MailError):  # the message itself is safe
+            if report is not None:
                 await self._store.write(lambda tx: tls_results.put_report(tx, report))
+            if aggregate is not None:
+                await self._store.write_large(lambda tx: dmarc.put_report(tx, aggregate))
         return acceptance
 
     async def _judge_sender(self, envelope: Envelope) -> None:
@@ -91,7 +125,48 @@ class _Incoming(MailTransaction):
         return found
 
     async def _amend(self, header: bytes, now: datetime) -> bytes:
-        """Mail from others is stored as it came."""
-        if may_hold_report(header, self._spool.size):
+        """Mail from others is stored as it came, below what we found out about its sender."""
+        if self._verifier is not None:
+            header = await self._verify(self._verifier, header)
+        size = self._spool.size
+        if may_hold_report(header, size):
             self._report = await asyncio.to_thread(report_in, bytes(self._spool.octets()), now)
+        recipients = (destination.recipient.address for destination in self._destinations)
+        if self._verifier is not None and may_hold_aggregate(recipients, size, self._verifier.settings):
+            await self._take_aggregate()
         return header
+
+    async def _verify(self, verifier: Verifier, header: bytes) -> bytes:
+        """Find out who sent the message, and follow what its domain asks for (RFC 9989 §5.3.6).
+
+        Raises SenderPolicyRefused, SenderNotVerifiable.
+        """
+        client, sender = self._client, self._envelope.reverse_path
+        found = await verifier.verify(
+            client.peer, client.hello, sender, header, self._spool.octets(), self._spool.header_size()
+        )
+        self._found = found
+        if self._feedback is not None:
+            self._feedback.note(client.peer, sender.domain.lower() if sender is not None else "", found)
+        match found.handling:
+            case Handling.REFUSE if Forgery.SEVERAL_FIELDS in found.forgeries:
+                raise BadMessage("More than one From header field")
+            case Handling.REFUSE if found.override:
+                raise SenderPolicyRefused("Refused: SPF says that this host may not send for the domain")
+            case Handling.REFUSE:
+                raise SenderPolicyRefused
+            case Handling.DEFER:
+                raise SenderNotVerifiable
+        return verifier.amend(header, client.peer, sender, found)
+
+    async def _take_aggregate(self) -> None:
+        """Read the report in a message, if it really is from whom it says (RFC 9990 §3.5.2)."""
+        found = self._found
+        if found is not None and found.dmarc is not None and found.dmarc.result is DmarcResult.PASS:
+            self._dmarc_report = await asyncio.to_thread(aggregate_in, bytes(self._spool.octets()))
+
+    def _filing(self) -> Filing:
+        return filing(self._found)
+
+    def _verdicts(self) -> dict[str, str]:
+        return in_short(self._found) if self._found is not None else {}

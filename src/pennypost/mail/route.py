@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from pennypost.mail.verification import Filing
 from pennypost.model.address import Address
 from pennypost.model.errors import BadMailboxName, NoSuchRecipient, RelayDenied
 from pennypost.model.ids import AccountId, MailboxId
+from pennypost.model.mailbox import MailboxRole
 from pennypost.store import mailboxes
 from pennypost.store.engine import Transaction
 from pennypost.store.resolve import LocalRecipient, resolve
@@ -52,8 +54,15 @@ async def route(tx: Transaction, address: Address, separator: str, *, relay: boo
     return Route(tuple(local), found.remote)
 
 
-async def mailbox_now(tx: Transaction, target: LocalTarget) -> MailboxId:
-    """Give the mailbox to file into, as things are in this transaction: it may have gone since RCPT."""
+async def mailbox_now(tx: Transaction, target: LocalTarget, filed: Filing = Filing.INBOX) -> MailboxId:
+    """Give the mailbox to file into, as things are in this transaction: it may have gone since RCPT.
+
+    What is filed as junk goes to the account's mailbox for that, where there is one, whatever the address said.
+    """
+    if filed is Filing.JUNK:
+        junk = await mailboxes.by_role(tx, target.account, MailboxRole.JUNK)
+        if junk is not None and junk.selectable:
+            return junk.id
     if target.mailbox == target.inbox:
         return target.inbox
     found = await mailboxes.by_id(tx, target.account, target.mailbox)

@@ -32,6 +32,7 @@ from pennypost.mail.sending import SendingGuard
 from pennypost.mail.settings import DeliverySettings
 from pennypost.mail.signing import Signer
 from pennypost.mail.trace import DateStamp, delivered_to, new_id, received, return_path
+from pennypost.mail.verification import Filing
 from pennypost.message import headers
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Notify, Recipient
@@ -246,13 +247,14 @@ class MailTransaction(ABC):
         common = parcel.received + prepared.header
         names: list[str] = []
         done: set[LocalTarget] = set()
+        filed = self._filing()
         for destination in destinations if self._envelope.hold is None else ():
             mark = delivered_to(destination.recipient.address)
             for target in destination.route.local:
                 if target not in done:
                     done.add(target)
                     message = NewMessage(top + mark + common, blob, prepared.draft.size, prepared.digest, parcel.now)
-                    appended = await messages.append(tx, target.account, await mailbox_now(tx, target), message)
+                    appended = await messages.append(tx, target.account, await mailbox_now(tx, target, filed), message)
                     names.append(f"{target.account}/{appended.message}")
         outgoing: list[Outgoing] = []
         trace = trace_number(parcel.id)
@@ -297,6 +299,10 @@ class MailTransaction(ABC):
             facts["verdicts"] = verdicts
         kind = EventKind.RECEIVED if client.authenticated is None else EventKind.SUBMITTED
         await timeline.record(tx, trace, kind, facts)
+
+    def _filing(self) -> Filing:
+        """Say into which mailbox of an account the message goes."""
+        return Filing.INBOX
 
     def _verdicts(self) -> dict[str, str]:
         """Give what checks said of the message, for its timeline: name and result of each."""

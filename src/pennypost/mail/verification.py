@@ -11,6 +11,7 @@ from pennypost.model.verification import (
     IprevVerdict,
     SpfVerdict,
 )
+from pennypost.verify.dmarc import Forgery
 
 
 class Handling(Enum):
@@ -29,7 +30,8 @@ class Verdicts:
 
     `spf`: of MAIL FROM, with a null reverse-path that of `postmaster` at the HELO name. `spf_helo`: of the HELO name
     itself. `dkim`: one for each signature that was looked at. `handling`: what follows, local overrides considered;
-    `override`: which one was used, in the words of RFC 9990's PolicyOverrideType, "" for none.
+    `override`: which one was used, in the words of RFC 9990's PolicyOverrideType, "" for none; `override_comment`: more
+    of it. `forgeries`: what is wrong with From.
     """
 
     spf: SpfVerdict | None = None
@@ -39,8 +41,10 @@ class Verdicts:
     arc: ArcVerdict | None = None
     iprev: IprevVerdict | None = None
     bimi: BimiVerdict | None = None
+    forgeries: tuple[Forgery, ...] = ()
     handling: Handling = Handling.DELIVER
     override: str = ""
+    override_comment: str = ""
 
 
 class Filing(Enum):

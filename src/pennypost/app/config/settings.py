@@ -19,6 +19,7 @@ from pennypost.mail.relay_settings import RelaySettings
 from pennypost.mail.settings import AuthSettings, DeliverySettings
 from pennypost.mail.signing import SigningSettings
 from pennypost.mail.tls_reports import TlsReportSettings
+from pennypost.mail.verification_settings import VerificationSettings
 from pennypost.model.errors import ConfigProblem
 from pennypost.net.settings import ListenerLimits, ResolverSettings, TlsSettings
 from pennypost.servers.http.settings import HttpSettings
@@ -196,6 +197,7 @@ class Config:
     sts: StsSettings = field(default_factory=StsSettings)
     tls_reports: TlsReportSettings = field(default_factory=TlsReportSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
+    verification: VerificationSettings = field(default_factory=VerificationSettings)
     defence: DefenceSettings = field(default_factory=DefenceSettings)
     sending: SendingSettings = field(default_factory=SendingSettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings, metadata=derived("clear_text_login_on_loopback"))

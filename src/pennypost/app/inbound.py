@@ -1,0 +1,93 @@
+"""What one worker needs to take mail from strangers: limits, verification of senders, and the reports on it."""
+
+import asyncio
+import secrets
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+
+from pennypost.app.config.settings import Config
+from pennypost.mail.dmarc_feedback import Feedback
+from pennypost.mail.limits import Defence
+from pennypost.mail.verifier import Verifier
+from pennypost.model.errors import MailError
+from pennypost.net.incident import log_incident
+from pennypost.net.resolver import Resolver
+from pennypost.store import dmarc, leases
+from pennypost.store.store import Store
+
+FLUSH_INTERVAL = timedelta(minutes=1)
+"""How often what was seen of senders is handed to the store."""
+
+REPORT_INTERVAL = timedelta(minutes=30)
+"""How often reports that are due are looked for, by one worker."""
+
+LEASE = "dmarc-reports"
+LEASE_TIME = timedelta(hours=1)
+
+_log = structlog.stdlib.get_logger("pennypost.inbound")
+
+
+class Inbound:
+    """Make it on the worker's loop, `begin` before the doors open, `close` when they are shut."""
+
+    def __init__(self, config: Config, store: Store, resolver: Resolver) -> None:
+        hostname = config.server.own_hostname
+        self.defence = Defence(store, config.defence)
+        self.verifier = Verifier(resolver, config.verification, hostname, store.clock)
+        self.feedback = Feedback(store, config.verification, hostname)
+        self._settings = config.verification
+        self._store = store
+        self._resolver = resolver
+        self._holder = f"{LEASE}-{store.worker}-{secrets.token_hex(8)}"
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+
+    async def begin(self) -> None:
+        """Learn who is banned, and begin to work with the other workers."""
+        await self.defence.exchange()
+        self._tasks = (
+            asyncio.create_task(self.defence.run()),
+            asyncio.create_task(self._flush()),
+            asyncio.create_task(self._report()),
+        )
+
+    async def round(self) -> bool:
+        """Send the reports that are due, if no other worker does. Gives whether it was ours to do."""
+        store = self._store
+        if not await store.write(lambda tx: leases.acquire(tx, LEASE, self._holder, LEASE_TIME)):
+            return False
+        await self.feedback.send_due(self._resolver)
+        while await store.write_large(lambda tx: dmarc.sweep(tx, self._settings.report_memory)):
+            pass
+        return True
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_INTERVAL.total_seconds())
+            try:
+                await self.feedback.flush()
+            except MailError as problem:
+                _log.warning("counts of senders put off", reason=str(problem))
+            except Exception as problem:
+                log_incident("counts of senders", problem)
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_INTERVAL.total_seconds())
+            try:
+                await self.round()
+            except MailError as problem:
+                _log.warning("DMARC reports put off", reason=str(problem))
+            except Exception as problem:
+                log_incident("DMARC reports", problem)
+
+    async def close(self) -> None:
+        """Write down what was seen. The store must still be open."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        with suppress(MailError):  # it is lost
+            await self.feedback.flush()
+        self.verifier.close()

@@ -1,0 +1,262 @@
+"""Find out who really sent a message: SPF, DKIM, ARC and iprev side by side, then DMARC, then BIMI.
+
+Theory of operation. The evaluators of `verify` are calculations that ask the DNS. Here they are driven, all of one
+message under one budget of questions and of time: what is asked past either counts as an answer that failed, so that a
+message takes no longer than that, whatever its records say. Answers that are cached cost no turn of the loop. The
+hashes of a large body are made on a thread, from which questions come back to the loop.
+"""
+
+import asyncio
+import mmap
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from pennypost.mail.sender_policy import decide, within
+from pennypost.mail.verification import Verdicts
+from pennypost.mail.verification_settings import VerificationSettings
+from pennypost.message import headers
+from pennypost.model.address import Address
+from pennypost.model.dns import Consultation, DnsAnswer, DnsQuestion, DnsStatus
+from pennypost.model.peer import Peer
+from pennypost.model.verification import ArcVerdict, BimiVerdict, DkimVerdict, DmarcPolicy, DmarcResult, SpfVerdict
+from pennypost.net.resolver import Resolver
+from pennypost.verify import arc, authentication_results, bimi, dkim, iprev, spf
+from pennypost.verify.authentication_results import Outcome
+from pennypost.verify.dmarc import Author, find_author, verify_all
+from pennypost.verify.dmarc.author import domain_name
+
+OFFLOAD_OCTETS = 256 * 1024
+"""Bodies above this size are hashed on a thread."""
+
+T = TypeVar("T")
+
+_FAILED = DnsAnswer(DnsStatus.FAILED)
+
+FAILURES_OF_A_DEAD_DNS = 6
+"""So many time-outs in a row mean that the DNS is gone, not that some domain's servers are."""
+_SLOW_SECONDS = 1.0
+"""A failure that came faster was an answer, or is remembered."""
+PROBE_SECONDS = 10.0
+"""How often a message finds out whether it is back."""
+
+
+class DnsHealth:
+    """Whether the DNS answers at all. While it does not, mail is not held up by it: one message in a while asks."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._probe_at = 0.0
+
+    def note(self, answered: bool, now: float) -> None:
+        """Take in how a question ended."""
+        if answered:
+            self._failures = 0
+            return
+        self._failures += 1
+        if self._failures >= FAILURES_OF_A_DEAD_DNS:
+            self._probe_at = now + PROBE_SECONDS
+
+    def worth_asking(self, now: float) -> bool:
+        """Whether a message should ask anything."""
+        if self._failures < FAILURES_OF_A_DEAD_DNS:
+            return True
+        if now < self._probe_at:
+            return False
+        self._probe_at = now + PROBE_SECONDS
+        return True
+
+
+class Budget:
+    """The questions and the time that one message has."""
+
+    def __init__(self, resolver: Resolver, health: DnsHealth, questions: int, seconds: float) -> None:
+        self._resolver = resolver
+        self._health = health
+        self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
+        self._deadline = now + seconds
+        self._left = questions if health.worth_asking(now) else 0
+
+    async def ask(self, question: DnsQuestion) -> DnsAnswer:
+        """Answer a question, or FAILED when question or time is one too many."""
+        self._left -= 1
+        begun = self._loop.time()
+        if self._left < 0 or begun >= self._deadline:
+            return _FAILED
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                answer = await self._resolver.ask(question)
+        except TimeoutError:
+            answer = _FAILED
+        now = self._loop.time()
+        if answer.status is not DnsStatus.FAILED or now - begun > _SLOW_SECONDS:
+            self._health.note(answer.status is not DnsStatus.FAILED, now)
+        return answer
+
+    async def consult(self, consultation: Consultation[T]) -> T:
+        """Drive a calculation on the loop."""
+        try:
+            question = next(consultation)
+            while True:
+                question = consultation.send(await self.ask(question))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    async def consult_on(self, threads: ThreadPoolExecutor, consultation: Consultation[T]) -> T:
+        """Drive a calculation on a thread. Returns when the thread is done with it, also when it is cancelled."""
+
+        def drive() -> T:
+            try:
+                question = next(consultation)
+                while True:
+                    waiting = asyncio.run_coroutine_threadsafe(self.ask(question), self._loop)
+                    question = consultation.send(waiting.result())
+            except StopIteration as done:
+                result: T = done.value
+                return result
+
+        job = self._loop.run_in_executor(threads, drive)
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            await asyncio.wait([job])
+            raise
+
+
+def _is_signed(header: bytes) -> bool:
+    """Whether the body may have to be hashed."""
+    lower = header.lower()
+    return b"dkim-signature" in lower or b"arc-" in lower
+
+
+def _both(header: bytes, body: memoryview, now: int) -> Consultation[tuple[tuple[DkimVerdict, ...], ArcVerdict]]:
+    signatures = yield from dkim.verify(header, body, now)
+    chain = yield from arc.validate(header, body, now)
+    return signatures, chain
+
+
+class Verifier:
+    """Verifies the messages of one worker. `hostname`: who we are to SPF's explanations and in the results."""
+
+    def __init__(
+        self, resolver: Resolver, settings: VerificationSettings, hostname: str, clock: Callable[[], datetime]
+    ) -> None:
+        self.settings = settings
+        self.authserv_id = settings.authserv_id or hostname
+        self._resolver = resolver
+        self._health = DnsHealth()
+        self._hostname = hostname
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="verify")
+
+    def wants(self, peer: Peer) -> bool:
+        """Whether mail of a peer is verified."""
+        return self.settings.enabled and peer.ip is not None and not within(peer.ip, self.settings.exempt)
+
+    async def verify(
+        self, peer: Peer, hello: str, sender: Address | None, header: bytes, octets: bytes | mmap.mmap, start: int
+    ) -> Verdicts:
+        """Verify a message, and decide what follows. `octets`: the whole message; its body begins at `start`.
+
+        Takes no more questions and time than the settings say; raises nothing of its own.
+        """
+        assert peer.ip is not None
+        settings = self.settings
+        budget = Budget(self._resolver, self._health, settings.max_questions, settings.time.total_seconds())
+        now = int(self._clock().timestamp())
+        who = self._spf_sender(peer, hello, sender, now)
+        author = find_author(header)
+        (mail_from, helo), (signatures, chain), reverse = await asyncio.gather(
+            self._spf(budget, who),
+            self._signatures(budget, header, octets, start, now),
+            budget.consult(iprev.verify(peer.ip)),
+        )
+        dmarc = await budget.consult(verify_all(author.domains, mail_from, signatures))
+        verdicts = Verdicts(mail_from, helo, signatures, dmarc, chain, reverse, forgeries=author.forgeries)
+        if settings.bimi and dmarc.result is DmarcResult.PASS and dmarc.policy is not DmarcPolicy.NONE:
+            verdicts = replace(verdicts, bimi=await self._bimi(budget, header, author, dmarc.organizational_domain))
+        decision = decide(verdicts, peer.ip, settings)
+        return replace(
+            verdicts, handling=decision.handling, override=decision.override, override_comment=decision.comment
+        )
+
+    def _spf_sender(self, peer: Peer, hello: str, sender: Address | None, now: int) -> spf.Sender:
+        assert peer.ip is not None
+        if sender is None:
+            return spf.Sender(peer.ip, hello, receiver=self._hostname, timestamp=now)
+        domain = domain_name(sender.domain) or sender.domain
+        return spf.Sender(peer.ip, hello, sender.local_part, domain, self._hostname, now)
+
+    @staticmethod
+    async def _spf(budget: Budget, who: spf.Sender) -> tuple[SpfVerdict, SpfVerdict]:
+        """Check both identities. Of a null reverse-path they are the same (RFC 7208 §2.4)."""
+        helo = await budget.consult(spf.verify_helo(who))
+        if not who.domain:
+            return replace(helo, identity="mailfrom"), helo
+        return await budget.consult(spf.verify_mail_from(who)), helo
+
+    async def _signatures(
+        self, budget: Budget, header: bytes, octets: bytes | mmap.mmap, start: int, now: int
+    ) -> tuple[tuple[DkimVerdict, ...], ArcVerdict]:
+        with memoryview(octets) as whole, whole[start:] as body:
+            if len(body) > OFFLOAD_OCTETS and _is_signed(header):
+                return await budget.consult_on(self._threads, _both(header, body, now))
+            return await budget.consult(_both(header, body, now))
+
+    async def _bimi(self, budget: Budget, header: bytes, author: Author, organization: str) -> BimiVerdict | None:
+        selector = headers.value(header, b"bimi-selector")
+        return await budget.consult(bimi.look_up(author.domains[0], organization, selector))
+
+    def amend(self, header: bytes, peer: Peer, sender: Address | None, verdicts: Verdicts) -> bytes:
+        """Put our Authentication-Results on top of a header, and take out those that others wrote in our name."""
+        field = authentication_results.field(self.authserv_id, outcomes(peer, sender, verdicts))
+        return field + authentication_results.without_ours(header, self.authserv_id)
+
+    def close(self) -> None:
+        """End the thread when it has done what it was given."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def outcomes(peer: Peer, sender: Address | None, verdicts: Verdicts) -> list[Outcome]:
+    """Give the results in the order in which they are written."""
+    found: list[Outcome] = []
+    if verdicts.iprev is not None and peer.ip is not None:
+        found.append(authentication_results.iprev_outcome(verdicts.iprev, peer.ip))
+    if verdicts.spf_helo is not None:
+        found.append(authentication_results.spf_outcome(verdicts.spf_helo, ""))
+    if verdicts.spf is not None:
+        found.append(authentication_results.spf_outcome(verdicts.spf, str(sender) if sender is not None else ""))
+    found += map(authentication_results.dkim_outcome, verdicts.dkim)
+    if not verdicts.dkim:
+        found.append(authentication_results.NO_DKIM)
+    if verdicts.arc is not None:
+        found.append(authentication_results.arc_outcome(verdicts.arc))
+    if verdicts.dmarc is not None:
+        found.append(authentication_results.dmarc_outcome(verdicts.dmarc))
+    return found
+
+
+def in_short(verdicts: Verdicts) -> dict[str, str]:
+    """Give the verdicts in a few words, for the log and the timeline."""
+    short: dict[str, str] = {}
+    if verdicts.spf is not None:
+        short["spf"] = f"{verdicts.spf.result.value} {verdicts.spf.domain}"
+    if verdicts.dkim:
+        short["dkim"] = ", ".join(f"{verdict.result.value} {verdict.domain}" for verdict in verdicts.dkim)
+    if verdicts.dmarc is not None:
+        short["dmarc"] = f"{verdicts.dmarc.result.value} {verdicts.dmarc.from_domain}"
+    if verdicts.arc is not None:
+        short["arc"] = verdicts.arc.result.value
+    if verdicts.iprev is not None:
+        short["iprev"] = f"{verdicts.iprev.result.value} {verdicts.iprev.name}".strip()
+    if verdicts.bimi is not None:
+        short["bimi"] = verdicts.bimi.location
+    if verdicts.forgeries:
+        short["from"] = ", ".join(forgery.value for forgery in verdicts.forgeries)
+    if verdicts.override:
+        short["override"] = f"{verdicts.override} {verdicts.override_comment}".strip()
+    return short

@@ -1,0 +1,402 @@
+"""Who really sent a message: the driver over a DNS that fails in every way, and what follows at the MX door."""
+
+import asyncio
+import base64
+import gzip
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.dns_server import FakeDns, Fault
+from tests.unit.mail.conftest import World
+
+from pennypost.mail.dmarc_feedback import Feedback, report_in
+from pennypost.mail.prepare import Preparer
+from pennypost.mail.receive import Receiver
+from pennypost.mail.reception import Acceptance, Language, SmtpClient
+from pennypost.mail.sender_policy import decide
+from pennypost.mail.settings import DeliverySettings
+from pennypost.mail.trace import DateStamp
+from pennypost.mail.transaction import Post
+from pennypost.mail.verification import Handling, Verdicts
+from pennypost.mail.verification_settings import VerificationSettings
+from pennypost.mail.verifier import DnsHealth, Verifier
+from pennypost.message import headers
+from pennypost.model.address import Address
+from pennypost.model.envelope import Envelope, Recipient
+from pennypost.model.errors import BadMessage, SenderNotVerifiable, SenderPolicyRefused
+from pennypost.model.peer import Peer
+from pennypost.model.verification import (
+    ArcResult,
+    ArcVerdict,
+    DkimResult,
+    DmarcPolicy,
+    DmarcResult,
+    DmarcVerdict,
+    IprevResult,
+    SpfResult,
+)
+from pennypost.net.resolver import Resolver
+from pennypost.net.settings import ResolverSettings
+from pennypost.store import dmarc, mailboxes, queue_view
+from pennypost.store.engine import Transaction
+from pennypost.verify.dkim import SigningKey, public_record, sign
+
+CLIENT = Peer(ip_address("192.0.2.1"), 4711)
+CARL = Address("carl", "example.org")
+HEADER = b"From: Carl <carl@example.org>\r\nTo: anna@penny.test\r\nSubject: hello\r\n\r\n"
+BODY = b"A body.\r\n"
+ALL_FAULTS = [
+    fault for fault in Fault if fault not in (Fault.TRUNCATED, Fault.NO_EDNS, Fault.NXDOMAIN, Fault.OTHER_NAME)
+]
+
+
+@pytest.fixture
+def zone() -> Iterator[FakeDns]:
+    dns = FakeDns(
+        {
+            ("example.org", "TXT"): ['"v=spf1 ip4:192.0.2.1 -all"'],
+            ("_dmarc.example.org", "TXT"): ['"v=DMARC1; p=reject; rua=mailto:agg@example.org"'],
+            ("default._bimi.example.org", "TXT"): ['"v=BIMI1; l=https://example.org/logo.svg"'],
+            ("quarantined.example", "TXT"): ['"v=spf1 -all"'],
+            ("_dmarc.quarantined.example", "TXT"): ['"v=DMARC1; p=quarantine"'],
+            ("1.2.0.192.in-addr.arpa", "PTR"): ["mx.example.org."],
+            ("mx.example.org", "A"): ["192.0.2.1"],
+            ("mx.example.org", "TXT"): ['"v=spf1 a -all"'],
+        }
+    )
+    with dns:
+        yield dns
+
+
+@asynccontextmanager
+async def verifying(world: World, zone: FakeDns, patience: float = 2.0, **settings: Any) -> AsyncIterator[Verifier]:
+    resolver = Resolver(ResolverSettings(timeout=timedelta(seconds=patience)), (zone.server,))
+    verifier = Verifier(resolver, VerificationSettings(**settings), "mail.penny.test", world.clock)
+    try:
+        yield verifier
+    finally:
+        verifier.close()
+        await resolver.close()
+
+
+async def look(
+    verifier: Verifier,
+    header: bytes = HEADER,
+    body: bytes = BODY,
+    *,
+    peer: Peer = CLIENT,
+    sender: Address | None = CARL,
+) -> Verdicts:
+    return await verifier.verify(peer, "mx.example.org", sender, header, header + body, len(header))
+
+
+async def test_everything_about_a_good_message(world: World, zone: FakeDns) -> None:
+    key = SigningKey("example.org", "s1", Ed25519PrivateKey.generate())
+    zone.records["s1._domainkey.example.org", "TXT"] = [f'"{public_record(key.key.public_key())}"']
+    header = sign(HEADER, BODY, [key], int(world.clock.now.timestamp())) + HEADER
+    async with verifying(world, zone) as verifier:
+        found = await look(verifier, header)
+        amended = verifier.amend(header, CLIENT, CARL, found)
+    assert found.spf is not None
+    assert found.spf_helo is not None
+    assert found.dmarc is not None
+    assert found.iprev is not None
+    assert found.bimi is not None
+    assert (found.spf.result, found.spf_helo.result) == (SpfResult.PASS, SpfResult.PASS)
+    assert [verdict.result for verdict in found.dkim] == [DkimResult.PASS]
+    assert (found.dmarc.result, found.dmarc.spf_aligned, found.dmarc.dkim_aligned) == (DmarcResult.PASS, True, True)
+    assert (found.iprev.result, found.iprev.name) == (IprevResult.PASS, "mx.example.org")
+    assert found.bimi.location == "https://example.org/logo.svg"
+    assert found.handling is Handling.DELIVER
+    written = headers.value(amended, b"authentication-results") or b""
+    assert written.startswith(b"mail.penny.test;")
+    for part in (b"spf=pass", b"dkim=pass", b"dmarc=pass", b"iprev=pass", b"arc=none"):
+        assert part in written
+
+
+async def test_results_in_our_name_are_taken_out_and_those_of_others_stay(world: World, zone: FakeDns) -> None:
+    forged = (
+        b"Authentication-Results: mail.penny.test; dmarc=pass\r\nauthentication-RESULTS: (x) MAIL.penny.test 1;\r\n"
+    )
+    foreign = b"Authentication-Results: other.example; spf=fail\r\n"
+    async with verifying(world, zone) as verifier:
+        amended = verifier.amend(forged + foreign + HEADER, CLIENT, CARL, await look(verifier))
+    values = headers.values(amended, b"authentication-results")
+    assert [value.partition(b";")[0] for value in values] == [b"mail.penny.test", b"other.example"]
+    assert amended.endswith(foreign + HEADER)
+
+
+@pytest.mark.parametrize("fault", ALL_FAULTS)
+async def test_a_dns_that_fails_is_temporary_and_takes_bounded_time(world: World, zone: FakeDns, fault: Fault) -> None:
+    names = {name for name, _ in zone.records} | {"mx.example.org", "_dmarc.org"}
+    zone.faults = dict.fromkeys(names, fault)
+    begun = asyncio.get_running_loop().time()
+    async with verifying(world, zone, 0.1, time=timedelta(milliseconds=500)) as verifier:
+        found = await look(verifier)
+    assert asyncio.get_running_loop().time() - begun < 2
+    assert found.spf is not None
+    assert found.dmarc is not None
+    assert found.iprev is not None
+    assert (found.spf.result, found.dmarc.result) == (SpfResult.TEMPERROR, DmarcResult.TEMPERROR)
+    assert found.iprev.result is IprevResult.TEMPERROR
+    assert found.handling is Handling.DELIVER
+
+
+async def test_questions_are_bounded(world: World, zone: FakeDns) -> None:
+    terms = " ".join(f"a:h{n}.example.net" for n in range(10))
+    zone.records["example.org", "TXT"] = [f'"v=spf1 {terms} -all"']
+    zone.records |= {(f"h{n}.example.net", "A"): ["198.51.100.1"] for n in range(10)}
+    async with verifying(world, zone, max_questions=10) as verifier:
+        found = await look(verifier)
+    assert len(zone.asked) <= 10
+    assert found.spf is not None
+    assert found.spf.result is SpfResult.TEMPERROR
+
+
+def test_a_dead_dns_is_asked_now_and_then_only() -> None:
+    health = DnsHealth()
+    for _ in range(6):
+        assert health.worth_asking(100.0)
+        health.note(False, 100.0)
+    assert not health.worth_asking(105.0)
+    assert health.worth_asking(111.0)
+    assert not health.worth_asking(112.0)
+    health.note(True, 113.0)
+    assert health.worth_asking(113.0)
+
+
+async def test_a_large_body_is_hashed_elsewhere_and_a_cancelled_one_leaves_nothing(world: World, zone: FakeDns) -> None:
+    key = SigningKey("example.org", "s1", Ed25519PrivateKey.generate())
+    zone.records["s1._domainkey.example.org", "TXT"] = [f'"{public_record(key.key.public_key())}"']
+    body = b"x" * 70 + b"\r\n"
+    body *= 20_000
+    header = sign(HEADER, body, [key], int(world.clock.now.timestamp())) + HEADER
+    async with verifying(world, zone) as verifier:
+        found = await look(verifier, header, body)
+        assert [verdict.result for verdict in found.dkim] == [DkimResult.PASS]
+        octets = bytearray(header + body)
+        job = asyncio.create_task(verifier.verify(CLIENT, "h", CARL, header, bytes(octets), len(header)))
+        await asyncio.sleep(0)
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+
+
+# -- What follows
+
+
+FAILED = DmarcVerdict(
+    DmarcResult.FAIL, "a.example", "a.example", "a.example", DmarcPolicy.REJECT, record="v=DMARC1;p=reject"
+)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "settings", "handling", "override"),
+    [
+        (FAILED, {}, Handling.REFUSE, ""),
+        (FAILED, {"refuse_by_dmarc": False}, Handling.QUARANTINE, "local_policy"),
+        (replace(FAILED, policy=DmarcPolicy.QUARANTINE), {}, Handling.QUARANTINE, ""),
+        (
+            replace(FAILED, policy=DmarcPolicy.QUARANTINE),
+            {"quarantine_by_dmarc": False},
+            Handling.DELIVER,
+            "local_policy",
+        ),
+        (replace(FAILED, policy=DmarcPolicy.NONE), {}, Handling.DELIVER, ""),
+        (replace(FAILED, result=DmarcResult.PASS), {}, Handling.DELIVER, ""),
+        (replace(FAILED, result=DmarcResult.TEMPERROR), {}, Handling.DEFER, ""),
+        (replace(FAILED, result=DmarcResult.TEMPERROR), {"defer_unverifiable": False}, Handling.DELIVER, ""),
+        (replace(FAILED, result=DmarcResult.TEMPERROR, record=""), {}, Handling.DELIVER, ""),
+        (DmarcVerdict(DmarcResult.PERMERROR, ""), {}, Handling.QUARANTINE, ""),
+        (DmarcVerdict(DmarcResult.NONE, "a.example"), {}, Handling.DELIVER, ""),
+        (FAILED, {"trusted_forwarders": (ip_network("192.0.2.0/24"),)}, Handling.DELIVER, "trusted_forwarder"),
+        (FAILED, {"ignored_domains": ("example",)}, Handling.DELIVER, "local_policy"),
+        (FAILED, {"trusted_sealers": ("lists.example",)}, Handling.DELIVER, "trusted_forwarder"),
+        (FAILED, {"trusted_sealers": ("other.example",)}, Handling.REFUSE, ""),
+    ],
+)
+def test_a_decision(verdict: DmarcVerdict, settings: Any, handling: Handling, override: str) -> None:
+    chain = ArcVerdict(
+        ArcResult.PASS, ("first.example", "lists.example"), 0, "lists.example; dmarc = pass header.from=x"
+    )
+    decision = decide(Verdicts(dmarc=verdict, arc=chain), ip_address("192.0.2.1"), VerificationSettings(**settings))
+    assert (decision.handling, decision.override) == (handling, override)
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        ArcVerdict(ArcResult.FAIL, ("lists.example",), None, "lists.example; dmarc=pass"),
+        ArcVerdict(ArcResult.PASS, ("lists.example",), None, "lists.example; dmarc=fail"),
+        ArcVerdict(ArcResult.PASS, ("lists.example", "stranger.example"), None, "stranger.example; dmarc=pass"),
+        ArcVerdict(ArcResult.NONE),
+    ],
+)
+def test_only_the_newest_seal_of_somebody_trusted_helps(chain: ArcVerdict) -> None:
+    settings = VerificationSettings(trusted_sealers=("lists.example",))
+    decision = decide(Verdicts(dmarc=FAILED, arc=chain), ip_address("192.0.2.1"), settings)
+    assert decision.handling is Handling.REFUSE
+
+
+# -- At the door
+
+
+async def receive(
+    world: World,
+    verifier: Verifier | None,
+    octets: bytes,
+    *,
+    feedback: Feedback | None = None,
+    peer: Peer = CLIENT,
+    sender: Address | None = CARL,
+    to: str = "anna",
+) -> Acceptance:
+    delivery = DeliverySettings()
+    post = Post(world.store, Preparer(world.store, delivery), delivery, "mail.penny.test", DateStamp())
+    client = SmtpClient(peer, "mx.example.org", Language.ESMTP)
+    reception = Receiver(post, None, verifier, feedback).begin(client)
+    try:
+        await reception.sender(Envelope(sender))
+        await reception.recipient(Recipient(Address(to, "penny.test")))
+        reception.write(octets)
+        return await reception.accept()
+    finally:
+        reception.discard()
+
+
+async def totals(world: World) -> dict[str, int]:
+    listed = await world.store.read(lambda tx: mailboxes.list_all(tx, world.anna))
+    return {mailbox.name: mailbox.total for mailbox in listed if mailbox.total}
+
+
+STRANGER = Peer(ip_address("198.51.100.66"), 1)
+
+
+async def test_a_forgery_is_refused_and_nothing_of_it_is_stored(world: World, zone: FakeDns) -> None:
+    async with verifying(world, zone) as verifier:
+        with pytest.raises(SenderPolicyRefused):
+            await receive(world, verifier, HEADER + BODY, peer=STRANGER, sender=Address("x", "evil.example"))
+        await receive(world, verifier, HEADER + BODY)
+    assert await totals(world) == {"INBOX": 1}
+
+
+async def test_what_is_to_be_quarantined_goes_to_junk(world: World, zone: FakeDns) -> None:
+    octets = HEADER.replace(b"example.org", b"quarantined.example") + BODY
+    async with verifying(world, zone) as verifier:
+        await receive(world, verifier, octets)
+        await receive(world, verifier, octets, to="anna+INBOX")
+    assert await totals(world) == {"Junk": 2}
+
+
+async def test_two_authors_are_refused_and_none_is_junk(world: World, zone: FakeDns) -> None:
+    async with verifying(world, zone) as verifier:
+        with pytest.raises(BadMessage, match="More than one From"):
+            await receive(world, verifier, b"From: x@evil.example\r\n" + HEADER + BODY)
+        await receive(world, verifier, b"Subject: nobody\r\n\r\nx\r\n")
+    assert await totals(world) == {"Junk": 1}
+
+
+async def test_mail_is_put_off_only_when_a_forgery_could_get_through(world: World, zone: FakeDns) -> None:
+    zone.faults["example.org", "TXT"] = Fault.SERVFAIL
+    async with verifying(world, zone, 0.2) as verifier:
+        with pytest.raises(SenderNotVerifiable):
+            await receive(world, verifier, HEADER + BODY)
+    assert await totals(world) == {}
+
+
+async def test_who_is_exempt_is_not_looked_at(world: World, zone: FakeDns) -> None:
+    async with verifying(world, zone, exempt=(ip_network("198.51.100.0/24"),)) as verifier:
+        await receive(world, verifier, HEADER + BODY, peer=STRANGER)
+        await receive(world, verifier, HEADER + BODY, peer=Peer(None, 0))
+    async with verifying(world, zone, enabled=False) as verifier:
+        await receive(world, verifier, HEADER + BODY, peer=STRANGER)
+    assert zone.asked == []
+    assert await totals(world) == {"INBOX": 3}
+
+
+# -- Reports
+
+
+async def queued_octets(world: World) -> bytes:
+    async def body(tx: Transaction) -> bytes:
+        row = await tx.fetch_one("SELECT header, blob FROM queued")
+        assert row is not None
+        return bytes(row[0]) + await world.store.blobs.read(tx, row[1])
+
+    return await world.store.read(body)
+
+
+async def test_a_day_is_reported_once(world: World, zone: FakeDns) -> None:
+    async with verifying(world, zone) as verifier:
+        feedback = Feedback(world.store, verifier.settings, "mail.penny.test")
+        for _ in range(2):
+            await receive(world, verifier, HEADER + BODY, feedback=feedback)
+        with pytest.raises(SenderPolicyRefused):
+            await receive(
+                world, verifier, HEADER + BODY, feedback=feedback, peer=STRANGER, sender=Address("x", "evil.example")
+            )
+        await feedback.flush()
+        await feedback.flush()
+        resolver = verifier._resolver
+        assert await feedback.send_due(resolver) == 0
+        world.clock.forward(timedelta(days=1))
+        assert await feedback.send_due(resolver) == 1
+        assert await feedback.send_due(resolver) == 0
+    octets = await queued_octets(world)
+    assert b"\r\nTo: <agg@example.org>\r\n" in octets
+    assert b"From: <postmaster@penny.test>\r\n" in octets
+    made = report_in(octets)
+    assert made is not None
+    assert (made.domain, made.organization) == ("example.org", "mail.penny.test")
+    rows = {row.source_ip: row for row in made.rows}
+    good, bad = rows["192.0.2.1"], rows["198.51.100.66"]
+    assert (good.count, good.disposition, good.spf_aligned, good.envelope_from) == (2, "pass", True, "example.org")
+    assert (bad.count, bad.disposition, bad.spf_aligned, bad.spf_result) == (1, "reject", False, "none")
+    assert ("p", "reject") in made.published
+
+
+async def test_nobody_is_told_who_did_not_ask(world: World, zone: FakeDns) -> None:
+    zone.records["_dmarc.example.org", "TXT"] = ['"v=DMARC1; p=reject; rua=mailto:agg@victim.example"']
+    async with verifying(world, zone) as verifier:
+        feedback = Feedback(world.store, verifier.settings, "mail.penny.test")
+        await receive(world, verifier, HEADER + BODY, feedback=feedback)
+        await feedback.flush()
+        world.clock.forward(timedelta(days=1))
+        assert await feedback.send_due(verifier._resolver) == 0
+    assert (await world.store.read(queue_view.count)).waiting == 0
+    assert await world.store.read(lambda tx: dmarc.due(tx, 10**9, 10)) == []
+
+
+def a_report(count: int) -> bytes:
+    xml = (
+        "<feedback><report_metadata><org_name>Big</org_name><report_id>7</report_id><date_range><begin>1</begin>"
+        "<end>2</end></date_range></report_metadata><policy_published><domain>penny.test</domain><p>none</p>"
+        f"</policy_published><record><row><source_ip>192.0.2.9</source_ip><count>{count}</count><policy_evaluated>"
+        "<disposition>none</disposition><dkim>pass</dkim><spf>fail</spf></policy_evaluated></row><identifiers>"
+        "<header_from>penny.test</header_from></identifiers><auth_results/></record></feedback>"
+    )
+    return gzip.compress(xml.encode())
+
+
+async def test_reports_that_come_are_kept_once_and_only_from_whom_they_say(world: World, zone: FakeDns) -> None:
+    carrier = HEADER.replace(
+        b"\r\n\r\n", b"\r\nContent-Type: application/gzip\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    )
+    octets = carrier + base64.encodebytes(a_report(5)).replace(b"\n", b"\r\n")
+    async with verifying(world, zone, report_addresses=("anna",)) as verifier:
+        for _ in range(2):
+            await receive(world, verifier, octets)
+        unsigned = octets.replace(b"example.org", b"quarantined.example").replace(b"7", b"8")
+        await receive(world, verifier, unsigned)
+    (kept,) = await world.store.read(dmarc.reports)
+    assert (kept.domain, kept.organization, kept.messages, kept.passed) == ("penny.test", "Big", 5, 5)
+    (row,) = await world.store.read(lambda tx: dmarc.rows(tx, kept.id))
+    assert row.source_ip == "192.0.2.9"
+    world.clock.forward(timedelta(days=100))
+    assert await world.store.write(lambda tx: dmarc.sweep(tx, timedelta(days=90))) == 1
