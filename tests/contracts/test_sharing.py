@@ -13,7 +13,7 @@ from pennypost.model.errors import (
 from pennypost.model.flags import Flags
 from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid
 from pennypost.model.rights import ALL_RIGHTS, Rights, format_rights, parse_rights
-from pennypost.store import acl, across, changes, directory, mailboxes, messages, places, removal, seen
+from pennypost.store import acl, across, changes, directory, mailboxes, messages, places, removal, seen, url_keys
 from pennypost.store.acl import AclMode, Action
 from pennypost.store.across import Source
 from pennypost.store.flags import StoreMode
@@ -249,12 +249,30 @@ async def test_check_sees_rights_to_nothing(world: World) -> None:
     await world.write(append, ann, inbox)
     await world.sql("INSERT INTO acl VALUES (?, 999, 0, 77, 1, 0)", ann)
     await world.sql("INSERT INTO acl VALUES (?, ?, 1, 77, 1, 0)", ann, inbox)
+    await world.sql("INSERT INTO url_key VALUES (?, ?, 999, x'00')", ann, ann)
     await world.sql("INSERT INTO seen VALUES (?, 999, 77, 1, 1, 1)", ann)
     world.broken = True
     assert sorted(problem.detail for problem in await world.problems()) == [
+        "a URL key of no mailbox",
         "an access right of no account",
         "an access right of no domain",
         "an access right to no mailbox",
         "what no account has seen",
         "what was seen in no mailbox",
     ]
+
+
+async def test_url_keys_are_one_for_a_mailbox_and_go_with_it(world: World) -> None:
+    ann, bob, inbox = await two(world)
+    assert await world.read(url_keys.find, ann, ann, inbox) is None
+    assert await world.write(url_keys.keep, ann, ann, inbox, b"first") == b"first"
+    assert await world.write(url_keys.keep, ann, ann, inbox, b"second") == b"first"
+    await world.write(url_keys.keep, bob, ann, inbox, b"of bob")
+    await world.write(url_keys.reset, ann, (ann, inbox))
+    assert await world.read(url_keys.find, ann, ann, inbox) is None
+    assert await world.read(url_keys.find, bob, ann, inbox) == b"of bob"
+    sent = (await world.mailbox(ann, "Sent")).id
+    await world.write(url_keys.keep, ann, ann, sent, b"sent")
+    await world.write(mailboxes.remove, ann, "Sent")
+    await world.write(directory.remove_account, bob)
+    assert await world.sql("SELECT COUNT(*) FROM url_key") == [(0,)]

@@ -314,6 +314,8 @@ _ORPHANS = {
     "(SELECT 1 FROM mailbox m WHERE m.account = t.account AND m.id = t.mailbox AND m.removed = 0) LIMIT 100",
     "what is said for no account": "SELECT reader, mailbox FROM annotation t WHERE t.reader <> 0 AND NOT EXISTS "
     "(SELECT 1 FROM account a WHERE a.id = t.reader AND a.removed = 0) LIMIT 100",
+    "a URL key of no mailbox": "SELECT account, mailbox FROM url_key t WHERE NOT EXISTS "
+    "(SELECT 1 FROM mailbox m WHERE m.account = t.account AND m.id = t.mailbox AND m.removed = 0) LIMIT 100",
     "what was seen in no mailbox": "SELECT account, mailbox FROM seen t WHERE NOT EXISTS "
     "(SELECT 1 FROM mailbox m WHERE m.account = t.account AND m.id = t.mailbox) LIMIT 100",
     "what no account has seen": "SELECT reader, mailbox FROM seen t WHERE NOT EXISTS "

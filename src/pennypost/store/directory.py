@@ -11,7 +11,7 @@ from pennypost.model.account import Account, Alias, Domain
 from pennypost.model.authentication import ScramKeys
 from pennypost.model.errors import AlreadyExists, BadAddress, NoSuchAccount, NoSuchDomain, NoSuchRecipient, StillInUse
 from pennypost.model.ids import AccountId, DomainId
-from pennypost.store import acl, annotations, mailboxes, removal
+from pennypost.store import acl, annotations, mailboxes, removal, url_keys
 from pennypost.store.credentials import (
     LoginCredential,
     LoginRecord,
@@ -200,6 +200,7 @@ async def remove_account(tx: Transaction, account_id: AccountId) -> None:
     await tx.execute("DELETE FROM credential WHERE account = ?", account_id)
     await acl.forget_account(tx, account_id)
     await annotations.forget_account(tx, account_id)
+    await url_keys.forget_account(tx, account_id)
     for mailbox in await mailboxes.list_all(tx, account_id):
         await tx.execute(
             "UPDATE mailbox SET removed = 1, selectable = 0, role = NULL, name = ? WHERE account = ? AND id = ?",

@@ -8,7 +8,7 @@ by the command that removed it (`finish`). Blobs are not touched: the collector 
 from collections.abc import Sequence
 
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq
-from pennypost.store import acl, annotations, quota, seen, sets
+from pennypost.store import acl, annotations, quota, seen, sets, url_keys
 from pennypost.store.engine import Engine, Row, Transaction
 
 STEP = 1000
@@ -51,6 +51,7 @@ async def remove_mailbox(tx: Transaction, account: AccountId, mailbox: MailboxId
     )
     await acl.forget_mailbox(tx, account, mailbox)
     await annotations.forget_mailbox(tx, account, mailbox)
+    await url_keys.forget_mailbox(tx, account, mailbox)
     if total <= STEP:
         await _empty(tx, account, mailbox, STEP)
         await _drop_mailbox(tx, account, mailbox)

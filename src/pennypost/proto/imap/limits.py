@@ -35,6 +35,12 @@ MAX_LIST_ITEMS = 256
 MAX_ENTRY_NAME = 1024
 """Octets of the name of an annotation (RFC 5464 §3.2)."""
 
+MAX_URL = 8 * KIB
+"""Octets of an IMAP URL."""
+
+MAX_URLS = 64
+"""URLs of one GENURLAUTH or URLFETCH."""
+
 MAX_ID_PAIRS = 30
 """Fields of one ID (RFC 2971 §3.3)."""
 

@@ -36,6 +36,8 @@ _AFTER_LOGIN = (
     b"LIST-MYRIGHTS",  # RFC 8440
     b"METADATA",  # RFC 5464
     b"LIST-METADATA",  # RFC 9590
+    b"URLAUTH",  # RFC 4467
+    b"URL-PARTIAL",  # RFC 5550
 )
 
 _QUOTA = (  # RFC 9208

@@ -32,6 +32,7 @@ from pennypost.proto.imap.commands.starttls import StartTls
 from pennypost.proto.imap.commands.status import Status
 from pennypost.proto.imap.commands.store import Store
 from pennypost.proto.imap.commands.subscribe import Subscribe, Unsubscribe
+from pennypost.proto.imap.commands.urlauth import GenUrlAuth, ResetKey, UrlFetch
 from pennypost.proto.imap.responses.status import Tagged
 from pennypost.servers.imap import news
 from pennypost.servers.imap.acl import deleteacl, getacl, listrights, myrights, setacl
@@ -65,6 +66,7 @@ from pennypost.servers.imap.starttls import starttls
 from pennypost.servers.imap.status import status
 from pennypost.servers.imap.store import store
 from pennypost.servers.imap.subscribe import subscribe, unsubscribe
+from pennypost.servers.imap.urlauth import genurlauth, resetkey, urlfetch
 
 Handler = Callable[[Session, Any], Awaitable[Tagged]]
 """Carries one command: writes untagged responses and gives the tagged one, or raises MailError or Refused."""
@@ -82,6 +84,7 @@ HANDLERS: dict[type, Handler] = {
     Examine: examine,
     Expunge: expunge,
     Fetch: fetch,
+    GenUrlAuth: genurlauth,
     GetAcl: getacl,
     GetMetadata: getmetadata,
     GetQuota: getquota,
@@ -98,6 +101,7 @@ HANDLERS: dict[type, Handler] = {
     Namespace: namespace,
     Noop: noop,
     Rename: rename,
+    ResetKey: resetkey,
     Search: search,
     Select: select,
     SetAcl: setacl,
@@ -109,6 +113,7 @@ HANDLERS: dict[type, Handler] = {
     Subscribe: subscribe,
     Unselect: unselect,
     Unsubscribe: unsubscribe,
+    UrlFetch: urlfetch,
 }
 """Every command but APPEND, which begins before it is whole: `append.append`."""
 

@@ -25,7 +25,7 @@ class _Stretch:
     where: Extent
 
 
-class _Message:
+class StoredMessage:
     """A message whose header is at hand and whose body is read as it is needed."""
 
     def __init__(self, record: Record, reader: BlobReader) -> None:
@@ -52,7 +52,7 @@ async def send(session: Session, plan: Plan, batch: Batch) -> None:
     store, record = session.door.store, batch.records[0]
     reader = await store.read(lambda tx: store.blobs.open(tx, BlobId(record.blob)))
     try:
-        message = _Message(record, reader)
+        message = StoredMessage(record, reader)
         values: list[bytes | _Stretch] = []
         for position, item in enumerate(plan.items):
             if needs_body(item):
@@ -80,7 +80,7 @@ def _place(item: FetchItem) -> bytes:
     return PLACES[item] if isinstance(item, FetchAttribute) else item.label.replace(b"%", b"%%") + b" %b"
 
 
-async def _large_value(message: _Message, item: FetchItem) -> bytes | _Stretch:
+async def _large_value(message: StoredMessage, item: FetchItem) -> bytes | _Stretch:
     """Give what a part of the response is, or where its octets are."""
     record = message.record
     if isinstance(item, BinaryItem | BinarySizeItem) and item.part:
@@ -106,7 +106,7 @@ async def _large_value(message: _Message, item: FetchItem) -> bytes | _Stretch:
     return _Stretch(narrowed(where, partial))
 
 
-async def _send_stretch(session: Session, message: _Message, item: FetchItem, where: Extent) -> None:
+async def _send_stretch(session: Session, message: StoredMessage, item: FetchItem, where: Extent) -> None:
     """Send a literal. BINARY[] of a whole message is sent as literal8, since it may hold NUL (RFC 3516 §4.2)."""
     tilde = b"~" if isinstance(item, BinaryItem) else b""
     session.write(b"%b %b{%d}\r\n" % (_label(item), tilde, where[1] - where[0]))

@@ -70,6 +70,7 @@ def _describe(session: Session, found: Mailbox) -> None:
         )
     )
     session.write(untagged(Condition.OK, "UIDs valid", codes.uidvalidity(found.uid_validity)))
+    session.write(untagged(Condition.OK, "Mechanisms of URLs", codes.URLMECH))
     session.write(
         untagged(Condition.OK, "Highest mod-sequence", codes.highestmodseq(selected.view.highest_modseq))
     )  # RFC 7162 §3.1.2.1

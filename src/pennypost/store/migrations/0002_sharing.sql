@@ -45,3 +45,13 @@ CREATE INDEX annotation_reader ON annotation (reader) WHERE reader <> 0;
 ALTER TABLE account ADD COLUMN quota_messages INTEGER;
 ALTER TABLE account ADD COLUMN quota_mailboxes INTEGER;
 ALTER TABLE account ADD COLUMN quota_annotation_octets INTEGER;
+
+-- What URLs that an account hands out to messages of a mailbox are signed with (RFC 4467).
+CREATE TABLE url_key (
+  maker   INTEGER NOT NULL,
+  account INTEGER NOT NULL,               -- whose mailbox it is
+  mailbox INTEGER NOT NULL,
+  key     BLOB NOT NULL,
+  PRIMARY KEY (maker, account, mailbox)
+) WITHOUT ROWID;
+CREATE INDEX url_key_mailbox ON url_key (account, mailbox);

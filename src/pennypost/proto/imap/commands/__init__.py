@@ -55,6 +55,14 @@ from pennypost.proto.imap.commands.starttls import StartTls, parse_starttls
 from pennypost.proto.imap.commands.status import Status, parse_status
 from pennypost.proto.imap.commands.store import Store, parse_store, parse_uid_store
 from pennypost.proto.imap.commands.subscribe import Subscribe, Unsubscribe, parse_subscribe, parse_unsubscribe
+from pennypost.proto.imap.commands.urlauth import (
+    GenUrlAuth,
+    ResetKey,
+    UrlFetch,
+    parse_genurlauth,
+    parse_resetkey,
+    parse_urlfetch,
+)
 from pennypost.proto.imap.reader import Reader
 from pennypost.proto.imap.states import ANY_STATE, AUTHENTICATED, NOT_AUTHENTICATED, SELECTED, State
 
@@ -72,6 +80,7 @@ CommandBody = (
     | Examine
     | Expunge
     | Fetch
+    | GenUrlAuth
     | GetAcl
     | GetMetadata
     | GetQuota
@@ -88,6 +97,7 @@ CommandBody = (
     | Namespace
     | Noop
     | Rename
+    | ResetKey
     | Search
     | Select
     | SetAcl
@@ -99,6 +109,7 @@ CommandBody = (
     | Subscribe
     | Unselect
     | Unsubscribe
+    | UrlFetch
 )
 
 
@@ -157,6 +168,10 @@ COMMANDS: dict[bytes, CommandSpec] = {
     # RFC 5464 §4
     b"GETMETADATA": CommandSpec(parse_getmetadata, AUTHENTICATED),
     b"SETMETADATA": CommandSpec(parse_setmetadata, AUTHENTICATED, literal8=True),
+    # RFC 4467 §7
+    b"GENURLAUTH": CommandSpec(parse_genurlauth, AUTHENTICATED),
+    b"URLFETCH": CommandSpec(parse_urlfetch, AUTHENTICATED),
+    b"RESETKEY": CommandSpec(parse_resetkey, AUTHENTICATED),
     # RFC 9051 §6.4, selected
     b"CHECK": CommandSpec(parse_check, SELECTED),
     b"CLOSE": CommandSpec(parse_close, SELECTED, on_ok=State.AUTHENTICATED),

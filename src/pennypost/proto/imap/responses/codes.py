@@ -46,6 +46,7 @@ NONEXISTENT = ResponseCode(b"NONEXISTENT")
 TOOBIG = ResponseCode(b"TOOBIG")  # RFC 4469 §4.2, used by RFC 7889 §4
 USEATTR = ResponseCode(b"USEATTR")  # RFC 6154 §6
 
+URLMECH = ResponseCode(b"URLMECH INTERNAL")  # RFC 4467 §8
 METADATA_TOOMANY = ResponseCode(b"METADATA TOOMANY")  # RFC 5464 §4.3
 
 

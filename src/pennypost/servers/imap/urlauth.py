@@ -1,0 +1,126 @@
+"""GENURLAUTH, URLFETCH and RESETKEY (RFC 4467 §7)."""
+
+import hmac
+import secrets
+
+from pennypost.model.errors import MailError
+from pennypost.model.ids import AccountId
+from pennypost.net.connection import ConnectionEnded
+from pennypost.proto.imap.commands.urlauth import GenUrlAuth, ResetKey, UrlFetch
+from pennypost.proto.imap.responses import codes
+from pennypost.proto.imap.responses.status import Tagged, no, ok
+from pennypost.proto.imap.responses.text import NIL
+from pennypost.proto.imap.responses.urlauth import genurlauth as genurlauth_response
+from pennypost.proto.imap.responses.urlauth import urlfetch_url
+from pennypost.proto.imap.url import MessageUrl
+from pennypost.servers.imap.session import Session
+from pennypost.servers.imap.url_text import UrlText, open_text
+from pennypost.store import directory, places, url_keys
+from pennypost.store.acl import Action
+from pennypost.store.engine import Transaction
+
+_KEY_OCTETS = 32
+_VERSION = b"\x01"
+"""The first octet of a token: what it is made by, HMAC-SHA-256."""
+
+
+async def genurlauth(session: Session, command: GenUrlAuth) -> Tagged:
+    """Sign URLs with the keys of their mailboxes, which the user must be able to read."""
+    if not command.known:
+        return no("Unknown mechanism", codes.CANNOT)
+    user, name = session.owner.account, session.owner.name
+    fresh = secrets.token_bytes(_KEY_OCTETS)
+    if any(url.user != name for url in command.urls):
+        return no("The URL is not one of yours", codes.NOPERM)  # RFC 4467 §3
+
+    async def operation(tx: Transaction) -> list[bytes]:
+        signed = []
+        for url in command.urls:
+            reached = await places.reach(tx, user, url.mailbox, Action.READ)
+            key = await url_keys.keep(tx, user, reached.account, reached.id, fresh)
+            signed.append(b"%b:INTERNAL:%b" % (url.rump, _token(key, url.rump).hex().encode("ascii")))
+        return signed
+
+    session.write(genurlauth_response(await session.door.store.write(operation)))
+    return ok("GENURLAUTH completed")
+
+
+async def urlfetch(session: Session, command: UrlFetch) -> Tagged:
+    """Tell what URLs name; NIL for what the client may not know or is not there, whatever the reason (RFC 4467 §7)."""
+    session.write(b"* URLFETCH")
+    for octets, url in command.urls:
+        session.write(urlfetch_url(octets))
+        text = await _authorized(session, url) if url is not None else None
+        if text is None:
+            session.write(NIL)
+            continue
+        try:
+            await _send(session, text)
+        finally:
+            text.close()
+    session.write(b"\r\n")
+    return ok("URLFETCH completed")
+
+
+async def _send(session: Session, text: UrlText) -> None:
+    """Send a literal. Once it was announced there is no way back."""
+    session.write(b"{%d}\r\n" % text.size)
+    try:
+        async for piece in text.pieces():
+            session.write(piece)
+            if session.gathered_octets >= session.door.settings.write_chunk:
+                await session.breathe()
+    except ConnectionEnded:
+        raise
+    except Exception:
+        session.broken = True
+        raise
+
+
+async def _authorized(session: Session, url: MessageUrl) -> UrlText | None:
+    """Open what a signed URL names, if the client may read it by it (RFC 4467 §5)."""
+    if not _may_use(session, url):
+        return None
+
+    async def maker(tx: Transaction) -> AccountId | None:
+        found = await directory.find_account(tx, url.user)
+        if found is None or not found.enabled or (url.expires is not None and url.expires <= tx.now):
+            return None
+        reached = await places.reach(tx, found.id, url.mailbox, Action.READ)
+        key = await url_keys.find(tx, found.id, reached.account, reached.id)
+        return found.id if key is not None and hmac.compare_digest(_token(key, url.rump), url.token) else None
+
+    try:
+        who = await session.door.store.read(maker)
+        return await open_text(session, who, url) if who is not None else None
+    except MailError:
+        return None
+
+
+def _may_use(session: Session, url: MessageUrl) -> bool:
+    """Whether the access identifier of a URL lets this client use it. `submit+` is for submission servers alone."""
+    access = url.access
+    if access is None:
+        return False
+    return access.kind in ("anonymous", "authuser") or (access.kind == "user" and access.name == session.owner.name)
+
+
+async def resetkey(session: Session, command: ResetKey) -> Tagged:
+    """Revoke the URLs that the user handed out to a mailbox, or to all."""
+    if not command.known:
+        return no("Unknown mechanism", codes.CANNOT)
+    user = session.owner.account
+
+    async def operation(tx: Transaction) -> None:
+        if command.mailbox is None:
+            await url_keys.reset(tx, user)
+            return
+        reached = await places.find(tx, user, command.mailbox)
+        await url_keys.reset(tx, user, (reached.account, reached.id))
+
+    await session.door.store.write(operation)
+    return ok("RESETKEY completed", codes.URLMECH)
+
+
+def _token(key: bytes, rump: bytes) -> bytes:
+    return _VERSION + hmac.digest(key, rump, "sha256")
