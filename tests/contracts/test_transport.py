@@ -19,8 +19,9 @@ async def test_a_policy_holds_until_it_runs_out(world: World) -> None:
     assert kept is not None
     assert (kept.id, kept.policy, kept.expires_at - kept.fetched_at) == ("2", b"two", 2 * DAY)
     now = world.clock()
-    old = await world.read(lambda tx: transport.oldest_policies(tx, now))
+    old = await world.read(lambda tx: transport.oldest_policies(tx, now - timedelta(seconds=1)))
     assert [policy.domain for policy in old] == ["b.example"]
+    assert [policy.domain for policy in await world.read(transport.policies)] == ["b.example", "a.example"]
     world.clock.move(2 * DAY)
     assert await world.read(lambda tx: transport.policy_of(tx, "a.example")) is None
     assert await world.write(lambda tx: transport.sweep(tx, now - 30 * DAY)) == 1
@@ -35,6 +36,8 @@ async def test_tls_is_remembered_and_missed(world: World) -> None:
     await world.write(lambda tx: transport.tls_missed(tx, "never.example"))
     kept = await world.read(lambda tx: transport.tls_memory(tx, "a.example"))
     assert kept == transport.TlsMemory(began, began + DAY)  # since the first time
+    memories = await world.read(transport.tls_memories)
+    assert memories == [("a.example", kept), ("b.example", transport.TlsMemory(began, None))]
     assert await world.read(lambda tx: transport.tls_memory(tx, "never.example")) is None
     await world.write(lambda tx: transport.tls_seen(tx, {"a.example"}))
     kept = await world.read(lambda tx: transport.tls_memory(tx, "a.example"))

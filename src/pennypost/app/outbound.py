@@ -47,6 +47,8 @@ class Outbound:
         self._resolver = resolver
         relay = config.relay
         tls = ClientTls(config.tls)
+        if config.tls.ca_file is not None:
+            tls.verified  # noqa: B018 - a file that cannot be read is found now, not by the first message
         self.https = Https(resolver, lambda: tls.verified, relay.refuse_networks, relay.https_port)
         self.policies = StsPolicies(store, resolver, self.https)
         self.record = TlsRecord(store, relay.tls_memory, relay.tls_patience)

@@ -51,15 +51,20 @@ async def policy_of(tx: Transaction, domain: str) -> StoredPolicy | None:
 
 
 async def oldest_policies(tx: Transaction, before: datetime, limit: int = 100) -> list[StoredPolicy]:
-    """List policies that hold and were fetched before an instant, the oldest first."""
+    """List policies that hold and were fetched no later than an instant, the oldest first."""
     rows = await tx.fetch_all(
-        "SELECT domain, id, policy, fetched_at, expires_at FROM sts_policy WHERE fetched_at < ? AND expires_at > ? "
+        "SELECT domain, id, policy, fetched_at, expires_at FROM sts_policy WHERE fetched_at <= ? AND expires_at > ? "
         "ORDER BY fetched_at LIMIT ?",
         to_microseconds(before),
         to_microseconds(tx.now),
         limit,
     )
     return [_policy(row) for row in rows]
+
+
+async def policies(tx: Transaction, limit: int = 10_000) -> list[StoredPolicy]:
+    """List the policies that hold, the oldest first."""
+    return await oldest_policies(tx, tx.now, limit)
 
 
 def _policy(row: Row) -> StoredPolicy:
@@ -72,6 +77,18 @@ async def tls_memory(tx: Transaction, domain: str) -> TlsMemory | None:
     if row is None:
         return None
     return TlsMemory(from_microseconds(row[0]), None if row[1] is None else from_microseconds(row[1]))
+
+
+async def tls_memories(tx: Transaction, limit: int = 10_000) -> list[tuple[str, TlsMemory]]:
+    """List what is remembered by domain: those first whose TLS is missed, then the latest."""
+    rows = await tx.fetch_all(
+        "SELECT domain, seen_at, missed_since FROM tls_memory ORDER BY missed_since IS NULL, seen_at DESC LIMIT ?",
+        limit,
+    )
+    return [
+        (row[0], TlsMemory(from_microseconds(row[1]), None if row[2] is None else from_microseconds(row[2])))
+        for row in rows
+    ]
 
 
 async def tls_seen(tx: Transaction, domains: Collection[str]) -> None:

@@ -145,6 +145,23 @@ def test_mailboxes(shell: Shell) -> None:
     assert {"sent", "drafts", "junk", "trash", "archive"} <= set(roles.values())
 
 
+def test_what_is_remembered_of_other_domains(shell: Shell) -> None:
+    assert shell("relay", "policies") == "no policies\n"
+    assert shell("relay", "tls") == "no domains\n"
+    assert shell.run("relay", "forget-tls", "a.example")[0] == 1
+    with closing(sqlite3.connect(shell.folder / "pennypost.db")) as database, database:
+        database.execute("INSERT INTO tls_memory VALUES ('a.example', 0, NULL)")
+        text = "version: STSv1\r\nmode: enforce\r\nmx: mx.a.example\r\nmax_age: 5\r\n"
+        database.execute("INSERT INTO sts_policy VALUES ('a.example', '1', ?, 0, ?)", (text.encode(), 2**53))
+    (policy,) = shell.records("relay", "policies")
+    assert (policy["domain"], policy["mode"], policy["mx"]) == ("a.example", "enforce", ["mx.a.example"])
+    assert shell.records("relay", "tls") == [
+        {"domain": "a.example", "seen": "1970-01-01T00:00:00+00:00", "missed_since": None}
+    ]
+    shell("relay", "forget-tls", "A.example")
+    assert shell("relay", "tls") == "no domains\n"
+
+
 def test_reports_on_tls(shell: Shell, tmp_path: Path) -> None:
     """RFC 8460."""
     assert shell("reports", "tls") == "no reports\n"

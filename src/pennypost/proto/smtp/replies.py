@@ -8,7 +8,8 @@ from pennypost.proto.smtp.reply import Reply
 from pennypost.proto.wire import LineBuffer, LineFault
 
 # Reply-code = %x32-35 %x30-35 %x30-39; Reply-line = Reply-code [ ( SP / "-" ) textstring ]
-_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])(.*))?", re.DOTALL)
+# Codes such as 571 are said, too: the first digit is what counts (RFC 5321 §4.3.2).
+_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 # statuscode = class "." subject "." detail (RFC 2034 §4)
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)")
 
