@@ -25,6 +25,16 @@ pop3s = "127.0.0.1:11995"
 http = "127.0.0.1:11080"
 [smtp]
 greeting_delay = "0 s"
+[verification]
+exempt = ["127.0.0.0/8"]
+[sending]
+messages_per_hour = 0
+messages_per_day = 0
+recipients_per_hour = 0
+recipients_per_day = 0
+new_recipients_per_day = 0
+freeze_new_recipients = 0
+freeze_new_recipients_elsewhere = 0
 [log]
 level = "${LOG:-info}"
 [auth]

@@ -42,7 +42,7 @@ REPORTS_AT_ONCE = 200
 MAX_MESSAGE_OCTETS = 4 * 1024 * 1024
 """A larger message is not looked into for a report."""
 GIVE_UP_DAYS = 2
-"""After so many days a report that nobody could be found for is dropped."""
+"""A report that could not be sent so many days later is dropped."""
 
 _log = structlog.stdlib.get_logger("pennypost.dmarc-reports")
 
@@ -95,8 +95,9 @@ class Feedback:
         record = parse(seen[-1].record.encode("latin-1", "replace")) if seen else None
         uris = record.reports if record is not None and self._settings.report else ()
         found = await resolver.consult(destinations(domain, uris))
-        if not found.addresses or record is None:
-            if not found.undecided or today - day > GIVE_UP_DAYS:
+        late = today - day > GIVE_UP_DAYS
+        if not found.addresses or record is None or late:
+            if not found.undecided or late:
                 await self._store.write_large(lambda tx: dmarc.forget_day(tx, day, domain))
             return False
         sender = await self._sender()

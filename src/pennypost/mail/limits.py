@@ -22,7 +22,7 @@ import structlog
 
 from pennypost.mail.limit_settings import DefenceSettings
 from pennypost.model.address import Address
-from pennypost.model.errors import BadAddress, MailError, RateLimited
+from pennypost.model.errors import BadAddress, MailError, RateLimited, SenderBanned
 from pennypost.model.peer import Peer
 from pennypost.net.incident import log_incident
 from pennypost.store import bans, buckets
@@ -245,7 +245,7 @@ class Defence:
     # -- Mail
 
     def sender(self, peer: Peer, sender: Address | None) -> None:
-        """Count a message at MAIL FROM. Raises RateLimited."""
+        """Count a message at MAIL FROM. Raises RateLimited, SenderBanned."""
         now = self._store.clock()
         domain = ""
         if sender is not None:
@@ -254,7 +254,7 @@ class Defence:
             except BadAddress:
                 domain = ""
             if domain and self._lists.domain_verdict(domain, now) is False:
-                raise RateLimited("Mail from this domain is not taken here")
+                raise SenderBanned
         ip = peer.ip
         if ip is None or self._unlimited(ip):
             return

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pennypost.mail.verification import Handling, Verdicts
 from pennypost.mail.verification_settings import VerificationSettings
 from pennypost.model.verification import ArcResult, DmarcPolicy, DmarcResult, SpfResult
+from pennypost.verify import authentication_results
 from pennypost.verify.dmarc import Forgery
 
 Ip = IPv4Address | IPv6Address
@@ -67,9 +68,23 @@ def _override(verdicts: Verdicts, ip: Ip, settings: VerificationSettings) -> Dec
     arc = verdicts.arc
     if arc is not None and arc.result is ArcResult.PASS and arc.sealers and settings.trusted_sealers:
         sealer = arc.sealers[-1]
-        if _below(sealer, settings.trusted_sealers) and "dmarc=pass" in arc.results.replace(" ", "").lower():
+        if _below(sealer, settings.trusted_sealers) and _passed_there(arc.results, verdicts.dmarc.from_domain):
             return Decision(Handling.DELIVER, "trusted_forwarder", f"arc=pass, sealed by {sealer}")
     return None
+
+
+def _passed_there(results: str, author: str) -> bool:
+    """Whether a sealer says that the message passed DMARC where it came to it, in the name of the same author."""
+    try:
+        outcomes = authentication_results.parse(results.encode()).outcomes
+    except authentication_results.BadResults:
+        return False
+    return any(
+        outcome.method == "dmarc"
+        and outcome.result == "pass"
+        and dict(outcome.properties).get("header.from", author).lower().rpartition("@")[2] == author
+        for outcome in outcomes
+    )
 
 
 def within(ip: Ip, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:

@@ -211,6 +211,12 @@ class SenderNotVerifiable(TransientFailure):
     status, text = "4.7.5", "The sender could not be verified now, try again later"
 
 
+class SenderBanned(PermanentFailure):
+    """An administrator does not want mail from there."""
+
+    status, text = "5.7.1", "Mail from this domain is not taken here"
+
+
 class RateLimited(TransientFailure):
     """A stranger asks more of us than he may."""
 

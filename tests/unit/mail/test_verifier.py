@@ -223,7 +223,10 @@ FAILED = DmarcVerdict(
 )
 def test_a_decision(verdict: DmarcVerdict, settings: Any, handling: Handling, override: str) -> None:
     chain = ArcVerdict(
-        ArcResult.PASS, ("first.example", "lists.example"), 0, "lists.example; dmarc = pass header.from=x"
+        ArcResult.PASS,
+        ("first.example", "lists.example"),
+        0,
+        "lists.example; spf=fail; dmarc = pass header.from=a.example",
     )
     decision = decide(Verdicts(dmarc=verdict, arc=chain), ip_address("192.0.2.1"), VerificationSettings(**settings))
     assert (decision.handling, decision.override) == (handling, override)
@@ -234,6 +237,10 @@ def test_a_decision(verdict: DmarcVerdict, settings: Any, handling: Handling, ov
     [
         ArcVerdict(ArcResult.FAIL, ("lists.example",), None, "lists.example; dmarc=pass"),
         ArcVerdict(ArcResult.PASS, ("lists.example",), None, "lists.example; dmarc=fail"),
+        ArcVerdict(ArcResult.PASS, ("lists.example",), None, "lists.example; dmarc=pass header.from=b.example"),
+        ArcVerdict(ArcResult.PASS, ("lists.example",), None, 'lists.example; spf=fail smtp.mailfrom="; dmarc=pass"'),
+        ArcVerdict(ArcResult.PASS, ("lists.example",), None, "lists.example; dmarc=fail (dmarc=pass)"),
+        ArcVerdict(ArcResult.PASS, ("lists.example",), None, ""),
         ArcVerdict(ArcResult.PASS, ("lists.example", "stranger.example"), None, "stranger.example; dmarc=pass"),
         ArcVerdict(ArcResult.NONE),
     ],

@@ -47,6 +47,7 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.SigningKeyLocked: codes.UNAVAILABLE,
     errors.SenderPolicyRefused: codes.CANNOT,
     errors.SenderNotVerifiable: codes.UNAVAILABLE,
+    errors.SenderBanned: codes.CANNOT,
     errors.RateLimited: codes.LIMIT,
     errors.SendingLimit: codes.LIMIT,
     errors.SendingFrozen: codes.LIMIT,

@@ -42,6 +42,7 @@ CODES: dict[type[MailError], Code] = {
     errors.SigningKeyLocked: Code.SYS_TEMP,
     errors.SenderPolicyRefused: Code.SYS_PERM,
     errors.SenderNotVerifiable: Code.SYS_TEMP,
+    errors.SenderBanned: Code.SYS_PERM,
     errors.RateLimited: Code.SYS_TEMP,
     errors.SendingLimit: Code.SYS_TEMP,
     errors.SendingFrozen: Code.SYS_TEMP,

@@ -9,6 +9,11 @@ import idna
 from pennypost.message import headers
 from pennypost.message.addresses import addresses, parse_addresses
 
+MAX_FIELDS = 5
+"""From fields that are looked at; there should be one."""
+MAX_ADDRESSES = 50
+"""Addresses of one field. A message with more has no author who can be checked."""
+
 _ADDRESS_IN_NAME = re.compile(r"[A-Za-z0-9._%+\-]{1,64}@([A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,8})")
 
 
@@ -39,8 +44,10 @@ def find_author(header_block: bytes) -> Author:
     if len(fields) > 1:
         forgeries.append(Forgery.SEVERAL_FIELDS)
     domains: dict[str, None] = {}
-    for value in fields:
+    for value in fields[:MAX_FIELDS]:
         listed = parse_addresses(value)
+        if len(listed) > MAX_ADDRESSES:
+            return Author((), (*forgeries, Forgery.SEVERAL_DOMAINS, Forgery.NO_DOMAIN))
         for address in addresses(listed):
             domain = domain_name(address.domain)
             if domain is None:
