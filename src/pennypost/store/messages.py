@@ -269,6 +269,8 @@ class Column(Enum):
     HEADER = "m.header"
     ENVELOPE = "m.envelope"
     BODYSTRUCTURE = "m.bodystructure"
+    ORIGIN = "coalesce(m.origin, m.id)"
+    """The message it was first copied from, or itself: what EMAILID tells (RFC 8474 §5.1)."""
     MIME_INDEX = "m.mime_index"
     """Decode with `message.structure.decode`."""
 

@@ -54,8 +54,8 @@ async def copy(
     now = to_microseconds(tx.now)
     for piece in sets.pieces([entry[0] for entry in found]):
         await tx.execute(
-            f"INSERT INTO message (account, id, {MESSAGE_COLUMNS}) "
-            f"SELECT m.account, ? + row_number() OVER (ORDER BY e.uid), {_FROM_MESSAGE} "
+            f"INSERT INTO message (account, id, origin, {MESSAGE_COLUMNS}) "
+            f"SELECT m.account, ? + row_number() OVER (ORDER BY e.uid), coalesce(m.origin, m.id), {_FROM_MESSAGE} "
             "FROM entry e JOIN message m ON m.account = e.account AND m.id = e.message "
             f"WHERE e.account = ? AND e.mailbox = ? AND e.uid {piece.clause} ORDER BY e.uid",
             before_id,

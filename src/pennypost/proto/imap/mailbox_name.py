@@ -1,7 +1,7 @@
 """Mailbox names on the wire: modified UTF-7 (RFC 3501 §5.1.3) and UTF-8 (RFC 9051 §5.1).
 
 Inside, a name is text in NFC with "INBOX" in capitals. A client that has not said ENABLE IMAP4rev2 (or UTF8=ACCEPT)
-reads and writes modified UTF-7 (RFC 9051 Appendix A), one that has, UTF-8.
+reads and writes modified UTF-7 (RFC 9051 Appendix A), one that has, UTF-8 (RFC 9755 §3).
 """
 
 import re

@@ -126,6 +126,28 @@ class ModSeqKey:
     modseq: ModSeq
 
 
+@dataclass(frozen=True, slots=True)
+class EmailIdKey:
+    """EMAILID (RFC 8474 §6). `objectid`: as it came; it may be none of ours."""
+
+    objectid: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadIdKey:
+    """THREADID (RFC 8474 §6)."""
+
+    objectid: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SavedKey:
+    """SAVEDBEFORE, SAVEDON, SAVEDSINCE: the day the message came into the mailbox (RFC 8514 §4.3)."""
+
+    relation: DateRelation
+    day: date
+
+
 SearchKey = (
     All
     | And
@@ -141,5 +163,8 @@ SearchKey = (
     | TextKey
     | DateKey
     | SizeKey
+    | EmailIdKey
+    | ThreadIdKey
+    | SavedKey
     | ModSeqKey
 )

@@ -11,6 +11,7 @@ from pennypost.model.flags import Flags
 from pennypost.model.ids import ModSeq
 from pennypost.proto.imap.dates import parse_date
 from pennypost.proto.imap.limits import MAX_NESTING, MAX_SEARCH_KEYS
+from pennypost.proto.imap.object_id import is_object_id
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.search_keys import (
     All,
@@ -18,6 +19,7 @@ from pennypost.proto.imap.search_keys import (
     BodyKey,
     DateKey,
     DateRelation,
+    EmailIdKey,
     FlagKey,
     HeaderKey,
     KeywordKey,
@@ -25,10 +27,12 @@ from pennypost.proto.imap.search_keys import (
     Not,
     Or,
     RecentKey,
+    SavedKey,
     SearchKey,
     SequenceKey,
     SizeKey,
     TextKey,
+    ThreadIdKey,
     UidKey,
 )
 
@@ -65,6 +69,7 @@ _WORDS: dict[bytes, SearchKey] = {
     b"NEW": And((RecentKey(True), FlagKey(Flags.SEEN, False))),  # RFC 3501 §6.4.4
     b"OLD": RecentKey(False),
     b"RECENT": RecentKey(True),
+    b"SAVEDATESUPPORTED": All(),  # RFC 8514 §4.3: of every mailbox here
 }
 
 _HEADERS = {b"BCC": "Bcc", b"CC": "Cc", b"FROM": "From", b"SUBJECT": "Subject", b"TO": "To"}
@@ -76,6 +81,12 @@ _DATES: dict[bytes, tuple[DateRelation, bool]] = {
     b"SENTBEFORE": (DateRelation.BEFORE, True),
     b"SENTON": (DateRelation.ON, True),
     b"SENTSINCE": (DateRelation.SINCE, True),
+}
+
+_SAVED: dict[bytes, DateRelation] = {
+    b"SAVEDBEFORE": DateRelation.BEFORE,
+    b"SAVEDON": DateRelation.ON,
+    b"SAVEDSINCE": DateRelation.SINCE,
 }
 
 _QUOTE = 0x22
@@ -158,6 +169,8 @@ class SearchReader:
             return HeaderKey(header, self._text())
         if dated is not None:
             return DateKey(dated[0], self._date(), dated[1])
+        if word in _SAVED:
+            return SavedKey(_SAVED[word], self._date())
         reader = self._reader
         match word:
             case b"BODY":
@@ -176,6 +189,10 @@ class SearchReader:
             case b"LARGER" | b"SMALLER":
                 reader.space("a number of octets")
                 return SizeKey(word == b"LARGER", reader.number64("a number of octets"))
+            case b"EMAILID":
+                return EmailIdKey(self._objectid())
+            case b"THREADID":
+                return ThreadIdKey(self._objectid())
             case b"MODSEQ":
                 return ModSeqKey(self._modseq())
             case b"UID":
@@ -190,6 +207,13 @@ class SearchReader:
             return octets.decode(self._codec)
         except UnicodeDecodeError:
             raise BadSyntax("search text is not in its charset") from None
+
+    def _objectid(self) -> bytes:
+        self._reader.space("an object id")
+        octets = self._reader.astring("an object id")
+        if not is_object_id(octets):
+            raise BadSyntax("bad object id")
+        return octets
 
     def _modseq(self) -> ModSeq:
         """Read what follows MODSEQ: perhaps name and kind of one flag's entry, then the number (RFC 7162 §3.1.5)."""

@@ -237,6 +237,8 @@ class ImapServerSession:
         if target is None:
             return
         self._state = target
+        if target is State.NOT_AUTHENTICATED:
+            self._utf8 = False
         if target is State.LOGOUT:
             self._forget()
             self._mode = _Mode.CLOSED

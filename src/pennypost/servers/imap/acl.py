@@ -57,7 +57,7 @@ async def getacl(session: Session, command: GetAcl) -> Tagged:
         return found, told
 
     found, told = await session.door.store.read(operation)
-    session.write(responses.acl(found.name, told, session.rev2))
+    session.write(responses.acl(found.name, told, session.utf8))
     return ok("GETACL completed")
 
 
@@ -72,7 +72,7 @@ async def listrights(session: Session, command: ListRights) -> Tagged:
 
     found, owns = await session.door.store.read(operation)
     identifier = ("-" if command.identifier.negative else "") + command.identifier.name
-    session.write(responses.listrights(found.name, identifier, owns, session.rev2))
+    session.write(responses.listrights(found.name, identifier, owns, session.utf8))
     return ok("LISTRIGHTS completed")
 
 
@@ -80,5 +80,5 @@ async def myrights(session: Session, command: MyRights) -> Tagged:
     """Tell what the user may do with a mailbox."""
     user = session.owner.account
     found = await session.door.store.read(lambda tx: places.find(tx, user, command.mailbox, Action.ASK_OWN_RIGHTS))
-    session.write(responses.myrights(found.name, found.rights, session.rev2))
+    session.write(responses.myrights(found.name, found.rights, session.utf8))
     return ok("MYRIGHTS completed")

@@ -9,7 +9,13 @@ if TYPE_CHECKING:
     from pennypost.servers.imap.session import Session
     from pennypost.servers.imap.settings import ImapSettings
 
-ENABLED_NAMES: dict[bytes, bytes] = {b"IMAP4REV2": b"IMAP4rev2", b"CONDSTORE": b"CONDSTORE", b"QRESYNC": b"QRESYNC"}
+ENABLED_NAMES: dict[bytes, bytes] = {
+    b"IMAP4REV2": b"IMAP4rev2",
+    b"CONDSTORE": b"CONDSTORE",
+    b"QRESYNC": b"QRESYNC",
+    b"UIDONLY": b"UIDONLY",
+    b"UTF8=ACCEPT": b"UTF8=ACCEPT",
+}
 """What ENABLE can switch on: the name in capitals, and as it is written (RFC 9051 §6.3.1)."""
 
 _ALWAYS = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE")
@@ -38,6 +44,19 @@ _AFTER_LOGIN = (
     b"LIST-METADATA",  # RFC 9590
     b"URLAUTH",  # RFC 4467
     b"URL-PARTIAL",  # RFC 5550
+    b"STATUS=DELETED",  # RFC 9051 §6.3.11
+    b"UNAUTHENTICATE",  # RFC 8437
+    b"OBJECTID",  # RFC 8474
+    b"SAVEDATE",  # RFC 8514
+    b"PREVIEW",  # RFC 8970
+    b"PARTIAL",  # RFC 9394
+    b"INPROGRESS",  # RFC 9585
+    b"UIDONLY",  # RFC 9586
+    b"UTF8=ACCEPT",  # RFC 9755
+    b"UIDBATCHES",  # RFC 10022
+    b"LANGUAGE",  # RFC 5255
+    b"I18NLEVEL=1",
+    b"XLIST",
 )
 
 _QUOTA = (  # RFC 9208

@@ -1,8 +1,9 @@
 """CREATE (RFC 9051 §6.3.4) with special uses (RFC 6154 §3)."""
 
 from pennypost.model.errors import MailboxExists
-from pennypost.model.mailbox import MailboxRole
+from pennypost.model.mailbox import DELIMITER, MailboxRole
 from pennypost.proto.imap.commands.create import Create
+from pennypost.proto.imap.object_id import mailbox_id
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.proto.imap.special_use import role_of
@@ -18,15 +19,17 @@ async def create(session: Session, command: Create) -> Tagged:
     account = session.owner.account
     limit = session.door.store.settings.mailbox_limit
 
-    async def operation(tx: Transaction) -> None:
+    async def operation(tx: Transaction) -> bytes:
         if role is not None and await mailboxes.by_role(tx, account, role) is not None:
             raise Refused(no("Another mailbox has this use", codes.USEATTR))
-        await places.create(tx, account, command.mailbox, role, limit)
+        made = await places.create(tx, account, command.mailbox, role, limit)
+        place = await places.locate(tx, account, command.mailbox.removesuffix(DELIMITER))
+        return mailbox_id(place.account, made.id)
 
     if command.mailbox == "INBOX":
         raise MailboxExists
-    await session.door.store.write(operation)
-    return ok("CREATE completed")
+    made = await session.door.store.write(operation)
+    return ok("CREATE completed", codes.mailboxid(made))  # RFC 8474 §4.1
 
 
 def _role(uses: tuple[bytes, ...]) -> MailboxRole | None:

@@ -17,6 +17,7 @@ from pennypost.proto.imap.commands.expunge import Expunge
 from pennypost.proto.imap.commands.fetch import Fetch
 from pennypost.proto.imap.commands.id import Id
 from pennypost.proto.imap.commands.idle import Idle
+from pennypost.proto.imap.commands.language import Language
 from pennypost.proto.imap.commands.list import List, Lsub
 from pennypost.proto.imap.commands.login import Login
 from pennypost.proto.imap.commands.logout import Logout
@@ -32,9 +33,11 @@ from pennypost.proto.imap.commands.starttls import StartTls
 from pennypost.proto.imap.commands.status import Status
 from pennypost.proto.imap.commands.store import Store
 from pennypost.proto.imap.commands.subscribe import Subscribe, Unsubscribe
+from pennypost.proto.imap.commands.uidbatches import UidBatches
+from pennypost.proto.imap.commands.unauthenticate import Unauthenticate
 from pennypost.proto.imap.commands.urlauth import GenUrlAuth, ResetKey, UrlFetch
 from pennypost.proto.imap.responses.status import Tagged
-from pennypost.servers.imap import news
+from pennypost.servers.imap import news, progress
 from pennypost.servers.imap.acl import deleteacl, getacl, listrights, myrights, setacl
 from pennypost.servers.imap.authenticate import authenticate
 from pennypost.servers.imap.capability import capability
@@ -48,6 +51,7 @@ from pennypost.servers.imap.expunge import expunge
 from pennypost.servers.imap.fetch import fetch
 from pennypost.servers.imap.id import identify
 from pennypost.servers.imap.idle import idle
+from pennypost.servers.imap.language import language
 from pennypost.servers.imap.list import list_mailboxes
 from pennypost.servers.imap.login import login
 from pennypost.servers.imap.logout import logout
@@ -66,6 +70,9 @@ from pennypost.servers.imap.starttls import starttls
 from pennypost.servers.imap.status import status
 from pennypost.servers.imap.store import store
 from pennypost.servers.imap.subscribe import subscribe, unsubscribe
+from pennypost.servers.imap.uid_only import refuse_numbers
+from pennypost.servers.imap.uidbatches import uidbatches
+from pennypost.servers.imap.unauthenticate import unauthenticate
 from pennypost.servers.imap.urlauth import genurlauth, resetkey, urlfetch
 
 Handler = Callable[[Session, Any], Awaitable[Tagged]]
@@ -91,6 +98,7 @@ HANDLERS: dict[type, Handler] = {
     GetQuotaRoot: getquotaroot,
     Id: identify,
     Idle: idle,
+    Language: language,
     List: list_mailboxes,
     ListRights: listrights,
     Login: login,
@@ -111,6 +119,8 @@ HANDLERS: dict[type, Handler] = {
     Status: status,
     Store: store,
     Subscribe: subscribe,
+    UidBatches: uidbatches,
+    Unauthenticate: unauthenticate,
     Unselect: unselect,
     Unsubscribe: unsubscribe,
     UrlFetch: urlfetch,
@@ -123,11 +133,14 @@ async def handle(session: Session, body: CommandBody) -> Tagged:
 
     STORE does the first itself: what it tells of flags has to be true after it.
     """
+    if session.uid_only:
+        refuse_numbers(body)
     which = news.allowed(body)
     session.tells_uids = session.rev2 or session.condstore or goes_by_uid(body)
     if session.selected is not None and which is not News.NONE and not isinstance(body, Store):
         await news.tell(session, News.NO_EXPUNGE)
-    tagged = await HANDLERS[type(body)](session, body)
+    with progress.told(session, body):
+        tagged = await HANDLERS[type(body)](session, body)
     await news.tell(session, which)
     news.tell_settled(session)
     return tagged

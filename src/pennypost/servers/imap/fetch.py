@@ -13,6 +13,7 @@ from pennypost.model.ids import MessageId, Uid
 from pennypost.model.rights import Rights
 from pennypost.proto.imap.commands.fetch import Fetch, FetchAttribute
 from pennypost.proto.imap.responses import codes
+from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.proto.imap.sequence import Ranges
 from pennypost.servers.imap import large, news, resync
@@ -21,7 +22,7 @@ from pennypost.servers.imap.news import News
 from pennypost.servers.imap.records import Batch, Plan, Record, sets_seen
 from pennypost.servers.imap.selected import Slice
 from pennypost.servers.imap.session import Session
-from pennypost.store import messages
+from pennypost.store import messages, object_ids
 from pennypost.store.engine import Row, Transaction
 from pennypost.store.flags import StoreMode
 from pennypost.store.messages import Column
@@ -44,12 +45,14 @@ async def fetch(session: Session, command: Fetch) -> Tagged:
     numbers = selected.numbers_of(command.messages, command.uid)
     if command.changed_since is not None:
         numbers = selected.changed_since(numbers, command.changed_since)
+    if command.partial is not None:
+        numbers = ranges_of(command.partial.of([n for first, last in numbers for n in range(first, last + 1)]))
     items = command.items
     if any(map(sets_seen, items)) and await _mark_seen(session, numbers):
         # RFC 9051 §6.4.5: the change is part of the response; RFC 7162 §3.1: with its mod-sequence
         told = (FetchAttribute.FLAGS, FetchAttribute.MODSEQ) if session.condstore else (FetchAttribute.FLAGS,)
         items = (*items, *[item for item in told if item not in items])
-    plan = Plan(items)
+    plan = Plan(items, session.uid_only)
     if not plan.columns:
         await _send_known(session, plan, numbers)
     else:
@@ -86,7 +89,7 @@ async def _mark_seen(session: Session, numbers: Ranges) -> bool:
 async def _send_known(session: Session, plan: Plan, numbers: Ranges) -> None:
     chunk, recents = session.door.settings.write_chunk, session.recents
     for piece in session.open_mailbox.slices(numbers):
-        session.write(plan.lines(Batch(piece, (), recents)))
+        session.write(plan.lines(Batch(piece, (), recents, session.open_mailbox.account)))
         if session.gathered_octets >= chunk:
             await session.breathe()
 
@@ -125,23 +128,29 @@ async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -
     """Read what a plan needs of some messages; those that are gone meanwhile are left out. None: all are."""
     store, account = session.door.store, session.open_mailbox.account
     wanted = [MessageId(message) for message in piece.messages]
+    mailbox, uids = session.open_mailbox.id, [Uid(uid) for uid in piece.uids]
 
-    async def operation(tx: Transaction) -> tuple[dict[MessageId, Row], dict[MessageId, bytes]]:
+    async def operation(tx: Transaction) -> tuple[dict[MessageId, Row], dict[MessageId, bytes], dict[Uid, int]]:
         rows = await messages.fetch(tx, account, wanted, plan.columns)
         bodies: dict[MessageId, bytes] = {}
         if limit is not None and piece.sizes[0] <= limit:
             at = plan.columns.index(Column.BLOB)
             for message, row in rows.items():
                 bodies[message] = await store.blobs.read(tx, row[at])
-        return rows, bodies
+        saved = await object_ids.saved_at(tx, account, mailbox, uids) if plan.saved else {}
+        return rows, bodies, saved
 
-    rows, bodies = await store.read(operation)
+    rows, bodies, saved = await store.read(operation)
     if len(rows) < len(wanted):
         session.open_mailbox.missed = True
         piece = piece.only([message in rows for message in piece.messages])
         if not piece.uids:
             return None
-    return Batch(piece, _records(plan, piece, rows, bodies), session.recents)
+    records = _records(plan, piece, rows, bodies)
+    if plan.saved:
+        for uid, record in zip(piece.uids, records, strict=True):
+            record.saved_at = saved.get(Uid(uid), 0)
+    return Batch(piece, records, session.recents, account)
 
 
 def _records(plan: Plan, piece: Slice, rows: dict[MessageId, Row], bodies: dict[MessageId, bytes]) -> Sequence[Record]:

@@ -11,11 +11,23 @@ from dataclasses import dataclass
 from pennypost.model.ids import BlobId
 from pennypost.net.connection import ConnectionEnded
 from pennypost.proto.imap.commands.fetch import BinaryItem, BinarySizeItem, BodyItem, FetchAttribute, FetchItem
-from pennypost.proto.imap.responses.fetch import FETCH_TAIL, PLACES, binary_value, body_value
-from pennypost.servers.imap.records import Batch, Plan, Record, binary_part, needs_body, section_of, undone
+from pennypost.proto.imap.responses.fetch import FETCH_TAIL, PLACES, binary_value, body_value, fetch_name
+from pennypost.servers.imap.records import (
+    Batch,
+    Plan,
+    Record,
+    binary_part,
+    needs_body,
+    preview_value,
+    section_of,
+    undone,
+)
 from pennypost.servers.imap.sections import Extent, chosen_fields, cut, extent, narrowed, part_extent
 from pennypost.servers.imap.session import Session
 from pennypost.store.blobs import BlobReader
+
+PREVIEW_OCTETS = 1024 * 1024
+"""Octets of a large body in which a text is looked for that can be a preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,8 @@ async def send(session: Session, plan: Plan, batch: Batch) -> None:
                 values.append(await _large_value(message, item))
             else:
                 values.append(_place(item) % tuple(plan.values(batch, position)))
-        session.write(b"* %d FETCH (" % batch.piece.numbers[0])
+        number = batch.piece.uids[0] if plan.uid_only else batch.piece.numbers[0]
+        session.write(b"* %d %b (" % (number, fetch_name(plan.uid_only)))
         for position, (item, value) in enumerate(zip(plan.items, values, strict=True)):
             if position:
                 session.write(b" ")
@@ -94,6 +107,10 @@ async def _large_value(message: StoredMessage, item: FetchItem) -> bytes | _Stre
         return b"%b %d" % (item.label, record.size)
     if isinstance(item, BinaryItem):
         return _Stretch(narrowed((0, record.size), item.partial))
+    if item is FetchAttribute.PREVIEW:
+        start = record.header_size
+        octets = await message.octets((start, min(record.size, start + PREVIEW_OCTETS)))
+        return PLACES[item] % await asyncio.to_thread(preview_value, record.index, octets)
     section = section_of(item)
     assert section is not None
     where = extent(section, record.index if section.part else None, record.header_size, record.size)

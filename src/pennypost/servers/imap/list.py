@@ -87,14 +87,15 @@ async def list_mailboxes(session: Session, command: List) -> Tagged:
         else session.door.store.read
     )
     await run(operation)
+    verb = b"XLIST" if command.xlist else b"LIST"
     for name, child_info in chosen:
-        session.write(list_name(name.name, _attributes(name, command), session.rev2, child_info))
+        session.write(list_name(name.name, _attributes(name, command), session.utf8, child_info, verb=verb))
         if name.name in values:
-            session.write(status_response(name.name, values[name.name], session.rev2))
+            session.write(status_response(name.name, values[name.name], session.utf8))
         if command.returns & ListReturn.MYRIGHTS and name.reached is not None and name.selectable:
-            session.write(myrights(name.name, name.reached.rights, session.rev2))
+            session.write(myrights(name.name, name.reached.rights, session.utf8))
         if said.get(name.name):
-            session.write(metadata_response(name.name, said[name.name], session.rev2))
+            session.write(metadata_response(name.name, said[name.name], session.utf8))
         if session.gathered_octets >= session.door.settings.write_chunk:
             await session.breathe()
     return ok("LIST completed")
@@ -165,4 +166,6 @@ def _attributes(name: Name, command: List) -> list[bytes]:
     attributes.append(b"\\HasChildren" if name.has_children else b"\\HasNoChildren")
     if name.mailbox is not None and name.mailbox.role in ROLE_ATTRIBUTES:
         attributes.append(ROLE_ATTRIBUTES[name.mailbox.role])
+    elif command.xlist and name.name == "INBOX":
+        attributes.append(b"\\Inbox")
     return attributes

@@ -33,7 +33,7 @@ async def lsub(session: Session, command: Lsub) -> Tagged:
             if parent is not None:
                 shown.setdefault(parent, [b"\\Noselect"])
     for told, attributes in shown.items():
-        session.write(lsub_name(told, attributes, session.rev2))
+        session.write(lsub_name(told, attributes, session.utf8))
     return ok("LSUB completed")
 
 

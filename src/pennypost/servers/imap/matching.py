@@ -113,7 +113,7 @@ class Known:
                 modseqs = piece.modseqs
                 return lambda at: modseqs[at] >= modseq
             case DateKey(relation=relation, day=day):
-                first, end = _span(relation, day)
+                first, end = span(relation, day)
                 return lambda at: first <= received[at] < end
         raise AssertionError(f"{type(key).__name__} needs the message")
 
@@ -146,10 +146,10 @@ class Known:
         return found
 
 
-_EVER = 2**63
+_EVER = 2**62
 
 
-def _span(relation: DateRelation, day: date) -> tuple[int, int]:
+def span(relation: DateRelation, day: date) -> tuple[int, int]:
     """Give the microseconds, first and behind the last, that a condition on a day allows. Days are those of UTC, in
     which internal dates are told."""
     start = to_microseconds(datetime.combine(day, time(), UTC))

@@ -48,7 +48,7 @@ async def getmetadata(session: Session, command: GetMetadata) -> Tagged:
         code = codes.metadata_longentries(largest)
         found = [(name, value) for name, value in found if len(value or b"") <= (command.max_size or 0)]
     if found:
-        session.write(metadata(command.mailbox, found, session.rev2))
+        session.write(metadata(command.mailbox, found, session.utf8))
     return ok("GETMETADATA completed", code)
 
 

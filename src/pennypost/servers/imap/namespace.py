@@ -9,5 +9,5 @@ from pennypost.store.names import OTHER_USERS, SHARED
 
 async def namespace(session: Session, command: Namespace) -> Tagged:
     """Tell the prefixes: one's own mailboxes have none, those of other accounts and shared ones have one each."""
-    session.write(server.namespace(("",), (f"{OTHER_USERS}/",), (f"{SHARED}/",), session.rev2))
+    session.write(server.namespace(("",), (f"{OTHER_USERS}/",), (f"{SHARED}/",), session.utf8))
     return ok("NAMESPACE completed")

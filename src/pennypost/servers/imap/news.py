@@ -34,6 +34,10 @@ _FLAGS = FetchFormat((FetchAttribute.FLAGS,))
 _UID_FLAGS = FetchFormat((FetchAttribute.UID, FetchAttribute.FLAGS))
 _UID_FLAGS_MODSEQ = FetchFormat((FetchAttribute.UID, FetchAttribute.FLAGS, FetchAttribute.MODSEQ))
 _UID_MODSEQ = FetchFormat((FetchAttribute.UID, FetchAttribute.MODSEQ))
+# For a client that knows no message numbers (RFC 9586 §3.3)
+_ONLY_FLAGS = FetchFormat((FetchAttribute.FLAGS,), uid_only=True)
+_ONLY_FLAGS_MODSEQ = FetchFormat((FetchAttribute.FLAGS, FetchAttribute.MODSEQ), uid_only=True)
+_ONLY_MODSEQ = FetchFormat((FetchAttribute.MODSEQ,), uid_only=True)
 
 EVER = ModSeq(2**63 - 1)
 """After every change."""
@@ -99,7 +103,7 @@ async def _look(session: "Session", which: News) -> ViewChange | None:
         change = await selected.refresh(expunge=which is News.ALL)
     except NoSuchMailbox:
         session.end("Mailbox was deleted")
-    if session.qresync and change.expunged:
+    if (session.qresync or session.uid_only) and change.expunged:
         session.write(mailbox.vanished(ranges_of(change.expunged)))  # RFC 7162 §3.2.10
     else:
         for already, number in enumerate(change.expunged_numbers):
@@ -132,7 +136,11 @@ async def tell_flags(session: "Session", uids: Sequence[Uid]) -> None:
     selected, recents = session.open_mailbox, session.recents
     for piece in selected.slices_of_uids(uids):
         texts = flag_texts(piece, recents)
-        if session.condstore:
+        if session.uid_only:
+            values = [piece.uids, texts, piece.modseqs] if session.condstore else [piece.uids, texts]
+            form = _ONLY_FLAGS_MODSEQ if session.condstore else _ONLY_FLAGS
+            session.write(form.lines(list(zip(*values, strict=True))))
+        elif session.condstore:
             session.write(
                 _UID_FLAGS_MODSEQ.lines(list(zip(piece.numbers, piece.uids, texts, piece.modseqs, strict=True)))
             )
@@ -147,7 +155,10 @@ async def tell_flags(session: "Session", uids: Sequence[Uid]) -> None:
 async def tell_modseqs(session: "Session", uids: Sequence[Uid]) -> None:
     """Tell the mod-sequences that messages have now, and nothing else of them (RFC 7162 §3.1.3: a silent STORE)."""
     for piece in session.open_mailbox.slices_of_uids(uids):
-        session.write(_UID_MODSEQ.lines(list(zip(piece.numbers, piece.uids, piece.modseqs, strict=True))))
+        if session.uid_only:
+            session.write(_ONLY_MODSEQ.lines(list(zip(piece.uids, piece.modseqs, strict=True))))
+        else:
+            session.write(_UID_MODSEQ.lines(list(zip(piece.numbers, piece.uids, piece.modseqs, strict=True))))
         if session.gathered_octets >= session.door.settings.write_chunk:
             await session.breathe()
 

@@ -56,7 +56,7 @@ async def getquotaroot(session: Session, command: GetQuotaRoot) -> Tagged:
         return root, await _figures(tx, reached.account) if reached.rights & Rights.READ else None
 
     root, figures = await session.door.store.read(operation)
-    session.write(quotaroot(command.mailbox, (root,), session.rev2))
+    session.write(quotaroot(command.mailbox, (root,), session.utf8))
     if figures is not None:
         session.write(quota(root, _resources(*figures)))
     return ok("GETQUOTAROOT completed")

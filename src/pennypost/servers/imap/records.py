@@ -12,11 +12,15 @@ from pennypost.message import structure
 from pennypost.message.decode import transfer_decode
 from pennypost.message.imap_form import imap_body
 from pennypost.message.structure import Part
+from pennypost.message.text import preview
+from pennypost.model.ids import AccountId, MessageId, ThreadId
 from pennypost.proto.imap.commands.fetch import BinaryItem, BinarySizeItem, BodyItem, FetchAttribute, FetchItem
 from pennypost.proto.imap.dates import date_time
+from pennypost.proto.imap.object_id import email_id, thread_id
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.fetch import FetchFormat, binary_value, body_value
 from pennypost.proto.imap.responses.status import no
+from pennypost.proto.imap.responses.text import string
 from pennypost.proto.imap.section import Section, SectionText
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.flag_text import flag_texts
@@ -51,6 +55,9 @@ class Record:
     blob: int = 0
     header_size: int = 0
     body: bytes | None = None
+    origin: int = 0
+    thread: int = 0
+    saved_at: int = 0
     _index: Part | None = field(default=None, init=False)
 
     @property
@@ -78,6 +85,7 @@ class Batch:
     piece: Slice
     records: Sequence[Record]
     recents: Recents
+    account: AccountId
 
 
 Values = Callable[[Batch], Iterable[object]]
@@ -86,6 +94,10 @@ _COLUMNS: dict[FetchAttribute, Column] = {
     FetchAttribute.ENVELOPE: Column.ENVELOPE,
     FetchAttribute.BODYSTRUCTURE: Column.BODYSTRUCTURE,
     FetchAttribute.BODY: Column.MIME_INDEX,
+    FetchAttribute.PREVIEW: Column.MIME_INDEX,
+    FetchAttribute.EMAILID: Column.ORIGIN,
+    FetchAttribute.THREADID: Column.THREAD,
+    FetchAttribute.SAVEDATE: Column.THREAD,  # of the entry: but the message has to be there
 }
 _FIELDS: dict[Column, str] = {
     Column.HEADER: "header",
@@ -94,6 +106,8 @@ _FIELDS: dict[Column, str] = {
     Column.MIME_INDEX: "stored_index",
     Column.BLOB: "blob",
     Column.HEADER_SIZE: "header_size",
+    Column.ORIGIN: "origin",
+    Column.THREAD: "thread",
 }
 """Where of a record each column goes."""
 
@@ -105,18 +119,29 @@ _KNOWN: dict[FetchAttribute, Values] = {
     FetchAttribute.RFC822_SIZE: lambda batch: batch.piece.sizes,
     FetchAttribute.ENVELOPE: lambda batch: [record.envelope for record in batch.records],
     FetchAttribute.BODYSTRUCTURE: lambda batch: [record.bodystructure for record in batch.records],
+    FetchAttribute.EMAILID: lambda batch: [email_id(batch.account, MessageId(r.origin)) for r in batch.records],
+    FetchAttribute.THREADID: lambda batch: [thread_id(batch.account, ThreadId(r.thread)) for r in batch.records],
+    FetchAttribute.SAVEDATE: lambda batch: [internal_date(record.saved_at) for record in batch.records],
+    FetchAttribute.PREVIEW: lambda batch: [
+        preview_value(r.index, r.octets(r.header_size, r.size)) for r in batch.records
+    ],
     FetchAttribute.BODY: lambda batch: [imap_body(record.index) for record in batch.records],
 }
 
 
 class Plan:
-    """How the items of a FETCH are answered. `columns`: what is read of each message; `bodies`: whether bodies are."""
+    """How the items of a FETCH are answered. `columns`: what is read of each message; `bodies`: whether bodies are.
 
-    __slots__ = ("_values", "bodies", "columns", "format", "items")
+    `saved`: whether it is asked when messages came. `uid_only`: the client knows no message numbers (RFC 9586).
+    """
 
-    def __init__(self, items: Sequence[FetchItem]) -> None:
-        self.items = tuple(items)
-        self.format = FetchFormat(self.items)
+    __slots__ = ("_values", "bodies", "columns", "format", "items", "saved", "uid_only")
+
+    def __init__(self, items: Sequence[FetchItem], uid_only: bool = False) -> None:
+        self.items = tuple(item for item in items if not (uid_only and item is FetchAttribute.UID))
+        self.uid_only = uid_only
+        self.format = FetchFormat(self.items, uid_only)
+        self.saved = FetchAttribute.SAVEDATE in self.items
         columns: set[Column] = set()
         self.bodies = False
         for item in self.items:
@@ -135,7 +160,13 @@ class Plan:
     def lines(self, batch: Batch) -> bytes:
         """Write the responses for a batch."""
         return self.format.lines(
-            list(zip(batch.piece.numbers, *[values(batch) for values in self._values], strict=True))
+            list(
+                zip(
+                    batch.piece.uids if self.uid_only else batch.piece.numbers,
+                    *[values(batch) for values in self._values],
+                    strict=True,
+                )
+            )
         )
 
     def values(self, batch: Batch, position: int) -> Iterable[object]:
@@ -152,7 +183,7 @@ def section_of(item: FetchItem) -> Section | None:
 
 def needs_body(item: FetchItem) -> bool:
     """Whether an item cannot be answered from what is stored beside the body."""
-    if isinstance(item, BinaryItem | BinarySizeItem):
+    if isinstance(item, BinaryItem | BinarySizeItem) or item is FetchAttribute.PREVIEW:
         return True
     section = section_of(item)
     return section is not None and not in_header(section)
@@ -223,6 +254,11 @@ def undone(part: Part, octets: bytes) -> bytes:
     found = transfer_decode(octets, part.encoding)
     assert found is not None
     return found
+
+
+def preview_value(index: Part, body: bytes) -> bytes:
+    """Write PREVIEW: text of one line, UTF-8, which a quoted string may not hold in IMAP4rev1 (RFC 8970 §3.2)."""
+    return string(preview(index, body).encode("utf-8"))
 
 
 def internal_date(microseconds: int) -> bytes:

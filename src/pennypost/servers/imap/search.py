@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pennypost.model.ids import MessageId
 from pennypost.proto.imap.commands.search import Search
 from pennypost.proto.imap.responses import codes
-from pennypost.proto.imap.responses.status import Tagged, no, ok
+from pennypost.proto.imap.responses.status import Tagged, bad, no, ok
 from pennypost.proto.imap.search_keys import And, SearchKey
 from pennypost.proto.imap.search_syntax import CHARSETS
-from pennypost.servers.imap import search_result
+from pennypost.servers.imap import object_ids, search_result
 from pennypost.servers.imap.matching import Known, Positions, asks_modseq, is_known
 from pennypost.servers.imap.message_text import Read, Test, compile_test, needs_body
 from pennypost.servers.imap.selected import Slice
@@ -32,6 +32,8 @@ async def search(session: Session, command: Search) -> Tagged:
     """Look for messages, tell which there are, and save them for `$` if asked to."""
     if not command.charset_known:
         return no("Unknown charset", codes.badcharset(CHARSETS))
+    if command.charset is not None and b"UTF8=ACCEPT" in session.enabled:
+        return bad("CHARSET is not used after ENABLE UTF8=ACCEPT")  # RFC 9755 §3
     selected = session.open_mailbox
     piece = next(selected.slices(((1, selected.count),), selected.count), None) if selected.count else None
     numbers: Sequence[int] = ()
@@ -41,7 +43,7 @@ async def search(session: Session, command: Search) -> Tagged:
         session.use_condstore()
         modseqs = ()
     if piece is not None:
-        found = await _find(session, command.key, piece)
+        found = await _find(session, await object_ids.resolved(session, command.key), piece)
         numbers, uids = [piece.numbers[at] for at in found], [piece.uids[at] for at in found]
         if modseqs is not None:
             modseqs = [piece.modseqs[at] for at in found]

@@ -37,6 +37,7 @@ def tell(
             maximum=found[-1] if found and told & SearchReturn.MAX else None,
             count=len(found) if told & SearchReturn.COUNT else None,
             found=ranges_of(found) if told & SearchReturn.ALL else (),
+            partial=(command.partial.octets, ranges_of(command.partial.of(found))) if command.partial else None,
             modseq=_modseq(told, modseqs) if modseqs else None,
         )
     )
@@ -57,6 +58,9 @@ def save(session: Session, command: Search, uids: Sequence[int]) -> None:
     """
     returns = command.returns
     if returns is None or not returns & SearchReturn.SAVE:
+        return
+    if command.partial is not None:
+        session.open_mailbox.saved = tuple(command.partial.of(uids))  # RFC 9394 §3.1
         return
     if returns & (SearchReturn.ALL | SearchReturn.COUNT) or not returns & (SearchReturn.MIN | SearchReturn.MAX):
         session.open_mailbox.saved = tuple(uids)

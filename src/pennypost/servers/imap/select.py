@@ -2,6 +2,7 @@
 
 from pennypost.model.mailbox import Mailbox
 from pennypost.proto.imap.commands.select import Examine, Select
+from pennypost.proto.imap.object_id import mailbox_id
 from pennypost.proto.imap.responses import codes, mailbox
 from pennypost.proto.imap.responses.fetch import available_flags
 from pennypost.proto.imap.responses.mailbox import list_name
@@ -59,7 +60,7 @@ def _describe(session: Session, found: Mailbox) -> None:
     if not session.rev2:
         session.write(mailbox.recent(selected.recent_count))
         unseen = selected.view.first_unseen()
-        if unseen:
+        if unseen and not session.uid_only:
             session.write(untagged(Condition.OK, "First unseen", codes.unseen(unseen)))
     session.write(untagged(Condition.OK, "Flags permitted", codes.permanentflags(selected.permanent_flags)))
     session.write(
@@ -71,9 +72,10 @@ def _describe(session: Session, found: Mailbox) -> None:
     )
     session.write(untagged(Condition.OK, "UIDs valid", codes.uidvalidity(found.uid_validity)))
     session.write(untagged(Condition.OK, "Mechanisms of URLs", codes.URLMECH))
-    session.write(
-        untagged(Condition.OK, "Highest mod-sequence", codes.highestmodseq(selected.view.highest_modseq))
-    )  # RFC 7162 §3.1.2.1
+    identifier = mailbox_id(selected.view.account, found.id)
+    highest = codes.highestmodseq(selected.view.highest_modseq)
+    session.write(untagged(Condition.OK, "Highest mod-sequence", highest))  # RFC 7162 §3.1.2.1
+    session.write(untagged(Condition.OK, "Mailbox id", codes.mailboxid(identifier)))  # RFC 8474 §4.2
     if session.rev2:
         role = [ROLE_ATTRIBUTES[found.role]] if found.role in ROLE_ATTRIBUTES and not selected.foreign else []
         session.write(list_name(selected.name, role, utf8=True))

@@ -102,6 +102,16 @@ class Session:
         return b"QRESYNC" in self.enabled
 
     @property
+    def uid_only(self) -> bool:
+        """Whether the client knows no message numbers (RFC 9586)."""
+        return b"UIDONLY" in self.enabled
+
+    @property
+    def utf8(self) -> bool:
+        """Whether names and texts go out in UTF-8 (RFC 9051 Appendix A, RFC 9755 §3)."""
+        return b"IMAP4REV2" in self.enabled or b"UTF8=ACCEPT" in self.enabled
+
+    @property
     def owner(self) -> Authenticated:
         """Who logged in, for commands that the machine lets through only then."""
         assert self.account is not None
@@ -192,7 +202,7 @@ class Session:
 
     async def _begin_tls(self) -> None:
         """Go from clear text to TLS, right behind the OK; what came in clear is forgotten (RFC 9051 §6.2.1, §11.1)."""
-        self._send_gathered()
+        self.send_gathered()
         await self.connection.start_tls()
         self.machine.tls_started()
 
@@ -213,7 +223,7 @@ class Session:
         """Say BYE on a connection that is about to be closed (RFC 9051 §7.1.5)."""
         if not self.broken:
             self.write(untagged(Condition.BYE, text))
-            self._send_gathered()
+            self.send_gathered()
 
     def _log_end(self) -> None:
         _log.info(
@@ -258,7 +268,7 @@ class Session:
     async def flush(self) -> None:
         """Send what was gathered, and wait until the client has taken enough of it. Raises ConnectionEnded."""
         if self._gathered:
-            self._send_gathered()
+            self.send_gathered()
             await self.connection.drain()
 
     async def breathe(self) -> None:
@@ -266,7 +276,10 @@ class Session:
         await self.flush()
         await asyncio.sleep(0)
 
-    def _send_gathered(self) -> None:
+    def send_gathered(self) -> None:
+        """Send what was gathered without waiting for the client to take it."""
+        if not self._gathered:
+            return
         octets = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
         self._gathered.clear()
         self._gathered_octets = 0
@@ -288,6 +301,6 @@ class Session:
         """Switch extensions on (RFC 9051 §6.3.1), and say which."""
         fresh = names - self.enabled
         self.enabled |= fresh
-        if b"IMAP4REV2" in fresh:
+        if self.utf8:
             self.machine.use_utf8_names()
         self.write(server.enabled([capabilities.ENABLED_NAMES[name] for name in sorted(fresh)]))

@@ -19,6 +19,9 @@ class ImapSettings:
     keepalive_interval: timedelta = timedelta(minutes=2)
     """How often a client in IDLE is told that we are still here, so that middle boxes keep the connection."""
 
+    progress_interval: timedelta = timedelta(seconds=10)
+    """How often a client is told that its SEARCH, COPY, MOVE or EXPUNGE is still being carried out (RFC 9585)."""
+
     clear_text_login_on_loopback: bool = False
     """Whether a client on a loopback address may log in with its password without TLS."""
 

@@ -1,4 +1,4 @@
-"""STATUS (RFC 9051 §6.3.11, RFC 8438, RFC 7889)."""
+"""STATUS (RFC 9051 §6.3.11, RFC 8438, RFC 7889, RFC 8474)."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ from pennypost.model.flags import Flags
 from pennypost.model.ids import MAX_UID, AccountId, Uid
 from pennypost.model.mailbox import Mailbox
 from pennypost.proto.imap.commands.status import Status
+from pennypost.proto.imap.object_id import mailbox_id
 from pennypost.proto.imap.responses.mailbox import status as status_response
 from pennypost.proto.imap.responses.status import Tagged, ok
 from pennypost.proto.imap.status_items import StatusItem
@@ -17,7 +18,7 @@ from pennypost.store.places import Reached
 
 _COUNTED = {StatusItem.RECENT, StatusItem.DELETED_STORAGE}
 
-Values = list[tuple[StatusItem, int | None]]
+Values = list[tuple[StatusItem, int | bytes | None]]
 
 
 async def status(session: Session, command: Status) -> Tagged:
@@ -33,7 +34,7 @@ async def status(session: Session, command: Status) -> Tagged:
     # What is no counter is counted over rows, off the event loop.
     run = session.door.store.scan if _COUNTED & set(command.items) else session.door.store.read
     values = await run(operation)
-    session.write(status_response(command.mailbox, values, session.rev2))
+    session.write(status_response(command.mailbox, values, session.utf8))
     return ok("STATUS completed")
 
 
@@ -41,6 +42,7 @@ async def status_values(tx: Transaction, reached: Reached, items: Sequence[Statu
     """Give the value of each item for a mailbox, as who reached it sees it."""
     account, mailbox = reached.account, reached.mailbox
     values: Values = []
+    value: int | bytes
     for item in items:
         match item:
             case StatusItem.MESSAGES:
@@ -63,6 +65,8 @@ async def status_values(tx: Transaction, reached: Reached, items: Sequence[Statu
                 value = mailbox.highest_modseq
                 if reached.reader is not None:
                     value = max(value, await seen.highest_modseq(tx, account, mailbox.id, reached.reader))
+            case StatusItem.MAILBOXID:
+                value = mailbox_id(account, mailbox.id)
             case StatusItem.SIZE:
                 value = mailbox.octets
             case StatusItem.APPENDLIMIT:

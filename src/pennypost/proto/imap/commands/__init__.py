@@ -33,7 +33,8 @@ from pennypost.proto.imap.commands.expunge import Expunge, parse_expunge, parse_
 from pennypost.proto.imap.commands.fetch import Fetch, parse_fetch, parse_uid_fetch
 from pennypost.proto.imap.commands.id import Id, parse_id
 from pennypost.proto.imap.commands.idle import Idle, parse_idle
-from pennypost.proto.imap.commands.list import List, Lsub, parse_list, parse_lsub
+from pennypost.proto.imap.commands.language import Language, parse_language
+from pennypost.proto.imap.commands.list import List, Lsub, parse_list, parse_lsub, parse_xlist
 from pennypost.proto.imap.commands.login import Login, parse_login
 from pennypost.proto.imap.commands.logout import Logout, parse_logout
 from pennypost.proto.imap.commands.metadata import GetMetadata, SetMetadata, parse_getmetadata, parse_setmetadata
@@ -55,6 +56,8 @@ from pennypost.proto.imap.commands.starttls import StartTls, parse_starttls
 from pennypost.proto.imap.commands.status import Status, parse_status
 from pennypost.proto.imap.commands.store import Store, parse_store, parse_uid_store
 from pennypost.proto.imap.commands.subscribe import Subscribe, Unsubscribe, parse_subscribe, parse_unsubscribe
+from pennypost.proto.imap.commands.uidbatches import UidBatches, parse_uidbatches
+from pennypost.proto.imap.commands.unauthenticate import Unauthenticate, parse_unauthenticate
 from pennypost.proto.imap.commands.urlauth import (
     GenUrlAuth,
     ResetKey,
@@ -87,6 +90,7 @@ CommandBody = (
     | GetQuotaRoot
     | Id
     | Idle
+    | Language
     | List
     | ListRights
     | Login
@@ -107,6 +111,8 @@ CommandBody = (
     | Status
     | Store
     | Subscribe
+    | UidBatches
+    | Unauthenticate
     | Unselect
     | Unsubscribe
     | UrlFetch
@@ -137,6 +143,7 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"NOOP": CommandSpec(parse_noop, ANY_STATE),
     b"LOGOUT": CommandSpec(parse_logout, ANY_STATE, on_ok=State.LOGOUT),
     b"ID": CommandSpec(parse_id, ANY_STATE),
+    b"LANGUAGE": CommandSpec(parse_language, ANY_STATE),
     # RFC 9051 §6.2, not authenticated
     b"STARTTLS": CommandSpec(parse_starttls, NOT_AUTHENTICATED),
     b"AUTHENTICATE": CommandSpec(parse_authenticate, NOT_AUTHENTICATED, on_ok=State.AUTHENTICATED),
@@ -151,7 +158,9 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"SUBSCRIBE": CommandSpec(parse_subscribe, AUTHENTICATED),
     b"UNSUBSCRIBE": CommandSpec(parse_unsubscribe, AUTHENTICATED),
     b"LIST": CommandSpec(parse_list, AUTHENTICATED),
+    b"XLIST": CommandSpec(parse_xlist, AUTHENTICATED),
     b"LSUB": CommandSpec(parse_lsub, AUTHENTICATED),
+    b"UNAUTHENTICATE": CommandSpec(parse_unauthenticate, AUTHENTICATED, on_ok=State.NOT_AUTHENTICATED),
     b"NAMESPACE": CommandSpec(parse_namespace, AUTHENTICATED),
     b"STATUS": CommandSpec(parse_status, AUTHENTICATED),
     b"APPEND": CommandSpec(parse_append, AUTHENTICATED, begin=begin_append, end=end_append),
@@ -182,6 +191,7 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"STORE": CommandSpec(parse_store, SELECTED),
     b"COPY": CommandSpec(parse_copy, SELECTED),
     b"MOVE": CommandSpec(parse_move, SELECTED),
+    b"UIDBATCHES": CommandSpec(parse_uidbatches, SELECTED),
     # RFC 9051 §6.4.9
     b"UID EXPUNGE": CommandSpec(parse_uid_expunge, SELECTED),
     b"UID SEARCH": CommandSpec(parse_uid_search, SELECTED),

@@ -6,6 +6,7 @@ from enum import Enum
 
 from pennypost.model.ids import ModSeq
 from pennypost.proto.imap.limits import MAX_FETCH_ITEMS
+from pennypost.proto.imap.partial_range import PartialRange, read_partial_range
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.section import (
     Part,
@@ -35,6 +36,10 @@ class FetchAttribute(Enum):
     RFC822_SIZE = b"RFC822.SIZE"
     UID = b"UID"
     MODSEQ = b"MODSEQ"  # RFC 7162 §3.1.5
+    EMAILID = b"EMAILID"  # RFC 8474 §5
+    THREADID = b"THREADID"
+    SAVEDATE = b"SAVEDATE"  # RFC 8514 §4.2
+    PREVIEW = b"PREVIEW"  # RFC 8970 §3
     RFC822 = b"RFC822"
     RFC822_HEADER = b"RFC822.HEADER"
     RFC822_TEXT = b"RFC822.TEXT"
@@ -80,6 +85,7 @@ class Fetch:
 
     `items`: macros expanded, what is asked twice kept once, in the client's order. `changed_since`: only messages with
     a greater modseq; `items` holds MODSEQ then. `vanished`: tell also which UIDs of the set went (RFC 7162 §3.2.6).
+    `partial`: only these of the messages (RFC 9394 §3.3).
     """
 
     messages: SequenceSet
@@ -87,6 +93,7 @@ class Fetch:
     uid: bool
     changed_since: ModSeq | None = None
     vanished: bool = False
+    partial: PartialRange | None = None
 
 
 _FAST = (FetchAttribute.FLAGS, FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE)
@@ -121,7 +128,7 @@ def _parse(reader: Reader, uid: bool) -> Fetch:
         items = (FetchAttribute.UID, *items)
     if modifiers.changed_since is not None and FetchAttribute.MODSEQ not in items:  # RFC 7162 §3.1.4.1
         items = (*items, FetchAttribute.MODSEQ)
-    return Fetch(messages, items, uid, modifiers.changed_since, modifiers.vanished)
+    return Fetch(messages, items, uid, modifiers.changed_since, modifiers.vanished, modifiers.partial)
 
 
 @dataclass(slots=True)
@@ -130,6 +137,7 @@ class Modifiers:
 
     changed_since: ModSeq | None = None
     vanished: bool = False
+    partial: PartialRange | None = None
 
 
 def _read_modifiers(reader: Reader, uid: bool) -> Modifiers:
@@ -143,6 +151,9 @@ def _read_modifiers(reader: Reader, uid: bool) -> Modifiers:
                 modifiers.changed_since = reader.modseq()
             case b"VANISHED" if uid and not modifiers.vanished:
                 modifiers.vanished = True
+            case b"PARTIAL" if modifiers.partial is None:
+                reader.space("a range of results")
+                modifiers.partial = read_partial_range(reader)
             case _:
                 raise BadSyntax("unknown FETCH modifier, or one that is there twice")
         if not reader.skip(b" "):
@@ -179,6 +190,8 @@ def _read_item(reader: Reader) -> FetchItem:
         attribute = _ATTRIBUTES.get(name)
         if attribute is None:
             raise BadSyntax("unknown fetch item")
+        if attribute is FetchAttribute.PREVIEW:
+            _skip_preview_modifiers(reader)
         return attribute
     match name:
         case b"BODY" | b"BODY.PEEK":
@@ -195,6 +208,15 @@ def _read_item(reader: Reader) -> FetchItem:
             part = _read_binary_part(reader)
             return BinarySizeItem(part, b"BINARY.SIZE[" + part_octets(part) + b"]")
     raise BadSyntax("unknown fetch item")
+
+
+def _skip_preview_modifiers(reader: Reader) -> None:
+    """Read `(LAZY)` after PREVIEW, if it is there: previews are made when they are asked for (RFC 8970 §4.1)."""
+    if reader.more_in_parentheses():
+        reader.expect(b"(", "a PREVIEW modifier")
+        if reader.word("a PREVIEW modifier") != b"LAZY":
+            raise BadSyntax("unknown PREVIEW modifier")
+        reader.expect(b")", "a closing parenthesis")
 
 
 def _read_binary_part(reader: Reader) -> Part:

@@ -37,6 +37,7 @@ class List:
 
     `extended`: selection or return options or a list of patterns were given, even empty ones: the answer then may
     carry CHILDINFO, and an empty pattern matches nothing (RFC 5258 §3). A basic `LIST "" ""` asks for the delimiter.
+    `xlist`: it was XLIST, which old clients know in place of special uses, and is answered so.
     """
 
     reference: str
@@ -46,6 +47,7 @@ class List:
     status: tuple[StatusItem, ...] = ()
     extended: bool = False
     entries: tuple[EntryName, ...] = ()
+    xlist: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,16 @@ def parse_list(reader: Reader) -> List:
         extended = True
     reader.end()
     return List(reference, patterns, selection, returns, status, extended, entries)
+
+
+def parse_xlist(reader: Reader) -> List:
+    """Read XLIST, as clients from before RFC 6154 send it: a LIST in its basic form."""
+    reader.space("a reference name")
+    reference = reader.mailbox()
+    reader.space("a mailbox pattern")
+    pattern = reader.list_mailbox()
+    reader.end()
+    return List(reference, (pattern,), xlist=True)
 
 
 def parse_lsub(reader: Reader) -> Lsub:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Flag, auto
 
 from pennypost.proto.imap.limits import MAX_LIST_ITEMS
+from pennypost.proto.imap.partial_range import PartialRange, read_partial_range
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.search_keys import SearchKey
 from pennypost.proto.imap.search_syntax import CHARSETS, SearchReader
@@ -18,6 +19,7 @@ class SearchReturn(Flag):
     ALL = auto()
     COUNT = auto()
     SAVE = auto()
+    PARTIAL = auto()  # RFC 9394; which: `Search.partial`
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Search:
     returns: SearchReturn | None = None
     charset: str | None = None
     charset_known: bool = True
+    partial: PartialRange | None = None
 
 
 _RETURNS: dict[bytes, SearchReturn] = {
@@ -42,6 +45,7 @@ _RETURNS: dict[bytes, SearchReturn] = {
     b"ALL": SearchReturn.ALL,
     b"COUNT": SearchReturn.COUNT,
     b"SAVE": SearchReturn.SAVE,
+    b"PARTIAL": SearchReturn.PARTIAL,
 }
 
 
@@ -56,9 +60,10 @@ def parse_uid_search(reader: Reader) -> Search:
 def _parse(reader: Reader, uid: bool) -> Search:
     reader.space("a search key")
     returns, charset, codec = None, None, "utf-8"
+    partial: PartialRange | None = None
     word = reader.peek_word()
     if word == b"RETURN":
-        returns = _read_returns(reader)
+        returns, partial = _read_returns(reader)
         reader.space("a search key")
         word = reader.peek_word()
     if word == b"CHARSET":
@@ -69,22 +74,30 @@ def _parse(reader: Reader, uid: bool) -> Search:
         codec = CHARSETS.get(charset, "latin-1")
     key = SearchReader(reader, codec).keys()
     reader.end()
-    return Search(uid, key, returns, charset, charset is None or charset in CHARSETS)
+    return Search(uid, key, returns, charset, charset is None or charset in CHARSETS, partial)
 
 
-def _read_returns(reader: Reader) -> SearchReturn:
+def _read_returns(reader: Reader) -> tuple[SearchReturn, PartialRange | None]:
     reader.word("RETURN")
     reader.space("SEARCH return options")
     reader.expect(b"(", "SEARCH return options")
     if reader.skip(b")"):
-        return SearchReturn.ALL
+        return SearchReturn.ALL, None
+    partial: PartialRange | None = None
     returns = SearchReturn.NONE
     for _ in range(MAX_LIST_ITEMS):
         option = _RETURNS.get(reader.word("a SEARCH return option"))
         if option is None:
             raise BadSyntax("unknown SEARCH return option")
+        if option is SearchReturn.PARTIAL:
+            if partial is not None:
+                raise BadSyntax("PARTIAL is there twice")
+            reader.space("a range of results")
+            partial = read_partial_range(reader)
         returns |= option
         if not reader.skip(b" "):
             reader.expect(b")", "a SEARCH return option or a closing parenthesis")
-            return returns
+            if partial is not None and returns & SearchReturn.ALL:
+                raise BadSyntax("PARTIAL and ALL exclude each other")  # RFC 9394 §3.1
+            return returns, partial
     raise BadSyntax("too many SEARCH return options")

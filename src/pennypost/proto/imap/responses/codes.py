@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NewType
 
 from pennypost.proto.imap.responses.search import sequence_set
-from pennypost.proto.imap.responses.text import astring
+from pennypost.proto.imap.responses.text import astring, string
 from pennypost.proto.imap.sequence import Ranges
 
 ResponseCode = NewType("ResponseCode", bytes)
@@ -44,6 +44,7 @@ ALREADYEXISTS = ResponseCode(b"ALREADYEXISTS")
 NONEXISTENT = ResponseCode(b"NONEXISTENT")
 
 TOOBIG = ResponseCode(b"TOOBIG")  # RFC 4469 §4.2, used by RFC 7889 §4
+UIDREQUIRED = ResponseCode(b"UIDREQUIRED")  # RFC 9586 §3.2
 USEATTR = ResponseCode(b"USEATTR")  # RFC 6154 §6
 
 URLMECH = ResponseCode(b"URLMECH INTERNAL")  # RFC 4467 §8
@@ -85,6 +86,16 @@ def highestmodseq(modseq: int) -> ResponseCode:
 def modified(messages: Ranges) -> ResponseCode:
     """MODIFIED: the messages a conditional STORE left alone (RFC 7162 §3.1.3)."""
     return ResponseCode(b"MODIFIED %b" % sequence_set(messages))
+
+
+def mailboxid(objectid: bytes) -> ResponseCode:
+    """MAILBOXID (RFC 8474 §4)."""
+    return ResponseCode(b"MAILBOXID (%b)" % objectid)
+
+
+def inprogress(tag: bytes) -> ResponseCode:
+    """INPROGRESS (RFC 9585 §4): the command is still being carried out, how far is not known."""
+    return ResponseCode(b"INPROGRESS (%b NIL NIL)" % string(tag))
 
 
 def unseen(number: int) -> ResponseCode:

@@ -40,6 +40,7 @@ def list_name(
     utf8: bool,
     child_info: Sequence[bytes] = (),
     old_name: str | None = None,
+    verb: bytes = b"LIST",
 ) -> bytes:
     r"""LIST (RFC 9051 §7.3.1). `attributes`: with backslash, `\HasChildren` (RFC 3348 §3).
 
@@ -51,7 +52,7 @@ def list_name(
         extended.append(b'"CHILDINFO" (%b)' % b" ".join([b'"%b"' % criterion for criterion in child_info]))
     if old_name is not None:
         extended.append(b'"OLDNAME" (%b)' % mailbox(old_name, utf8))
-    line = b"* LIST (%b) %b %b" % (b" ".join(attributes), _DELIMITER, mailbox(name, utf8))
+    line = b"* %b (%b) %b %b" % (verb, b" ".join(attributes), _DELIMITER, mailbox(name, utf8))
     return b"%b (%b)\r\n" % (line, b" ".join(extended)) if extended else line + b"\r\n"
 
 
@@ -65,7 +66,20 @@ def lsub_name(name: str, attributes: Sequence[bytes], utf8: bool) -> bytes:
     return b"* LSUB (%b) %b %b\r\n" % (b" ".join(attributes), _DELIMITER, mailbox(name, utf8))
 
 
-def status(name: str, values: Sequence[tuple[StatusItem, int | None]], utf8: bool) -> bytes:
-    """STATUS (RFC 9051 §7.3.4). A value of None is NIL: an APPENDLIMIT without limit (RFC 7889 §3.2)."""
-    items = [item.value + b" NIL" if value is None else b"%b %d" % (item.value, value) for item, value in values]
+def status(name: str, values: Sequence[tuple[StatusItem, int | bytes | None]], utf8: bool) -> bytes:
+    """STATUS (RFC 9051 §7.3.4). A value of None is NIL: an APPENDLIMIT without limit (RFC 7889 §3.2).
+
+    Octets are an id (RFC 8474 §4.3).
+    """
+    items = [b"%b %b" % (item.value, _status_value(value)) for item, value in values]
     return b"* STATUS %b (%b)\r\n" % (mailbox(name, utf8), b" ".join(items))
+
+
+def _status_value(value: int | bytes | None) -> bytes:
+    match value:
+        case None:
+            return b"NIL"
+        case int():
+            return b"%d" % value
+        case octets:
+            return b"(%b)" % octets

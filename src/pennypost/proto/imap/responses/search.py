@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from pennypost.proto.imap.responses.text import string
+from pennypost.proto.imap.responses.text import NIL, string
 from pennypost.proto.imap.sequence import Ranges
 
 
@@ -23,8 +23,12 @@ def esearch(
     count: int | None = None,
     found: Ranges = (),
     modseq: int | None = None,
+    partial: tuple[bytes, Ranges] | None = None,
 ) -> bytes:
-    """ESEARCH (RFC 9051 §7.3.4, RFC 4731 §3.1): what is None, or an empty `found`, is left out."""
+    """ESEARCH (RFC 9051 §7.3.4, RFC 4731 §3.1): what is None, or an empty `found`, is left out.
+
+    `partial`: the range that was asked for, as it came, and what lies in it (RFC 9394 §3.1).
+    """
     parts = [b"* ESEARCH (TAG %b)" % string(tag)]
     if uid:
         parts.append(b"UID")
@@ -33,9 +37,17 @@ def esearch(
             parts.append(b"%b %d" % (name, value))
     if found:
         parts.append(b"ALL " + sequence_set(found))
+    if partial is not None:
+        parts.append(b"PARTIAL (%b %b)" % (partial[0], sequence_set(partial[1]) or NIL))
     if modseq is not None:  # RFC 4731 §3.2
         parts.append(b"MODSEQ %d" % modseq)
     return b" ".join(parts) + b"\r\n"
+
+
+def uidbatches(tag: bytes, batches: Iterable[tuple[int, int]]) -> bytes:
+    """UIDBATCHES (RFC 10022): each batch from its greatest UID to its least."""
+    line = b",".join([b"%d:%d" % (high, low) if high > low else b"%d" % low for high, low in batches])
+    return b"* UIDBATCHES (TAG %b)%b%b\r\n" % (string(tag), b" " if line else b"", line)
 
 
 def ranges_of(numbers: Iterable[int]) -> Ranges:

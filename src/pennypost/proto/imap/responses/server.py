@@ -1,4 +1,4 @@
-"""CAPABILITY, ENABLED, ID and NAMESPACE (RFC 9051 §7.2, RFC 2971, RFC 2342)."""
+"""CAPABILITY, ENABLED, LANGUAGE, ID and NAMESPACE (RFC 9051 §7.2, RFC 2971, RFC 2342)."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +13,11 @@ def capability(names: Iterable[bytes]) -> bytes:
 def enabled(names: Iterable[bytes]) -> bytes:
     """ENABLED (RFC 9051 §7.2.1): what was switched on now; may be nothing."""
     return b"%b\r\n" % b" ".join((b"* ENABLED", *names))
+
+
+def language(tags: Iterable[bytes]) -> bytes:
+    """LANGUAGE (RFC 5255 §3.3): the languages there are, or the one that was chosen."""
+    return b"* LANGUAGE (%b)\r\n" % b" ".join(tags)
 
 
 def server_id(fields: Sequence[tuple[str, str | None]]) -> bytes:

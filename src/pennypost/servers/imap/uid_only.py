@@ -1,0 +1,38 @@
+"""UIDONLY (RFC 9586): a client that knows messages by UID alone."""
+
+from pennypost.proto.imap.commands.copy import Copy
+from pennypost.proto.imap.commands.fetch import Fetch
+from pennypost.proto.imap.commands.move import Move
+from pennypost.proto.imap.commands.search import Search
+from pennypost.proto.imap.commands.select import Examine, Select
+from pennypost.proto.imap.commands.store import Store
+from pennypost.proto.imap.responses import codes
+from pennypost.proto.imap.responses.status import bad
+from pennypost.proto.imap.search_keys import And, Not, Or, SearchKey, SequenceKey
+from pennypost.servers.imap.errors import Refused
+
+
+def refuse_numbers(body: object) -> None:
+    """Refuse a command that uses message numbers: BAD with UIDREQUIRED (RFC 9586 §3.2)."""
+    match body:
+        case Fetch(uid=uid) | Store(uid=uid) | Copy(uid=uid) | Move(uid=uid):
+            refused = not uid
+        case Search(uid=uid, key=key):
+            refused = not uid or _names_numbers(key)
+        case Select(resync=resync) | Examine(resync=resync):
+            refused = resync is not None and resync.numbers is not None
+        case _:
+            return
+    if refused:
+        raise Refused(bad("Message numbers are not used after ENABLE UIDONLY", codes.UIDREQUIRED))
+
+
+def _names_numbers(key: SearchKey) -> bool:
+    match key:
+        case And(keys=keys) | Or(keys=keys):
+            return any(map(_names_numbers, keys))
+        case Not(key=inner):
+            return _names_numbers(inner)
+        case SequenceKey(messages=messages):
+            return not messages.saved
+    return False
