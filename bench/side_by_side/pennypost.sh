@@ -1,6 +1,6 @@
 #!/bin/bash
 # Pennypost as a target of the side-by-side tools: smtp 11025, submission 11587, submissions 11465, lmtp 11024, imap 11143,
-# imaps 11993, pop3 11110; users p0001@bench.test … p0200, pbig; password pw. Checks off: there are none to switch on yet.
+# imaps 11993, pop3 11110; what is for relay.test goes on to 12525; users p0001@bench.test … p0200, pbig; password pw. Checks off: there are none to switch on yet.
 # PENNYPOST: the checkout. WORKERS: processes (default 2).
 . "$(dirname "$0")/common.sh"
 D=$B/pennypost
@@ -35,6 +35,13 @@ recipients_per_day = 0
 new_recipients_per_day = 0
 freeze_new_recipients = 0
 freeze_new_recipients_elsewhere = 0
+[queue]
+backup_for = ["relay.test"]
+[[queue.smarthosts]]
+host = "127.0.0.1"
+port = 12525
+tls = "off"
+recipients = ["relay.test"]
 [log]
 level = "${LOG:-info}"
 [auth]

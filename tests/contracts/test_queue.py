@@ -146,7 +146,7 @@ async def test_what_the_dead_had_is_free_again(world: World) -> None:
     await world.write(dispatch.stay, "one", LEASE)
     world.clock.move(LEASE / 2)
     assert await look(world, "two") == []
-    assert await world.read(dispatch.next_due, "two") == world.clock.now + LEASE / 2
+    assert await world.read(dispatch.next_due, "two") == (world.clock.now + LEASE / 2, None)
     world.clock.move(LEASE / 2)
     assert len(ids(await look(world, "two"))) == 5
     assert not await world.write(dispatch.finish, "one", ids(first)[0])
@@ -157,7 +157,7 @@ async def test_a_sender_that_leaves_gives_all_back(world: World) -> None:
     await look(world, "one", each=2)
     assert await world.write(dispatch.leave, "one") == 2
     assert len(ids(await look(world, "two"))) == 5
-    assert await world.read(dispatch.next_due, "two") is None
+    assert await world.read(dispatch.next_due, "two") == (None, None)
 
 
 async def test_a_server_goes_on_until_nothing_is_left(world: World) -> None:
@@ -211,7 +211,7 @@ async def test_what_is_to_leave_later_waits(world: World) -> None:
     later = NOW + timedelta(hours=2)
     await enqueue(world, places=[place("a", "x@a.example", not_before=later, holder="one")])
     assert await look(world, "one") == []
-    assert await world.read(dispatch.next_due, "one") == later
+    assert await world.read(dispatch.next_due, "one") == (None, later)
     world.clock.move(timedelta(hours=2))
     assert len(ids(await look(world, "one"))) == 1
 
@@ -225,7 +225,7 @@ async def test_a_hop_that_is_held_is_left_alone(world: World) -> None:
     assert await world.read(dispatch.pace_of, "a.example") == pace
     await enqueue(world, "fresh@a.example")
     assert await look(world, "two") == []
-    assert await world.read(dispatch.next_due, "one") == min(until, world.clock.now + LEASE)
+    assert await world.read(dispatch.next_due, "one") == (min(until, world.clock.now + LEASE), None)
     await world.write(dispatch.give_back, "one", ids([work]))
     world.clock.move(timedelta(minutes=3))
     (again,) = await look(world, "two")

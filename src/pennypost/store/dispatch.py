@@ -167,10 +167,7 @@ async def promote(tx: Transaction, limit: int) -> int:
 
 
 async def take_due(tx: Transaction, holder: str, hops: int, each: int) -> list[HopWork]:
-    """Take up to `each` deliveries for each of at most `hops` next hops that are due, the longest due first.
-
-    A hop whose last attempts failed gives ten times as many: they share the fate of the one that is tried.
-    """
+    """Take up to `each` deliveries for each of at most `hops` next hops that are due, the longest due first."""
     rows = await tx.fetch_all(
         "SELECT hop, failures, connections, gap, held_until, reason FROM destination "
         "WHERE due_at <= ? ORDER BY due_at LIMIT ?",
@@ -180,7 +177,7 @@ async def take_due(tx: Transaction, holder: str, hops: int, each: int) -> list[H
     found = []
     for hop, *columns in rows:
         pace = _pace(columns)
-        taken, more = await _take(tx, holder, hop, each * 10 if pace.failures else each)
+        taken, more = await take(tx, holder, hop, each)
         await tx.execute(
             "UPDATE destination SET due_at = NULL, server = ? WHERE hop = ?", holder if more else None, hop
         )
@@ -195,7 +192,7 @@ async def take_more(
 
     Gives them, and whether we are its server now: there is more. Costs a look into an index when there is nothing.
     """
-    taken, more = await _take(tx, holder, hop, limit)
+    taken, more = await take(tx, holder, hop, limit)
     if more and not serving:
         serving = (
             await tx.execute(
@@ -209,7 +206,7 @@ async def take_more(
     return taken, serving
 
 
-async def _take(tx: Transaction, holder: str, hop: str, limit: int) -> tuple[tuple[Leased, ...], bool]:
+async def take(tx: Transaction, holder: str, hop: str, limit: int) -> tuple[tuple[Leased, ...], bool]:
     """Lease what is ready for a hop, by turn. Gives whether there is more."""
     ids = await tx.fetch_all(
         f"SELECT id FROM delivery WHERE {_READY} AND hop = ? ORDER BY turn, id LIMIT ?", hop, limit + 1
@@ -237,19 +234,20 @@ async def give_back(tx: Transaction, holder: str, deliveries: Sequence[DeliveryI
     )
 
 
-async def next_due(tx: Transaction, holder: str) -> datetime | None:
-    """Give when there will be something to look at: a hop that is due, a delivery whose time comes, another sender
-    that may have died. None: nothing waits."""
-    instants = [
-        row[0]
-        for row in (
-            await tx.fetch_one("SELECT MIN(due_at) FROM destination WHERE due_at IS NOT NULL"),
-            await tx.fetch_one(f"SELECT MIN(next_attempt_at) FROM delivery WHERE {_DEFERRED}"),
-            await tx.fetch_one("SELECT MIN(expires_at) FROM sender WHERE holder <> ?", holder),
-        )
-        if row is not None and row[0] is not None
-    ]
-    return from_microseconds(min(instants)) if instants else None
+async def next_due(tx: Transaction, holder: str) -> tuple[datetime | None, datetime | None]:
+    """Give when there will be something to look at: a hop that is due, or another sender that may have died; and when
+    the time of a delivery comes that waits for it. None: never."""
+    hop = await tx.fetch_one("SELECT MIN(due_at) FROM destination WHERE due_at IS NOT NULL")
+    sender = await tx.fetch_one("SELECT MIN(expires_at) FROM sender WHERE holder <> ?", holder)
+    deferred = await tx.fetch_one(f"SELECT MIN(next_attempt_at) FROM delivery WHERE {_DEFERRED}")
+    assert hop is not None
+    assert sender is not None
+    assert deferred is not None
+    instants = [row[0] for row in (hop, sender) if row[0] is not None]
+    return (
+        from_microseconds(min(instants)) if instants else None,
+        from_microseconds(deferred[0]) if deferred[0] is not None else None,
+    )
 
 
 # -- Noting what came of it

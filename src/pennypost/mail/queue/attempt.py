@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from pennypost.mail.queue.channel import Job, octets_of
+from pennypost.mail.queue.channel import Job, octets_of, split
 from pennypost.mail.queue.local import LOCAL_HOP, deliver_here, digest_of
 from pennypost.mail.queue.pacing import complaint
 from pennypost.mail.queue.routing import Router
@@ -30,6 +30,9 @@ from pennypost.store.timeline import trace_id
 
 LOGGED_RESULTS = 20
 
+SHARED_AT_A_TIME = 1000
+"""Deliveries that are put off, or given up, with one that found nobody: what waits for a dead host grows old, too."""
+
 _BUG = "internal error, see the log: incident {}"
 
 _log = structlog.stdlib.get_logger("pennypost.queue")
@@ -47,6 +50,10 @@ class Living(Protocol):
 
     @property
     def holder(self) -> str: ...
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether so much is leased that of each hop only a little more should be."""
 
     async def stay(self, tx: Transaction, holder: str) -> None:
         """Prolong the lease if it is time: an operation."""
@@ -163,16 +170,21 @@ class Attempts:
         """Judge an attempt, and write down what came of it and of what shares its fate."""
         channel, now, holder = job.channel, self._store.clock(), job.holder
         pace = channel.pace
-        sharing, returned = self._note_pace(job, outcome, now)
+        sharing, returned, dead = self._note_pace(job, outcome, now)
         serving = channel.serving and not pace.held(now) and holder == self._living.holder
         changed = pace.changed
-        wanted = 2 * pace.connections - len(channel.jobs)
+        least = 1 if self._living.has_enough else pace.connections
+        wanted = 2 * least - len(channel.jobs)
         verdict = self._judge.judge(message, deliveries, outcome.results, now)
 
         async def operation(tx: Transaction) -> tuple[tuple[Leased, ...], bool]:
             await self._clerk.write(tx, holder, job.queued, message, verdict, outcome.results, channel.hop)
             for other in sharing:
-                await self._share(tx, other, outcome.results[0], now)
+                await self._share(tx, holder, channel.hop, other.deliveries, outcome.results[0], now, other.message)
+            if dead:
+                ready, _ = await dispatch.take(tx, holder, channel.hop, SHARED_AT_A_TIME)
+                for group in split(ready, SHARED_AT_A_TIME):
+                    await self._share(tx, holder, channel.hop, group, outcome.results[0], now)
             for other in returned:
                 await dispatch.give_back(tx, holder, [delivery.id for delivery in other.deliveries])
             if changed:
@@ -180,11 +192,11 @@ class Attempts:
             if returned:
                 await queue.make_due(tx, channel.hop)
             await self._living.stay(tx, self._living.holder)
-            if serving and wanted > pace.connections:
+            if serving and wanted > least:
                 return await dispatch.take_more(tx, holder, channel.hop, wanted, serving=True)
             return (), serving
 
-        rows = sum(len(one.deliveries) for one in (job, *sharing, *returned))
+        rows = sum(len(one.deliveries) for one in (job, *sharing, *returned)) + (SHARED_AT_A_TIME if dead else 0)
         taken, still = await persist(self._store, operation, rows)
         if holder == self._living.holder:
             channel.serving = still if serving else channel.serving and not pace.held(now)
@@ -192,30 +204,41 @@ class Attempts:
         self._tell(message, job, outcome)
         return Aftermath((*sharing, *returned), taken)
 
-    def _note_pace(self, job: Job, outcome: RelayOutcome, now: datetime) -> tuple[list[Job], list[Job]]:
-        """Let the hop's pace follow. Gives the jobs that share this one's fate, and those to give back untried."""
+    def _note_pace(self, job: Job, outcome: RelayOutcome, now: datetime) -> tuple[list[Job], list[Job], bool]:
+        """Let the hop's pace follow. Gives the jobs that share this one's fate, those to give back untried, and whether
+        what is ready in the store shares it, too."""
         channel = job.channel
         trouble = complaint(outcome)
         if trouble is None:
             if any(result.remote for result in outcome.results):
                 channel.pace.succeeded()
-            return [], []
+            return [], [], False
         if not channel.pace.slowed(trouble, now, self._chance()):
-            return [], []
+            return [], [], False
         waiting = list(channel.jobs)
         channel.jobs.clear()
         until = channel.pace.state.held_until
         _log.info("hop left alone", hop=channel.hop, until=until and until.isoformat(), reason=trouble.reason)
-        return ([], waiting) if trouble.reachable else (waiting, [])
+        return ([], waiting, False) if trouble.reachable else (waiting, [], True)
 
-    async def _share(self, tx: Transaction, job: Job, result: RecipientResult, now: datetime) -> None:
-        """Let a job that was not tried have the result of one that was: an operation."""
-        message = job.message or await queue.message(tx, job.queued, recipients=False)
+    async def _share(
+        self,
+        tx: Transaction,
+        holder: str,
+        hop: str,
+        deliveries: Sequence[Leased],
+        result: RecipientResult,
+        now: datetime,
+        message: QueuedMessage | None = None,
+    ) -> None:
+        """Let deliveries of one message that were not tried have the result of one that was: an operation."""
+        queued = deliveries[0].queued
+        message = message or await queue.message(tx, queued, recipients=False)
         if message is None:
             return
-        results = [replace(result, recipient=delivery.recipient) for delivery in job.deliveries]
-        verdict = self._judge.judge(message, job.deliveries, results, now)
-        await self._clerk.write(tx, job.holder, job.queued, message, verdict, results, job.channel.hop)
+        results = [replace(result, recipient=delivery.recipient) for delivery in deliveries]
+        verdict = self._judge.judge(message, deliveries, results, now)
+        await self._clerk.write(tx, holder, queued, message, verdict, results, hop)
 
     def _tell(self, message: QueuedMessage, job: Job, outcome: RelayOutcome) -> None:
         age = (self._store.clock() - message.created_at).total_seconds()

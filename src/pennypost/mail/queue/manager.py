@@ -56,6 +56,13 @@ HOPS_AT_A_TIME = 50
 PROMOTED_AT_A_TIME = 500
 """Bounds of one look: a few milliseconds' work."""
 
+AT_FIRST = 2
+"""Deliveries that are taken for a hop at first: when one is sent, as many follow as it may have connections for."""
+
+PROMOTION_PAUSE = timedelta(seconds=2)
+"""What has waited for minutes may wait for others whose time comes at about the same moment: one transaction for
+all."""
+
 LONGEST_SLEEP = timedelta(minutes=5)
 """A notice from another process may get lost: past this somebody looks all the same."""
 
@@ -94,6 +101,7 @@ class QueueManager:
         self._leased = 0
         self._at_hand = 0
         self._alive_until = store.clock()
+        self._looked_at = self._alive_until - PROMOTION_PAUSE
         self._asked_until = self._alive_until
         self._renewal: asyncio.TimerHandle | None = None
         self._aging: asyncio.TimerHandle | None = None
@@ -158,9 +166,14 @@ class QueueManager:
         if self._leased >= LEASED_SHARE * self._settings.max_connections:
             await self._something.wait()
             return
-        due = await store.glance(lambda tx: dispatch.next_due(tx, self._holder))
+        soon, deferred = await store.glance(lambda tx: dispatch.next_due(tx, self._holder))
         now = store.clock()
+        due = soon
+        if deferred is not None:
+            deferred = max(deferred, self._looked_at + PROMOTION_PAUSE)
+            due = deferred if soon is None else min(soon, deferred)
         if due is not None and due <= now:
+            self._looked_at = now
             self._see_whether_alive(now)
             holder = self._holder
             work = await store.write(lambda tx: self._look(tx, holder))
@@ -184,8 +197,7 @@ class QueueManager:
         """Free what the dead have, make ready what has waited, and take some of what is ready: an operation."""
         await dispatch.recover(tx)
         await dispatch.promote(tx, PROMOTED_AT_A_TIME)
-        each = 2 * self._settings.hop_connections_at_first
-        work = await dispatch.take_due(tx, holder, HOPS_AT_A_TIME, each)
+        work = await dispatch.take_due(tx, holder, HOPS_AT_A_TIME, AT_FIRST)
         if work:
             await dispatch.stay(tx, holder, self._settings.lease_time)
         return work
@@ -209,13 +221,18 @@ class QueueManager:
     def has_room(self, hop: str, *, light: bool) -> bool:
         """Whether something new for a hop can be sent at once. While more waits in the store, that is for those who
         send little: they go before what is left of the others."""
-        if self._stopping or self._leased >= LEASED_SHARE // 2 * self._settings.max_connections:
+        if self._stopping or (self._leased >= LEASED_SHARE * self._settings.max_connections and not light):
             return False
         self._see_whether_alive(self._store.clock())
         channel = self._channels.get(hop)
         if channel is None or channel.pace.failing or (channel.serving and not light):
             return False
         return len(channel.jobs) <= 4 * channel.pace.connections
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether so much is leased that of each hop only a little more should be."""
+        return self._leased >= LEASED_SHARE // 2 * self._settings.max_connections
 
     async def stay(self, tx: Transaction, holder: str) -> None:
         """Prolong our lease when half of it is over: an operation. `take_over` hears when it is committed."""
