@@ -1,29 +1,33 @@
 """Receive: mail for our domains from anybody (RFC 5321), and over LMTP from a host that trusts us (RFC 2033).
 
-Nobody relays here: a recipient outside our domains is refused, however it is spelled. Percent signs, exclamation marks
-and quoted at-signs in a local part have no meaning; a source route is dropped (RFC 5321 §4.1.1.3, appendix C).
+Nobody relays here: a recipient outside our domains, and those we are a backup for, is refused, however it is spelled.
+Percent signs, exclamation marks and quoted at-signs in a local part have no meaning; a source route is dropped (RFC
+5321 §4.1.1.3, appendix C).
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
 from pennypost.mail.dmarc_feedback import Feedback
 from pennypost.mail.dmarc_feedback import may_hold_report as may_hold_aggregate
 from pennypost.mail.dmarc_feedback import report_in as aggregate_in
+from pennypost.mail.heard import MAX_REPORT_OCTETS, Heard, hear
 from pennypost.mail.limits import Defence
 from pennypost.mail.reception import Acceptance, Reception, SmtpClient
 from pennypost.mail.route import Route, route
 from pennypost.mail.tls_reports import may_hold_report, report_in
-from pennypost.mail.transaction import MailTransaction, Parcel, Post
+from pennypost.mail.transaction import Destination, MailTransaction, Parcel, Post, Sending, Stored
 from pennypost.mail.verification import Filing, Handling, Verdicts, filing
 from pennypost.mail.verifier import Verifier, in_short
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Recipient
 from pennypost.model.errors import BadMessage, MailError, RateLimited, SenderNotVerifiable, SenderPolicyRefused
 from pennypost.model.verification import DmarcResult
-from pennypost.store import dmarc, quota, tls_results
+from pennypost.store import dmarc, quota, timeline, tls_results
 from pennypost.store.engine import Transaction
+from pennypost.store.timeline import EventKind
 from pennypost.store.tls_results import ReceivedReport
 from pennypost.verify.dmarc import Forgery
 from pennypost.verify.dmarc.report import Report
@@ -66,6 +70,7 @@ class Receiver:
 
 class _Incoming(MailTransaction):
     _report: ReceivedReport | None = None
+    _heard: Heard | None = None
 
     _dmarc_report: Report | None = None
     _found: Verdicts | None = None
@@ -113,6 +118,15 @@ class _Incoming(MailTransaction):
             self._defence.octets(self._client.peer, self._spool.size)
         return await super()._parcel()
 
+    async def _deliver(
+        self, tx: Transaction, parcel: Parcel, destinations: Sequence[Destination], sendings: Sequence[Sending]
+    ) -> Stored:
+        """Store the message; a report on one of ours goes into that one's timeline (RFC 3464)."""
+        stored = await super()._deliver(tx, parcel, destinations, sendings)
+        if self._heard is not None:
+            await timeline.record(tx, self._heard.trace, EventKind.HEARD, self._heard.facts)
+        return stored
+
     async def _route(self, tx: Transaction, address: Address) -> Route:
         separator = self._store.settings.subaddress_separator
         relay = self._post.outbox.router.backs_up(address.domain)
@@ -126,6 +140,8 @@ class _Incoming(MailTransaction):
 
     async def _amend(self, header: bytes, now: datetime) -> bytes:
         """Mail from others is stored as it came, below what we found out about its sender."""
+        if self._envelope.reverse_path is None and self._spool.size <= MAX_REPORT_OCTETS:
+            self._heard = hear(header, self._spool.octets()[len(header) :], self._post.hostname)
         if self._verifier is not None:
             header = await self._verify(self._verifier, header)
         size = self._spool.size

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.unit.mail.conftest import World
+from tests.unit.mail.test_heard import HEADER, report
 
 from pennypost.mail.prepare import Preparer
 from pennypost.mail.queue.manager import QueueManager
@@ -363,6 +364,16 @@ async def test_what_came_and_where_it_went_is_told(world: World) -> None:
         "stored": list(accepted.stored),
         "message-id": "a@b",
     }
+
+
+async def test_a_report_on_what_we_sent_is_in_its_story(world: World) -> None:
+    sent = await submit(world, "x@far.example", message=SUBMITTED)
+    (queued_header,) = await world.store.read(lambda tx: tx.fetch_all("SELECT header FROM queued"))
+    body = report(original=queued_header[0])
+    await receive(world, "anna@penny.test", message=HEADER + body, envelope=Envelope(None))
+    story = await world.store.scan(lambda tx: timeline.story(tx, [timeline.trace_number(sent.id)]))
+    assert [event.kind for event in story] == [EventKind.SUBMITTED, EventKind.HEARD]
+    assert story[1].facts["results"][0][:3] == ["x@far.example", "failed", "5.2.2"]
 
 
 async def test_mail_for_a_domain_we_back_up_is_passed_on(world: World) -> None:
