@@ -173,8 +173,11 @@ class Attempts:
         sharing, returned, dead = self._note_pace(job, outcome, now)
         serving = channel.serving and not pace.held(now) and holder == self._living.holder
         changed = pace.changed
-        least = 1 if self._living.has_enough else pace.connections
-        wanted = 2 * least - len(channel.jobs)
+        wanted = 2 * pace.connections - len(channel.jobs)
+        if self._living.has_enough:
+            wanted = 1 - len(channel.jobs)
+        elif len(channel.jobs) >= pace.connections:
+            wanted = 0
         verdict = self._judge.judge(message, deliveries, outcome.results, now)
 
         async def operation(tx: Transaction) -> tuple[tuple[Leased, ...], bool]:
@@ -192,7 +195,7 @@ class Attempts:
             if returned:
                 await queue.make_due(tx, channel.hop)
             await self._living.stay(tx, self._living.holder)
-            if serving and wanted > least:
+            if serving and wanted > 0:
                 return await dispatch.take_more(tx, holder, channel.hop, wanted, serving=True)
             return (), serving
 

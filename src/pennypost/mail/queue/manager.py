@@ -197,7 +197,7 @@ class QueueManager:
         """Free what the dead have, make ready what has waited, and take some of what is ready: an operation."""
         await dispatch.recover(tx)
         await dispatch.promote(tx, PROMOTED_AT_A_TIME)
-        work = await dispatch.take_due(tx, holder, HOPS_AT_A_TIME, AT_FIRST)
+        work = await dispatch.take_due(tx, holder, HOPS_AT_A_TIME, 1 if self.has_enough else AT_FIRST)
         if work:
             await dispatch.stay(tx, holder, self._settings.lease_time)
         return work
@@ -232,7 +232,7 @@ class QueueManager:
     @property
     def has_enough(self) -> bool:
         """Whether so much is leased that of each hop only a little more should be."""
-        return self._leased >= LEASED_SHARE // 2 * self._settings.max_connections
+        return self._leased >= LEASED_SHARE // 4 * self._settings.max_connections
 
     async def stay(self, tx: Transaction, holder: str) -> None:
         """Prolong our lease when half of it is over: an operation. `take_over` hears when it is committed."""
