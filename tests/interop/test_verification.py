@@ -46,6 +46,8 @@ def test_policies_of_domains_are_followed(server: RunningServer) -> None:
     assert b"spf=pass" in taken
     assert b"dmarc=pass" in taken
     assert len(server.messages("ann@example.org", "Junk")) == 1
+    assert server.figure('pennypost_verifications_total{method="dmarc",result="pass"}') == 1
+    assert server.figure('pennypost_verifications_total{method="dmarc",result="fail"}') == 2
 
 
 def test_a_ban_is_heeded_by_a_running_server(server: RunningServer) -> None:

@@ -24,6 +24,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from pennypost.model.errors import MailError
+from pennypost.model.verification import ArcResult, DkimResult, DmarcResult, IprevResult, SpfResult
 from pennypost.store.stats import StoreStats
 
 SECOND = 1_000_000_000
@@ -34,6 +35,15 @@ DELIVERY_STATES = ("sent", "deferred", "failed")
 """What comes of a recipient at another host: `model.relaying.RelayState`."""
 
 AGE_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0, 86400.0)
+
+VERIFICATIONS = {
+    "spf": tuple(result.value for result in SpfResult),
+    "dkim": tuple(result.value for result in DkimResult),
+    "dmarc": tuple(result.value for result in DmarcResult),
+    "arc": tuple(result.value for result in ArcResult),
+    "iprev": tuple(result.value for result in IprevResult),
+}
+"""What each check of a sender can come to: the words of RFC 8601."""
 
 LOGIN_OUTCOMES = ("success", "failure", "refused")
 """Refused: turned away before the password was looked at, after too many failures or under load."""
@@ -101,6 +111,13 @@ FAMILIES = (
         _each(INTAKES),
         DURATION_BOUNDS,
         SECOND,
+    ),
+    Family(
+        "counter",
+        "pennypost_verifications",
+        "What checks of senders came to; of signatures, each one",
+        ("method", "result"),
+        tuple((method, result) for method, results in VERIFICATIONS.items() for result in results),
     ),
     Family(
         "counter",

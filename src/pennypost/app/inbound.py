@@ -8,6 +8,8 @@ from datetime import timedelta
 import structlog
 
 from pennypost.app.config.settings import Config
+from pennypost.app.figures import Figures
+from pennypost.app.measured import verification_observer
 from pennypost.mail.dmarc_feedback import Feedback
 from pennypost.mail.limits import Defence
 from pennypost.mail.verifier import Verifier
@@ -32,10 +34,10 @@ _log = structlog.stdlib.get_logger("pennypost.inbound")
 class Inbound:
     """Make it on the worker's loop, `begin` before the doors open, `close` when they are shut."""
 
-    def __init__(self, config: Config, store: Store, resolver: Resolver) -> None:
+    def __init__(self, config: Config, store: Store, resolver: Resolver, figures: Figures) -> None:
         hostname = config.server.own_hostname
         self.defence = Defence(store, config.defence)
-        self.verifier = Verifier(resolver, config.verification, hostname, store.clock)
+        self.verifier = Verifier(resolver, config.verification, hostname, store.clock, verification_observer(figures))
         self.feedback = Feedback(store, config.verification, hostname)
         self._settings = config.verification
         self._store = store

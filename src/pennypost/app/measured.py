@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable
 
-from pennypost.app.figures import DELIVERY_STATES, LOGIN_OUTCOMES, Figures
+from pennypost.app.figures import DELIVERY_STATES, LOGIN_OUTCOMES, VERIFICATIONS, Figures
 from pennypost.mail.authenticate import Authenticator
 from pennypost.mail.reception import Acceptance, Intake, Reception, SmtpClient
 from pennypost.mail.settings import AuthSettings
+from pennypost.mail.verification import Verdicts
 from pennypost.model.authentication import Authenticated, AuthenticationQuestion, ScramKeys
 from pennypost.model.envelope import Envelope, Recipient
 from pennypost.model.errors import MailError, TransientFailure
 from pennypost.model.peer import Peer
+from pennypost.model.verification import DkimResult
 from pennypost.net.connection import Connection
 from pennypost.net.listener import Handler
 from pennypost.store.store import Store
@@ -37,6 +39,31 @@ def delivery_observer(figures: Figures) -> Callable[[str, float], None]:
         states[state].add()
         if state == "sent":
             seconds.observe(age)
+
+    return observe
+
+
+def verification_observer(figures: Figures) -> Callable[[Verdicts], None]:
+    """Count what checks of senders came to."""
+    counters = {
+        (method, result): figures.counter("pennypost_verifications", method, result)
+        for method, results in VERIFICATIONS.items()
+        for result in results
+    }
+
+    def observe(found: Verdicts) -> None:
+        if found.spf is not None:
+            counters["spf", found.spf.result.value].add()
+        for signature in found.dkim:
+            counters["dkim", signature.result.value].add()
+        if not found.dkim:
+            counters["dkim", DkimResult.NONE.value].add()
+        if found.dmarc is not None:
+            counters["dmarc", found.dmarc.result.value].add()
+        if found.arc is not None:
+            counters["arc", found.arc.result.value].add()
+        if found.iprev is not None:
+            counters["iprev", found.iprev.result.value].add()
 
     return observe
 

@@ -100,7 +100,7 @@ class Server:
             sending=SendingGuard(store, config.sending, hostname),
             signer=Signer(store, config.dkim),
         )
-        self._inbound = inbound = Inbound(config, store, self._resolver)
+        self._inbound = inbound = Inbound(config, store, self._resolver, self._figures)
         await inbound.begin()
         doors = make_doors(config, post, authenticator, self._figures, inbound)
         await self._open_listeners(doors, sockets, inbound.defence)

@@ -140,10 +140,18 @@ def _both(header: bytes, body: memoryview, now: int) -> Consultation[tuple[tuple
 
 
 class Verifier:
-    """Verifies the messages of one worker. `hostname`: who we are to SPF's explanations and in the results."""
+    """Verifies the messages of one worker. `hostname`: who we are to SPF's explanations and in the results.
+
+    `observe`: hears what was found of each message.
+    """
 
     def __init__(
-        self, resolver: Resolver, settings: VerificationSettings, hostname: str, clock: Callable[[], datetime]
+        self,
+        resolver: Resolver,
+        settings: VerificationSettings,
+        hostname: str,
+        clock: Callable[[], datetime],
+        observe: Callable[[Verdicts], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         self.authserv_id = settings.authserv_id or hostname
@@ -151,6 +159,7 @@ class Verifier:
         self._health = DnsHealth()
         self._hostname = hostname
         self._clock = clock
+        self._observe = observe
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="verify")
 
     def wants(self, peer: Peer) -> bool:
@@ -179,6 +188,7 @@ class Verifier:
         verdicts = Verdicts(mail_from, helo, signatures, dmarc, chain, reverse, forgeries=author.forgeries)
         if settings.bimi and dmarc.result is DmarcResult.PASS and dmarc.policy is not DmarcPolicy.NONE:
             verdicts = replace(verdicts, bimi=await self._bimi(budget, header, author, dmarc.organizational_domain))
+        self._observe(verdicts)
         decision = decide(verdicts, peer.ip, settings)
         return replace(
             verdicts, handling=decision.handling, override=decision.override, override_comment=decision.comment
