@@ -42,7 +42,10 @@ class LiteralRequested:
 
 @dataclass(frozen=True, slots=True)
 class AppendStart:
-    """A message wants to come. Answer with `accept_literal`, or `send(no(…))`: what comes all the same is forgotten."""
+    """A message wants to come. Answer with `accept_literal`, or `send(no(…))`: what comes all the same is forgotten.
+
+    It comes also in place of `AppendEnd`, when the command goes on with one more message (RFC 3502).
+    """
 
     tag: bytes
     append: Append

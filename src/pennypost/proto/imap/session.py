@@ -19,6 +19,7 @@ from enum import Enum, auto
 
 from pennypost.model.errors import PeerError, UsageError
 from pennypost.proto.imap.commands import COMMANDS, CommandSpec
+from pennypost.proto.imap.commands.append import Append
 from pennypost.proto.imap.commands.authenticate import decode_base64
 from pennypost.proto.imap.events import (
     AppendChunk,
@@ -78,6 +79,7 @@ class ImapServerSession:
     """
 
     __slots__ = (
+        "_append",
         "_buffer",
         "_errors",
         "_limits",
@@ -108,6 +110,7 @@ class ImapServerSession:
         self._scanned = 0  # up to here there is no CRLF that was not seen
         self._tag: bytes | None = None  # of the command in hand
         self._spec: CommandSpec | None = None  # of the command in hand; None also when it is not known
+        self._append: Append | None = None  # what was read before the message in hand
         self._verb_end = 0  # where its arguments begin
         self._remaining = 0  # octets of the literal in hand that are still to come
         self._unasked = False  # whether that literal comes without our asking
@@ -368,6 +371,7 @@ class ImapServerSession:
                     self._drop(end + 2)
                     self._remaining = size
                     self._mode = _Mode.MESSAGE_OFFERED
+                    self._append = append
                     return AppendStart(tag, append)
             self._allow_argument(size, end, bool(announced.group(1)))
         except BadSyntax as problem:
@@ -438,23 +442,29 @@ class ImapServerSession:
         return AppendChunk(data)
 
     def _read_message_end(self) -> Event | None:
-        """Read what follows a message: the end of the line."""
+        """Read what follows a message: the end of the line, or one more message (RFC 3502)."""
         line = self._take_line()
         if line is None:
             return None
-        self._unasked = False
-        tag, spec = self._tag, self._spec
+        tag, spec, before = self._tag, self._spec, self._append
         assert tag is not None
         assert spec is not None
         assert spec.end is not None
+        assert before is not None
+        announced = _ANNOUNCEMENT.search(line[-_LONGEST_ANNOUNCEMENT:])
+        self._unasked = announced is not None and bool(announced.group(3))
+        self._remaining = int(announced.group(2)) if announced is not None and self._unasked else 0
         try:
-            spec.end(Reader(line, 0, self._utf8))
+            append = spec.end(Reader(line, 0, self._utf8), before)
+            if append is not None:
+                self._allow_unasked(append.size)
         except BadSyntax as problem:
-            announced = _ANNOUNCEMENT.search(line[-_LONGEST_ANNOUNCEMENT:])
-            if announced is not None and announced.group(3):
-                self._unasked = True
-                self._remaining = int(announced.group(2))
             return self._bad(problem.reason)
+        if append is not None:
+            self._append = append
+            self._remaining = append.size
+            self._mode = _Mode.MESSAGE_OFFERED
+            return AppendStart(tag, append)
         self._errors = 0
         self._mode = _Mode.ANSWER
         return AppendEnd(tag)

@@ -1,64 +1,135 @@
-"""APPEND (RFC 9051 §6.3.12; RFC 4315 §3, RFC 7889, RFC 3516 §4.4).
+"""APPEND (RFC 9051 §6.3.12; RFC 4315 §3, RFC 7889, RFC 3516 §4.4), MULTIAPPEND (RFC 3502), REPLACE (RFC 8508).
 
 The message is announced before it comes, so all that can be refused is refused then. It goes into a spool as it comes,
 is digested and made a body of as deliveries are, and one transaction puts it into its mailbox: OK is sent after that is
 on disk.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from pennypost.mail.prepare import Prepared
 from pennypost.model.errors import BadMessage, MailError, MessageTooLarge
 from pennypost.model.ids import AccountId
 from pennypost.proto.imap.commands.append import Append
-from pennypost.proto.imap.events import AppendChunk, AppendEnd, BadCommand
+from pennypost.proto.imap.events import AppendChunk, AppendEnd, AppendStart, BadCommand
 from pennypost.proto.imap.responses import codes
-from pennypost.proto.imap.responses.status import Tagged, bad, ok
+from pennypost.proto.imap.responses.codes import ResponseCode
+from pennypost.proto.imap.responses.search import ranges_of
+from pennypost.proto.imap.responses.status import Condition, Tagged, bad, no, ok, untagged
 from pennypost.servers.imap import news
-from pennypost.servers.imap.errors import Refused
+from pennypost.servers.imap.errors import Refused, require_writable
 from pennypost.servers.imap.news import News
 from pennypost.servers.imap.session import Session
 from pennypost.servers.imap.transfer import target_mailbox
 from pennypost.store import blobs, messages, quota
+from pennypost.store.acl import Action
 from pennypost.store.across import landing, mark_seen
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import Appended, NewMessage
+from pennypost.store.places import allowed
 from pennypost.store.spool import Spool
+
+MOST_MESSAGES = 1_000
+"""Messages of one APPEND (MULTIAPPEND): they are kept, compressed, until the last one has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message that came, and how it is to be stored."""
+
+    start: Append
+    prepared: Prepared
 
 
 async def append(session: Session, start: Append) -> Tagged:
-    """Take a message in. Nothing is stored unless all of it came and the command is well-formed."""
-    await _refuse_early(session, start)
-    session.write(session.machine.accept_literal())
-    with session.door.store.spools.new() as spool:
-        await _receive(session, spool)
-        if not spool.size:
-            raise BadMessage("An empty message cannot be stored")
-        prepared = await session.door.preparer.prepare(spool)
-    account = session.owner.account
-    appended = await session.door.store.write(lambda tx: _store(tx, account, start, prepared))
+    """Take messages in. Nothing is stored unless all of them came and the command is well-formed (RFC 3502 §4)."""
+    if start.replaces is not None:
+        return await replace(session, start)
+    arrived = await _take_all(session, start)
+    user = session.owner.account
+
+    async def operation(tx: Transaction) -> list[Appended]:
+        return [await _store(tx, user, message) for message in arrived]
+
+    appended = await session.door.store.write_rows(operation, len(arrived))
     await news.tell(session, News.ALL)
-    uid = appended.uid
-    return ok("APPEND completed", codes.appenduid(appended.uid_validity, ((uid, uid),)))
+    return ok("APPEND completed", _appenduid(appended))
 
 
-async def _refuse_early(session: Session, start: Append) -> None:
-    """Refuse what cannot be stored before it is sent: MessageTooLarge, OverQuota, Refused with TRYCREATE."""
+async def replace(session: Session, start: Append) -> Tagged:
+    """Put a message in the place of another, in one transaction (RFC 8508 §3)."""
+    selected, user = session.open_mailbox, session.owner.account
+    assert start.replaces is not None
+    if session.uid_only and not start.uid:
+        raise Refused(bad("Message numbers are not used after ENABLE UIDONLY", codes.UIDREQUIRED))
+    require_writable(selected.read_only)
+    allowed(selected.rights, Action.EXPUNGE)
+    old = selected.uids_of(selected.numbers_of(start.replaces, start.uid))
+    if len(old) != 1:
+        raise Refused(no("No such message", codes.NONEXISTENT))
+    arrived = await _take_all(session, start)
+
+    async def operation(tx: Transaction) -> list[Appended]:
+        gone, _ = await messages.remove(tx, selected.account, selected.id, old)
+        if not gone:
+            raise Refused(no("The message is gone", codes.EXPUNGEISSUED))
+        return [await _store(tx, user, message) for message in arrived]
+
+    appended = await session.door.store.write(operation)
+    # RFC 8508 §3.3: ahead of the EXPUNGE
+    session.write(untagged(Condition.OK, "Replacement stored", _appenduid(appended)))
+    await news.tell(session, News.ALL)
+    return ok("REPLACE completed")
+
+
+def _appenduid(appended: Sequence[Appended]) -> ResponseCode:
+    return codes.appenduid(appended[0].uid_validity, ranges_of(message.uid for message in appended))
+
+
+async def _take_all(session: Session, start: Append) -> list[Arrived]:
+    """Take the messages of a command as they come, each announced before it is sent."""
+    arrived: list[Arrived] = []
+    octets = 0
+    following: Append | None = start
+    while following is not None:
+        if len(arrived) == MOST_MESSAGES:
+            raise Refused(no("Too many messages at once", codes.LIMIT))
+        octets += following.size
+        await _refuse_early(session, following, octets)
+        session.write(session.machine.accept_literal())
+        with session.door.store.spools.new() as spool:
+            after = await _receive(session, spool)
+            if not spool.size:
+                raise BadMessage("An empty message cannot be stored")
+            arrived.append(Arrived(following, await session.door.preparer.prepare(spool)))
+        following = after
+    return arrived
+
+
+async def _refuse_early(session: Session, start: Append, octets: int) -> None:
+    """Refuse what cannot be stored before it is sent: MessageTooLarge, OverQuota, Refused with TRYCREATE.
+
+    `octets`: of all messages of the command so far. One that is replaced makes room for the new one (RFC 8508 §3.2).
+    """
     if start.size > session.door.max_message_size:
         raise MessageTooLarge
     account = session.owner.account
 
     async def operation(tx: Transaction) -> None:
         target = await target_mailbox(tx, account, start.mailbox)
-        await quota.check(tx, target.account, start.size)
+        if start.replaces is None:
+            await quota.check(tx, target.account, octets)
 
     await session.door.store.read(operation)
 
 
-async def _receive(session: Session, spool: Spool) -> None:
-    """Take the octets of the message. Raises Refused with BAD if the command ends otherwise than it should.
+async def _receive(session: Session, spool: Spool) -> Append | None:
+    """Take the octets of a message; give the one that follows, if there is one.
 
-    A spool that cannot be written to does not stop the octets from coming: the failure is told at the end.
+    Raises Refused with BAD if the command ends otherwise than it should. A spool that cannot be written to does not
+    stop the octets from coming: the failure is told at the end.
     """
     failure: MailError | None = None
     while True:
@@ -72,7 +143,11 @@ async def _receive(session: Session, spool: Spool) -> None:
             case AppendEnd():
                 if failure is not None:
                     raise failure
-                return
+                return None
+            case AppendStart(append=following):
+                if failure is not None:
+                    raise failure
+                return following
             case BadCommand(reason=reason):
                 raise Refused(bad(reason))
             case None:
@@ -81,7 +156,8 @@ async def _receive(session: Session, spool: Spool) -> None:
                 raise AssertionError(f"{type(unexpected).__name__} inside a message")
 
 
-async def _store(tx: Transaction, account: AccountId, start: Append, prepared: Prepared) -> Appended:
+async def _store(tx: Transaction, account: AccountId, message: Arrived) -> Appended:
+    start, prepared = message.start, message.prepared
     target = await target_mailbox(tx, account, start.mailbox)
     lands = landing(target, start.flags.flags, start.flags.keywords)
     blob = await blobs.put(tx, prepared.draft)

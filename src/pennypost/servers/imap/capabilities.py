@@ -44,6 +44,8 @@ _AFTER_LOGIN = (
     b"LIST-METADATA",  # RFC 9590
     b"URLAUTH",  # RFC 4467
     b"URL-PARTIAL",  # RFC 5550
+    b"MULTIAPPEND",  # RFC 3502
+    b"REPLACE",  # RFC 8508
     b"STATUS=DELETED",  # RFC 9051 §6.3.11
     b"UNAUTHENTICATE",  # RFC 8437
     b"OBJECTID",  # RFC 8474
@@ -75,7 +77,8 @@ def offered(session: "Session") -> list[bytes]:
         quota = _QUOTA if settings.quota_visible else ()
         if session.owner.name in settings.administrators:
             quota = (*quota, b"QUOTASET")
-        return [*_ALWAYS, *_AFTER_LOGIN, *quota, b"APPENDLIMIT=%d" % session.door.max_message_size]
+        compress = () if session.compression is not None else (b"COMPRESS=DEFLATE",)  # RFC 4978 §3
+        return [*_ALWAYS, *_AFTER_LOGIN, *compress, *quota, b"APPENDLIMIT=%d" % session.door.max_message_size]
     names = list(_ALWAYS)
     if session.connection.tls is None and session.door.offers_starttls:
         names.append(b"STARTTLS")

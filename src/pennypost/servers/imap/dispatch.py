@@ -9,6 +9,7 @@ from pennypost.proto.imap.commands.authenticate import Authenticate
 from pennypost.proto.imap.commands.capability import Capability
 from pennypost.proto.imap.commands.check import Check
 from pennypost.proto.imap.commands.close import Close, Unselect
+from pennypost.proto.imap.commands.compress import Compress
 from pennypost.proto.imap.commands.copy import Copy
 from pennypost.proto.imap.commands.create import Create
 from pennypost.proto.imap.commands.delete import Delete
@@ -43,6 +44,7 @@ from pennypost.servers.imap.authenticate import authenticate
 from pennypost.servers.imap.capability import capability
 from pennypost.servers.imap.check import check
 from pennypost.servers.imap.close import close, unselect
+from pennypost.servers.imap.compress import compress
 from pennypost.servers.imap.copy import copy
 from pennypost.servers.imap.create import create
 from pennypost.servers.imap.delete import delete
@@ -83,6 +85,7 @@ HANDLERS: dict[type, Handler] = {
     Capability: capability,
     Check: check,
     Close: close,
+    Compress: compress,
     Copy: copy,
     Create: create,
     Delete: delete,

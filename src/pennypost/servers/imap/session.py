@@ -24,12 +24,14 @@ from pennypost.model.authentication import Authenticated
 from pennypost.model.errors import MailError, PeerError, ServerFault, UsageError
 from pennypost.net.connection import Connection, ConnectionEnded, PeerTimeout
 from pennypost.net.incident import log_incident
+from pennypost.proto.imap.commands.compress import Compress
 from pennypost.proto.imap.commands.starttls import StartTls
 from pennypost.proto.imap.events import AppendStart, BadCommand, Command, Event, LiteralRequested
 from pennypost.proto.imap.responses import codes, server
 from pennypost.proto.imap.responses.status import Condition, Tagged, bad, no, untagged
 from pennypost.proto.imap.session import ImapServerSession
 from pennypost.proto.imap.states import State
+from pennypost.proto.wire.deflate import DeflateStream
 from pennypost.servers.imap import capabilities, recent
 from pennypost.servers.imap.errors import Refused, refusal
 from pennypost.servers.imap.recent import Recents
@@ -54,7 +56,7 @@ class Session:
 
     `account`: who logged in, None before. `selected`: the open mailbox, None without. `enabled`: what ENABLE switched
     on, in capitals. `tag`: of the command in hand; `tells_uids`: it goes by UID, so FETCH responses have them too.
-    `broken`: a literal was cut short, nothing more can be said.
+    `compression`: what was agreed on by COMPRESS. `broken`: a literal was cut short, nothing more can be said.
     """
 
     __slots__ = (
@@ -63,6 +65,7 @@ class Session:
         "account",
         "broken",
         "commands",
+        "compression",
         "connection",
         "door",
         "enabled",
@@ -80,6 +83,7 @@ class Session:
         self.selected: Selected | None = None
         self.enabled: frozenset[bytes] = frozenset()
         self.broken = False
+        self.compression: DeflateStream | None = None
         self.commands = 0
         self.tag = b""
         self.tells_uids = False
@@ -199,6 +203,9 @@ class Session:
             self.end("Internal error")
         if isinstance(event, Command) and isinstance(event.body, StartTls) and tagged.condition is Condition.OK:
             await self._begin_tls()
+        elif isinstance(event, Command) and isinstance(event.body, Compress) and tagged.condition is Condition.OK:
+            self.send_gathered()
+            self.compression = DeflateStream()
 
     async def _begin_tls(self) -> None:
         """Go from clear text to TLS, right behind the OK; what came in clear is forgotten (RFC 9051 §6.2.1, §11.1)."""
@@ -245,6 +252,9 @@ class Session:
             event = self.machine.next_event()
             if event is not None:
                 return event
+            if self.compression is not None and (piece := self.compression.next_piece()):
+                self.machine.receive_data(piece)
+                continue
             await self.flush()
             data = await self.connection.read()
             if data is None:
@@ -253,7 +263,10 @@ class Session:
                 return None
             if not data:
                 raise _Finished
-            self.machine.receive_data(data)
+            if self.compression is not None:
+                self.compression.receive(data)
+            else:
+                self.machine.receive_data(data)
 
     def write(self, octets: bytes) -> None:
         """Gather octets to be sent. Follow large ones with `flush`."""
@@ -283,7 +296,7 @@ class Session:
         octets = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
         self._gathered.clear()
         self._gathered_octets = 0
-        self.connection.write(octets)
+        self.connection.write(octets if self.compression is None else self.compression.compress(octets))
 
     # -- The open mailbox
 

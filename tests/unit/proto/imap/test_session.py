@@ -403,14 +403,38 @@ def test_refused_before_the_end_of_the_line() -> None:
     expect(session, Command(b"b", Noop()))
 
 
-@pytest.mark.parametrize("rest", [b"x\r\n", b" \r\n", b" {5}\r\n", b" {5+}\r\n12345\r\n"])
+@pytest.mark.parametrize("rest", [b"x\r\n", b" \r\n", b" x {5}\r\n", b" x {5+}\r\n12345\r\n"])
 def test_something_behind_the_message(rest: bytes) -> None:
     session = logged_in(b"a APPEND work {2+}\r\nxy" + rest + b"b NOOP\r\n")
     session.next_event()
     session.accept_literal()
     expect(session, AppendChunk(b"xy"))
-    expect(session, BadCommand(b"a", "unexpected text after the message"))
+    event = session.next_event()
+    assert isinstance(event, BadCommand)
+    assert event.tag == b"a"
     session.send(bad("no"))
+    expect(session, Command(b"b", Noop()))
+
+
+@pytest.mark.parametrize("plus", [b"", b"+"])
+def test_one_more_message(plus: bytes) -> None:
+    """RFC 3502: each is announced before it comes, and refused with all of the command."""
+    session = logged_in(b"a APPEND work {2+}\r\nxy (\\Seen) {3%b}\r\n" % plus)
+    session.next_event()
+    session.accept_literal()
+    expect(session, AppendChunk(b"xy"))
+    event = session.next_event()
+    assert isinstance(event, AppendStart)
+    assert event.append == Append("work", FlagList(Flags.SEEN, ()), None, 3, False, not plus)
+    if plus:
+        session.send(no("full"))
+        session.receive_data(b"abc\r\nb NOOP\r\n")
+    else:
+        assert session.accept_literal().startswith(b"+ ")
+        session.receive_data(b"abc\r\nb NOOP\r\n")
+        expect(session, AppendChunk(b"abc"))
+        expect(session, AppendEnd(b"a"))
+        session.send(ok("done"))
     expect(session, Command(b"b", Noop()))
 
 

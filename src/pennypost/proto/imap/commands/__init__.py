@@ -25,6 +25,7 @@ from pennypost.proto.imap.commands.authenticate import Authenticate, parse_authe
 from pennypost.proto.imap.commands.capability import Capability, parse_capability
 from pennypost.proto.imap.commands.check import Check, parse_check
 from pennypost.proto.imap.commands.close import Close, Unselect, parse_close, parse_unselect
+from pennypost.proto.imap.commands.compress import Compress, parse_compress
 from pennypost.proto.imap.commands.copy import Copy, parse_copy, parse_uid_copy
 from pennypost.proto.imap.commands.create import Create, parse_create
 from pennypost.proto.imap.commands.delete import Delete, parse_delete
@@ -50,6 +51,7 @@ from pennypost.proto.imap.commands.quota import (
     parse_setquota,
 )
 from pennypost.proto.imap.commands.rename import Rename, parse_rename
+from pennypost.proto.imap.commands.replace import begin_replace, begin_uid_replace, end_replace, parse_replace
 from pennypost.proto.imap.commands.search import Search, parse_search, parse_uid_search
 from pennypost.proto.imap.commands.select import Examine, Select, parse_examine, parse_select
 from pennypost.proto.imap.commands.starttls import StartTls, parse_starttls
@@ -75,6 +77,7 @@ CommandBody = (
     | Capability
     | Check
     | Close
+    | Compress
     | Copy
     | Create
     | Delete
@@ -125,7 +128,8 @@ class CommandSpec:
     `literal8`: its arguments may be literals that hold NUL.
 
     A command that carries a message has two more. `begin` reads it up to the literal at its end, or gives None when
-    that literal is an ordinary argument; `end` reads what is left of the line after the message.
+    that literal is an ordinary argument; `end` reads what is left of the line after a message,
+    given what was read before it: nothing, or the beginning of one more message.
     """
 
     parse: Callable[[Reader], CommandBody]
@@ -133,7 +137,7 @@ class CommandSpec:
     on_ok: State | None = None
     on_no: State | None = None
     begin: Callable[[Reader], Append | None] | None = None
-    end: Callable[[Reader], None] | None = None
+    end: Callable[[Reader, Append], Append | None] | None = None
     literal8: bool = False
 
 
@@ -149,6 +153,7 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"AUTHENTICATE": CommandSpec(parse_authenticate, NOT_AUTHENTICATED, on_ok=State.AUTHENTICATED),
     b"LOGIN": CommandSpec(parse_login, NOT_AUTHENTICATED, on_ok=State.AUTHENTICATED),
     # RFC 9051 §6.3, authenticated or selected
+    b"COMPRESS": CommandSpec(parse_compress, AUTHENTICATED),
     b"ENABLE": CommandSpec(parse_enable, AUTHENTICATED),
     b"SELECT": CommandSpec(parse_select, AUTHENTICATED, on_ok=State.SELECTED, on_no=State.AUTHENTICATED),
     b"EXAMINE": CommandSpec(parse_examine, AUTHENTICATED, on_ok=State.SELECTED, on_no=State.AUTHENTICATED),
@@ -192,7 +197,9 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"COPY": CommandSpec(parse_copy, SELECTED),
     b"MOVE": CommandSpec(parse_move, SELECTED),
     b"UIDBATCHES": CommandSpec(parse_uidbatches, SELECTED),
+    b"REPLACE": CommandSpec(parse_replace, SELECTED, begin=begin_replace, end=end_replace),
     # RFC 9051 §6.4.9
+    b"UID REPLACE": CommandSpec(parse_replace, SELECTED, begin=begin_uid_replace, end=end_replace),
     b"UID EXPUNGE": CommandSpec(parse_uid_expunge, SELECTED),
     b"UID SEARCH": CommandSpec(parse_uid_search, SELECTED),
     b"UID FETCH": CommandSpec(parse_uid_fetch, SELECTED),

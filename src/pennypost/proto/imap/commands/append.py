@@ -1,4 +1,4 @@
-"""APPEND (RFC 9051 §6.3.12), with BINARY (RFC 3516 §4.4).
+"""APPEND (RFC 9051 §6.3.12), with BINARY (RFC 3516 §4.4) and MULTIAPPEND (RFC 3502).
 
 The message is never an argument: when the machine meets a literal in an APPEND it asks `begin_append` whether the
 message starts here, announces it, and hands it on in chunks. What may follow it is read by `end_append`.
@@ -13,6 +13,7 @@ from pennypost.proto.imap.dates import parse_date_time
 from pennypost.proto.imap.flags import FlagList
 from pennypost.proto.imap.limits import MAX_NUMBER64
 from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.sequence import SequenceSet
 
 _MESSAGE = re.compile(rb"(~?)\{([0-9]{1,19})(\+?)\}\Z")
 _ARGUMENT = re.compile(rb"\{[0-9]{1,19}\+?\}\Z")
@@ -24,7 +25,7 @@ class Append:
     """A message that is about to come. `date`: the internal date asked for, None means now.
 
     `size`: octets that follow. `binary`: it comes as a literal8 and may hold NUL (RFC 3516 §4.4). `synchronizing`: the
-    client waits to be asked for it.
+    client waits to be asked for it. `replaces`: the one message that goes for it (RFC 8508), by UID if `uid`.
     """
 
     mailbox: str
@@ -33,6 +34,8 @@ class Append:
     size: int
     binary: bool
     synchronizing: bool
+    replaces: SequenceSet | None = None
+    uid: bool = False
 
 
 def begin_append(reader: Reader) -> Append | None:
@@ -40,7 +43,11 @@ def begin_append(reader: Reader) -> Append | None:
     reader.space("a mailbox name")
     if _ARGUMENT.match(reader.octets, reader.at):
         return None
-    mailbox = reader.mailbox()
+    return read_message(reader, reader.mailbox())
+
+
+def read_message(reader: Reader, mailbox: str) -> Append:
+    """Read flags, date and announcement of a message, as they stand before each one (RFC 3502 §6.3.11)."""
     reader.space("a message literal")
     flags = _NO_FLAGS
     if reader.opens():
@@ -59,10 +66,11 @@ def begin_append(reader: Reader) -> Append | None:
     return Append(mailbox, flags, date, size, bool(found.group(1)), not found.group(3))
 
 
-def end_append(reader: Reader) -> None:
-    """Read what follows the message on its line: nothing."""
-    if not reader.at_end():
-        raise BadSyntax("unexpected text after the message")
+def end_append(reader: Reader, before: Append) -> Append | None:
+    """Read what follows a message on its line: nothing, or one more message (RFC 3502)."""
+    if reader.at_end():
+        return None
+    return read_message(reader, before.mailbox)
 
 
 def parse_append(reader: Reader) -> Append:

@@ -72,6 +72,7 @@ def test_without_a_message() -> None:
 
 
 def test_nothing_follows_the_message() -> None:
-    end_append(Reader(b""))
+    before = Append("a", NONE, None, 7, False, True)
+    assert end_append(Reader(b""), before) is None
     with pytest.raises(BadSyntax):
-        end_append(Reader(b" x"))
+        end_append(Reader(b" x"), before)

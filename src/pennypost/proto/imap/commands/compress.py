@@ -1,0 +1,18 @@
+"""COMPRESS (RFC 4978)."""
+
+from dataclasses import dataclass
+
+from pennypost.proto.imap.reader import BadSyntax, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Compress:
+    """Compress both directions with DEFLATE, from right behind the tagged OK on."""
+
+
+def parse_compress(reader: Reader) -> Compress:
+    reader.space("a compression algorithm")
+    if reader.atom("a compression algorithm").upper() != b"DEFLATE":
+        raise BadSyntax("unknown compression algorithm")
+    reader.end()
+    return Compress()
