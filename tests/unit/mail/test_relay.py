@@ -381,6 +381,15 @@ async def test_a_refused_transaction_does_not_spoil_the_next(dns: FakeDns) -> No
         assert host.connections == 1
 
 
+@pytest.mark.parametrize("announced", [EVERYTHING, (PIPELINING,), ()])
+async def test_a_host_that_cannot_reset_gets_a_new_connection(dns: FakeDns, announced: tuple[str, ...]) -> None:
+    script: Any = {"RCPT": ["550 no", "250 ok"], "RSET": "502 5.5.1 what"}
+    async with NextHost(announced, script) as host, relaying(dns, host.port) as relayer:
+        assert await states(relayer, outgoing()) == [(FAILED, "5.0.0")]
+        assert await states(relayer, outgoing()) == [(SENT, "2.0.0")]
+        assert (host.connections, len(host.kept)) == (2, 1)
+
+
 async def test_idle_connections_are_ended(dns: FakeDns) -> None:
     pool = PoolSettings(idle=timedelta(milliseconds=30))
     async with NextHost() as host, relaying(dns, host.port, pool=pool) as relayer:

@@ -129,8 +129,11 @@ class SmtpClient:
 
     async def _transact(self, envelope: Envelope, octets: bytes, answers: list[Answer | None]) -> None:
         machine = self._machine
-        requests: list[Request] = [Reset()] if machine.needs_reset else []
-        requests.append(Mail(envelope, len(octets)))
+        if machine.needs_reset:  # alone: were it refused, what follows would be about the transaction before
+            reply = await self._ask(Reset(), Stage.MAIL)
+            if reply.code >= 400:
+                raise self._end(Stage.MAIL, reply)
+        requests: list[Request] = [Mail(envelope, len(octets))]
         requests += [Rcpt(recipient, envelope.smtputf8) for recipient in envelope.recipients]
         binary = envelope.body is BodyType.BINARY_MIME
         chunked = binary or (self._chunking and machine.announced.chunking and not self._lmtp)
