@@ -69,6 +69,8 @@ class Inbound:
             await asyncio.sleep(FLUSH_INTERVAL.total_seconds())
             try:
                 await self.feedback.flush()
+                if self._settings.report_failures and (contact := await self.feedback.sender()) is not None:
+                    await self.feedback.failures.send(self._resolver, contact)
             except MailError as problem:
                 _log.warning("counts of senders put off", reason=str(problem))
             except Exception as problem:

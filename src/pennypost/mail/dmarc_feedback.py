@@ -12,6 +12,7 @@ from datetime import datetime
 
 import structlog
 
+from pennypost.mail.dmarc_failures import FailureReports
 from pennypost.mail.trace import new_id
 from pennypost.mail.verification import Handling, Verdicts
 from pennypost.mail.verification_settings import VerificationSettings
@@ -54,6 +55,7 @@ class Feedback:
         self._store = store
         self._settings = settings
         self._hostname = hostname
+        self.failures = FailureReports(store, settings, hostname)
         self._pending: dict[tuple[int, str, str, ReportRow], int] = {}
 
     def note(self, peer: Peer, envelope_from: str, verdicts: Verdicts) -> None:
@@ -100,7 +102,7 @@ class Feedback:
             if not found.undecided or late:
                 await self._store.write_large(lambda tx: dmarc.forget_day(tx, day, domain))
             return False
-        sender = await self._sender()
+        sender = await self.sender()
         if sender is None:
             return False
         made = self._report(day, domain, record, [each.row for each in seen], str(sender))
@@ -118,7 +120,7 @@ class Feedback:
         _log.info("DMARC report sent", domain=domain, day=day, to=list(found.addresses), rows=len(made.rows))
         return True
 
-    async def _sender(self) -> Address | None:
+    async def sender(self) -> Address | None:
         """Give the address reports come from: it has to pass DMARC itself (RFC 9990 §3.5.2)."""
         if self._settings.report_sender:
             return _address(self._settings.report_sender)

@@ -164,6 +164,7 @@ class _Incoming(MailTransaction):
         self._found = found
         if self._feedback is not None:
             self._feedback.note(client.peer, sender.domain.lower() if sender is not None else "", found)
+            self._feedback.failures.note(client.peer, sender, header, found)
         match found.handling:
             case Handling.REFUSE if Forgery.SEVERAL_FIELDS in found.forgeries:
                 raise BadMessage("More than one From header field")

@@ -57,6 +57,10 @@ class VerificationSettings:
     report: bool = True
     """Whether aggregate reports are sent to domains that ask for them (RFC 9990)."""
 
+    report_failures: bool = False
+    """Whether domains that ask for it are told of single messages that fail DMARC (RFC 9991): the header without what
+    names recipients, never the body."""
+
     report_sender: str = ""
     """The address reports come from; empty: postmaster at the first domain of ours."""
 

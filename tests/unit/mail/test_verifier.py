@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.dns_server import FakeDns, Fault
 from tests.unit.mail.conftest import World
 
+from pennypost.mail.dmarc_failures import wanted
 from pennypost.mail.dmarc_feedback import Feedback, report_in
 from pennypost.mail.prepare import Preparer
 from pennypost.mail.receive import Receiver
@@ -46,6 +47,7 @@ from pennypost.net.settings import ResolverSettings
 from pennypost.store import dmarc, mailboxes, queue_view
 from pennypost.store.engine import Transaction
 from pennypost.verify.dkim import SigningKey, public_record, sign
+from pennypost.verify.dmarc import parse as parse_policy
 
 CLIENT = Peer(ip_address("192.0.2.1"), 4711)
 CARL = Address("carl", "example.org")
@@ -407,3 +409,49 @@ async def test_reports_that_come_are_kept_once_and_only_from_whom_they_say(world
     assert row.source_ip == "192.0.2.9"
     world.clock.forward(timedelta(days=100))
     assert await world.store.write(lambda tx: dmarc.sweep(tx, timedelta(days=90))) == 1
+
+
+async def test_a_single_failure_is_reported_when_both_sides_want_it(world: World, zone: FakeDns) -> None:
+    zone.records["_dmarc.example.org", "TXT"] = ['"v=DMARC1; p=reject; ruf=mailto:one@example.org"']
+    contact = Address("postmaster", "penny.test")
+    for enabled in (False, True):
+        async with verifying(world, zone, report_failures=enabled) as verifier:
+            feedback = Feedback(world.store, verifier.settings, "mail.penny.test")
+            await receive(world, verifier, HEADER + BODY, feedback=feedback)
+            with pytest.raises(SenderPolicyRefused):
+                await receive(
+                    world,
+                    verifier,
+                    HEADER + BODY,
+                    feedback=feedback,
+                    peer=STRANGER,
+                    sender=Address("x", "evil.example"),
+                )
+            assert await feedback.failures.send(verifier._resolver, contact) == int(enabled)
+    octets = await queued_octets(world)
+    assert b"\r\nTo: <one@example.org>\r\n" in octets
+    assert b"\r\nFeedback-Type: auth-failure\r\n" in octets
+    assert b"\r\nAuth-Failure: dmarc\r\n" in octets
+    assert b"\r\nIdentity-Alignment: none\r\n" in octets
+    assert b"\r\nDelivery-Result: reject\r\n" in octets
+    assert b"\r\nSubject: hello\r\n" in octets
+    assert b"anna@penny.test" not in octets
+    assert BODY not in octets
+
+
+@pytest.mark.parametrize(
+    ("options", "verdict", "expected"),
+    [
+        ("0", FAILED, True),
+        ("0", replace(FAILED, result=DmarcResult.PASS, spf_aligned=True), False),
+        ("1", replace(FAILED, result=DmarcResult.PASS, spf_aligned=True), True),
+        ("1", replace(FAILED, result=DmarcResult.PASS, spf_aligned=True, dkim_aligned=True), False),
+        ("d", replace(FAILED, result=DmarcResult.PASS, spf_aligned=True), False),
+        ("0:d:s", replace(FAILED, result=DmarcResult.TEMPERROR), False),
+    ],
+)
+def test_which_failures_a_domain_wants_to_hear_of(options: str, verdict: DmarcVerdict, expected: bool) -> None:
+    """RFC 9991, by the fo tag of RFC 9989 §4.7."""
+    record = parse_policy(f"v=DMARC1; p=none; ruf=mailto:a@a.example; fo={options}".encode())
+    assert record is not None
+    assert wanted(record, Verdicts(dmarc=verdict)) is expected
