@@ -1,0 +1,78 @@
+"""The chance that a message is junk, from how often its tokens came in junk and in wanted mail before.
+
+Each token that was seen gives a chance of its own, drawn towards one half the less it was seen (Robinson). Those that
+say most are combined by Fisher's method, once for junk and once for wanted mail: a message that looks like both, or
+like neither, comes out in the middle.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+MAX_CLUES = 150
+"""Tokens that count: those that say most."""
+
+_STRENGTH = 0.45
+"""How much seen once weighs against not knowing."""
+_UNKNOWN = 0.5
+_LEAST = 0.1
+"""A token whose chance is nearer to one half says nothing."""
+
+MIN_LEARNT = 20
+"""Messages of each kind that must have been learnt before anything is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many wanted messages, and how many junk ones, had a token; or were learnt in all."""
+
+    wanted: int = 0
+    junk: int = 0
+
+
+def chance(learnt: Count, counts: Mapping[int, Count], tokens: Iterable[int]) -> float | None:
+    """Give the chance that a message with these tokens is junk, from 0 to 1. None: too little was learnt to say.
+
+    `learnt`: messages in all; `counts`: of the tokens that are known.
+    """
+    if learnt.wanted < MIN_LEARNT or learnt.junk < MIN_LEARNT:
+        return None
+    clues: list[float] = []
+    for token in tokens:
+        count = counts.get(token)
+        if count is not None:
+            clue = token_chance(learnt, count)
+            if abs(clue - 0.5) >= _LEAST:
+                clues.append(clue)
+    if not clues:
+        return 0.5
+    clues.sort(key=lambda clue: -abs(clue - 0.5))
+    del clues[MAX_CLUES:]
+    for_junk = 1 - _chi_square(-2 * sum(math.log(1 - clue) for clue in clues), 2 * len(clues))
+    for_wanted = 1 - _chi_square(-2 * sum(math.log(clue) for clue in clues), 2 * len(clues))
+    return (for_junk - for_wanted + 1) / 2
+
+
+def token_chance(learnt: Count, count: Count) -> float:
+    """Give the chance that a message with this token is junk, as far as it alone says."""
+    in_junk, in_wanted = count.junk / learnt.junk, count.wanted / learnt.wanted
+    seen = count.junk + count.wanted
+    if not seen:
+        return _UNKNOWN
+    plain = in_junk / (in_junk + in_wanted)
+    return min(max((_STRENGTH * _UNKNOWN + seen * plain) / (_STRENGTH + seen), 1e-4), 1 - 1e-4)
+
+
+def _chi_square(value: float, degrees: int) -> float:
+    """Give the chance that chi square with so many (even) degrees of freedom is at least `value`."""
+    half = value / 2
+    term = total = math.exp(-half) if half < 700 else 0.0
+    if not term:
+        # Beyond what a float holds the sum is taken by logarithms.
+        logs = [-half + i * math.log(half) - math.lgamma(i + 1) for i in range(degrees // 2)]
+        top = max(logs)
+        return min(math.exp(top) * sum(math.exp(log - top) for log in logs), 1.0)
+    for i in range(1, degrees // 2):
+        term *= half / i
+        total += term
+    return min(total, 1.0)

@@ -1,0 +1,229 @@
+"""What speaks for and against a message, and the classifier that learns."""
+
+import random
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pennypost.junk import classifier, content
+from pennypost.junk.classifier import Count, chance, token_chance
+from pennypost.junk.content import Content, content_of
+from pennypost.junk.evidence import Evidence, Score
+from pennypost.junk.identity import identity
+from pennypost.junk.signs import signs
+from pennypost.junk.tokens import MAX_TOKENS, tokens
+from pennypost.message.digest import digest
+from pennypost.message.headers import split
+from pennypost.model.verification import (
+    ArcResult,
+    ArcVerdict,
+    DkimResult,
+    DkimVerdict,
+    DmarcPolicy,
+    DmarcResult,
+    DmarcVerdict,
+    IprevResult,
+    IprevVerdict,
+    SpfResult,
+    SpfVerdict,
+)
+
+HEADER = (
+    b"From: Ann <ann@example.org>\r\nTo: bob@example.net\r\nSubject: Lunch\r\nDate: Tue, 3 Feb 2026 10:00:00 +0000\r\n"
+    b"Message-ID: <1@example.org>\r\nMIME-Version: 1.0\r\n"
+)
+
+
+def read(message: bytes) -> Content:
+    header, body = split(message)
+    return content_of(header, digest(header, body).index, body)
+
+
+def found(message: bytes) -> dict[str, float]:
+    return {one.name: one.weight for one in signs(read(message))}
+
+
+def html(source: str, more: bytes = b"") -> bytes:
+    return HEADER + more + b"Content-Type: text/html; charset=utf-8\r\n\r\n" + source.encode() + b"\r\n"
+
+
+def test_an_ordinary_message_has_nothing_against_it() -> None:
+    assert found(HEADER + b"\r\nShall we meet at noon?\r\n") == {}
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        (HEADER.replace(b"Date:", b"X-Date:") + b"\r\nHi\r\n", "no-date"),
+        (HEADER.replace(b"Message-ID:", b"X-ID:") + b"\r\nHi\r\n", "no-message-id"),
+        (HEADER.replace(b"Subject:", b"X-Subject:") + b"\r\nHi\r\n", "no-subject"),
+        (HEADER.replace(b"From:", b"X-From:") + b"\r\nHi\r\n", "from-count"),
+        (b"From: eve@example.com\r\n" + HEADER + b"\r\nHi\r\n", "from-count"),
+        (b"Subject: other\r\n" + HEADER + b"\r\nHi\r\n", "doubled-fields"),
+        (HEADER.replace(b"Lunch", b"YOU HAVE WON A PRIZE") + b"\r\nHi\r\n", "shouting"),
+        (HEADER.replace(b"Ann <", b'"ann@bank.example" <') + b"\r\nHi\r\n", "name-is-an-address"),
+        (HEADER + b"\r\n", "empty"),
+        (html("<p>Hi</p>"), "html-only"),
+        (html('<a href="https://evil.example/x">https://bank.example/login</a>'), "link-that-lies"),
+        (html('<a href="http://192.0.2.1/x">here</a>'), "link-to-a-number"),
+        (HEADER + b"\r\nhttp://[2001:db8::1]/x\r\n", "link-to-a-number"),
+        (html('<a href="https://xn--bnk-0na.example/">here</a>'), "link-in-disguise"),
+        (
+            HEADER + b'Content-Type: application/octet-stream; name="invoice.pdf.exe"\r\n'
+            b'Content-Disposition: attachment; filename="invoice.pdf.exe"\r\n\r\nMZ\r\n',
+            "file-that-runs",
+        ),
+        (b"List-Id: <l.example>\r\nList-Unsubscribe: <https://l.example/>\r\n" + HEADER + b"\r\nHi\r\n", "proper-list"),
+    ],
+)
+def test_signs(message: bytes, name: str) -> None:
+    assert name in found(message)
+
+
+def test_a_tracker_of_the_same_sender_is_no_lie() -> None:
+    assert "link-that-lies" not in found(html('<a href="https://click.bank.example/x">www.bank.example</a>'))
+
+
+def test_every_sentence_is_one() -> None:
+    message = html('<a href="https://evil.example/x">https://bank.example/</a>').replace(b"Date:", b"X-Date:")
+    for one in signs(read(message)):
+        assert one.sentence[0].isupper()
+        assert one.sentence.endswith(".")
+
+
+def spf(result: SpfResult) -> SpfVerdict:
+    return SpfVerdict(result, "mailfrom", "example.org")
+
+
+def dkim(result: DkimResult) -> DkimVerdict:
+    return DkimVerdict(result, "example.org", "s", "@example.org", "rsa-sha256", "abc")
+
+
+def dmarc(result: DmarcResult, policy: DmarcPolicy = DmarcPolicy.NONE) -> DmarcVerdict:
+    return DmarcVerdict(result, "example.org", "example.org", "example.org", policy)
+
+
+def test_identity() -> None:
+    good = Score.of(
+        *identity(
+            spf(SpfResult.PASS), (dkim(DkimResult.PASS),), dmarc(DmarcResult.PASS), None, IprevVerdict(IprevResult.PASS)
+        )
+    )
+    forged = Score.of(
+        *identity(
+            spf(SpfResult.FAIL),
+            (dkim(DkimResult.FAIL),),
+            dmarc(DmarcResult.FAIL, DmarcPolicy.REJECT),
+            None,
+            IprevVerdict(IprevResult.FAIL),
+        )
+    )
+    assert good.total < 0 < 5 < forged.total
+    assert forged.evidence[0].name == "dmarc-fail"
+    trusted = Score.of(
+        *identity(None, (), dmarc(DmarcResult.FAIL, DmarcPolicy.REJECT), ArcVerdict(ArcResult.PASS), None)
+    )
+    assert trusted.total == 2.5
+    assert Score.of(*identity(None, (), None, None, None)).total == 0
+
+
+def test_a_score_names_the_heaviest_first() -> None:
+    score = Score.of(Evidence("b", 0.5, "B."), None, Evidence("a", -2.0, "A."), Evidence("c", 1.0, "C."))
+    assert [one.name for one in score.evidence] == ["a", "c", "b"]
+    assert score.total == -0.5
+
+
+# -- Tokens
+
+
+def test_tokens_are_those_of_words_pairs_and_marks() -> None:
+    one = set(tokens(read(HEADER + b"\r\nCheap watches, order 1234 now\r\n")))
+    other = set(tokens(read(HEADER + b"\r\ncheap WATCHES; order 9876 later\r\n")))
+    strange = set(tokens(read(HEADER + b"\r\nMinutes of the board meeting\r\n")))
+    assert len(one & other) > len(one & strange)
+    moved = read(HEADER.replace(b"Lunch", b"cheap") + b"\r\nLunch\r\n")
+    assert set(tokens(moved)) != set(tokens(read(HEADER.replace(b"Lunch", b"Lunch") + b"\r\ncheap\r\n")))
+
+
+def test_scripts_without_spaces() -> None:
+    one = tokens(read(HEADER + "\r\n特価品のご案内です\r\n".encode()))
+    other = tokens(read(HEADER + "\r\n本日の特価品\r\n".encode()))
+    assert len(set(one) & set(other)) > len(set(tokens(read(HEADER + b"\r\nx\r\n"))) & set(one))
+
+
+@given(st.binary(max_size=400), st.binary(max_size=400))
+@settings(max_examples=80, deadline=None)
+def test_nothing_is_raised(header: bytes, body: bytes) -> None:
+    content = content_of(header, digest(header, body).index, body)
+    assert len(tokens(content)) <= MAX_TOKENS
+    Score.of(*signs(content))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"word another word\r\n" * 1_000_000,
+        b"x" * 20_000_000,
+        b"<a href=http://a.example/>" * 500_000,
+        b"http://a.example/ " * 500_000,
+    ],
+    ids=["words", "one word", "tags", "links"],
+)
+@pytest.mark.parametrize("kind", [b"plain", b"html"])
+def test_a_huge_message_costs_no_more_than_a_large_one(kind: bytes, body: bytes) -> None:
+    header = HEADER + b"Content-Type: text/" + kind + b"\r\n\r\n"
+    index = digest(header, body).index
+    before = time.process_time()
+    read_content = content_of(header, index, body)
+    tokens(read_content)
+    list(signs(read_content))
+    assert time.process_time() - before < 1.0
+    assert len(read_content.text) <= content.MAX_TEXT_CHARACTERS
+
+
+# -- The classifier
+
+
+def test_little_learnt_says_nothing() -> None:
+    assert chance(Count(5, 100), {}, [1]) is None
+    assert chance(Count(100, 100), {}, [1]) == 0.5
+
+
+def test_rare_tokens_say_less() -> None:
+    learnt = Count(100, 100)
+    assert 0.5 < token_chance(learnt, Count(0, 1)) < token_chance(learnt, Count(0, 20)) < 1
+    assert token_chance(learnt, Count(10, 10)) == 0.5
+    assert token_chance(learnt, Count()) == 0.5
+
+
+def test_it_learns() -> None:
+    chooser = random.Random(7)
+    learnt = Count(200, 200)
+    counts: dict[int, Count] = {}
+    for _ in range(200):
+        for token in chooser.sample(range(100), 15):
+            counts[token] = Count(counts.get(token, Count()).wanted + 1, counts.get(token, Count()).junk)
+        for token in chooser.sample(range(60, 160), 15):
+            counts[token] = Count(counts.get(token, Count()).wanted, counts.get(token, Count()).junk + 1)
+    assert (chance(learnt, counts, chooser.sample(range(60), 10)) or 0) < 0.01
+    assert (chance(learnt, counts, chooser.sample(range(100, 160), 10)) or 0) > 0.99
+    both = chance(learnt, counts, [*range(10), *range(150, 160)])
+    assert both is not None
+    assert 0.2 < both < 0.8
+
+
+@given(st.dictionaries(st.integers(0, 500), st.tuples(st.integers(0, 1000), st.integers(0, 1000)), max_size=300))
+@settings(deadline=None)
+def test_a_chance_is_one(seen: dict[int, tuple[int, int]]) -> None:
+    counts = {token: Count(*pair) for token, pair in seen.items()}
+    value = chance(Count(1000, 1000), counts, seen)
+    assert value is not None
+    assert 0 <= value <= 1
+
+
+def test_many_clear_clues_do_not_overflow() -> None:
+    counts = {token: Count(0, 100_000) for token in range(1000)}
+    assert chance(Count(100_000, 100_000), counts, range(1000)) == pytest.approx(1.0)
+    assert classifier.MAX_CLUES < 1000
