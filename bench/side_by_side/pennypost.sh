@@ -1,6 +1,7 @@
 #!/bin/bash
 # Pennypost as a target of the side-by-side tools: smtp 11025, submission 11587, submissions 11465, lmtp 11024, imap 11143,
-# imaps 11993, pop3 11110; what is for relay.test goes on to 12525; users p0001@bench.test … p0200, pbig; password pw. Checks off: there are none to switch on yet.
+# imaps 11993, pop3 11110; what is for relay.test goes on to 12525; users p0001@bench.test … p0200, pbig; password pw.
+# Checks are off, unless CHECKS=true; SIGN=true signs.
 # PENNYPOST: the checkout. WORKERS: processes (default 2).
 . "$(dirname "$0")/common.sh"
 D=$B/pennypost
@@ -23,6 +24,12 @@ imaps = "127.0.0.1:11993"
 pop3 = "127.0.0.1:11110"
 pop3s = "127.0.0.1:11995"
 http = "127.0.0.1:11080"
+[verification]
+enabled = ${CHECKS:-false}
+[junk]
+enabled = ${CHECKS:-false}
+[dkim]
+sign = ${SIGN:-false}
 [smtp]
 greeting_delay = "0 s"
 [verification]

@@ -48,7 +48,7 @@ def smtp_doors(
     """Make the doors for incoming mail."""
     settings, hostname = config.smtp_settings, post.hostname
     defence = inbound.defence
-    receive_all = Receiver(post, defence, inbound.verifier, inbound.feedback)
+    receive_all = Receiver(post, defence, inbound.verifier, inbound.feedback, inbound.judge)
     receiver = MeasuredIntake(receive_all, figures, "smtp")
     local = MeasuredIntake(Receiver(post), figures, "lmtp")
     submitter = MeasuredIntake(Submitter(post), figures, "submission")

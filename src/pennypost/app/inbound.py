@@ -11,12 +11,14 @@ from pennypost.app.config.settings import Config
 from pennypost.app.figures import Figures
 from pennypost.app.measured import verification_observer
 from pennypost.mail.dmarc_feedback import Feedback
+from pennypost.mail.judge import Judge
+from pennypost.mail.learner import Learner
 from pennypost.mail.limits import Defence
 from pennypost.mail.verifier import Verifier
 from pennypost.model.errors import MailError
 from pennypost.net.incident import log_incident
 from pennypost.net.resolver import Resolver
-from pennypost.store import dmarc, leases
+from pennypost.store import dmarc, junk, leases
 from pennypost.store.store import Store
 
 FLUSH_INTERVAL = timedelta(minutes=1)
@@ -24,6 +26,11 @@ FLUSH_INTERVAL = timedelta(minutes=1)
 
 REPORT_INTERVAL = timedelta(minutes=30)
 """How often reports that are due are looked for, by one worker."""
+
+LEARNING = "learning"
+LEARNING_INTERVAL = timedelta(minutes=1)
+SENDER_MEMORY = timedelta(days=365)
+LEARNING_LEASE = timedelta(minutes=10)
 
 LEASE = "dmarc-reports"
 LEASE_TIME = timedelta(hours=1)
@@ -39,6 +46,9 @@ class Inbound:
         self.defence = Defence(store, config.defence)
         self.verifier = Verifier(resolver, config.verification, hostname, store.clock, verification_observer(figures))
         self.feedback = Feedback(store, config.verification, hostname)
+        self.judge = Judge(store, config.junk)
+        self.learner = Learner(store)
+        self._learns = config.junk.learn
         self._settings = config.verification
         self._store = store
         self._resolver = resolver
@@ -52,6 +62,7 @@ class Inbound:
             asyncio.create_task(self.defence.run()),
             asyncio.create_task(self._flush()),
             asyncio.create_task(self._report()),
+            asyncio.create_task(self._learn()),
         )
 
     async def round(self) -> bool:
@@ -85,6 +96,29 @@ class Inbound:
                 _log.warning("DMARC reports put off", reason=str(problem))
             except Exception as problem:
                 log_incident("DMARC reports", problem)
+
+    async def learn(self) -> bool:
+        """Learn what is wanted from what people did, if no other worker does. Gives whether it was ours to do."""
+        store = self._store
+        if not self._learns or not await store.write(
+            lambda tx: leases.acquire(tx, LEARNING, self._holder, LEARNING_LEASE)
+        ):
+            return False
+        learnt = await self.learner.round()
+        await store.write_large(lambda tx: junk.forget(tx, SENDER_MEMORY))
+        if learnt:
+            _log.info("messages learnt", count=learnt)
+        return True
+
+    async def _learn(self) -> None:
+        while True:
+            await asyncio.sleep(LEARNING_INTERVAL.total_seconds())
+            try:
+                await self.learn()
+            except MailError as problem:
+                _log.warning("learning put off", reason=str(problem))
+            except Exception as problem:
+                log_incident("learning", problem)
 
     async def close(self) -> None:
         """Write down what was seen. The store must still be open."""

@@ -15,6 +15,7 @@ _COMMANDS = {
     "verify": ("pennypost.cli.verify", "verify", "Say what is thought of the sender of a message in a file."),
     "ban": ("pennypost.cli.ban", "ban", "Keep networks and sender domains out, or let them in."),
     "dkim": ("pennypost.cli.dkim", "dkim", "Manage the keys that sign mail of our domains."),
+    "junk": ("pennypost.cli.junk", "junk", "Teach what is wanted mail, and see why a message is not."),
     "queue": ("pennypost.cli.queue", "queue", "Look at the queue of mail for other hosts, and act on it."),
     "suppression": ("pennypost.cli.suppression", "suppression", "Manage the recipients that bounced for good."),
     "trace": ("pennypost.cli.trace", "trace", "Tell what happened to a message, step by step."),

@@ -14,16 +14,26 @@ from pennypost.mail.dmarc_feedback import Feedback
 from pennypost.mail.dmarc_feedback import may_hold_report as may_hold_aggregate
 from pennypost.mail.dmarc_feedback import report_in as aggregate_in
 from pennypost.mail.heard import MAX_REPORT_OCTETS, Heard, hear
+from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, look_at
 from pennypost.mail.limits import Defence
 from pennypost.mail.reception import Acceptance, Reception, SmtpClient
-from pennypost.mail.route import Route, route
+from pennypost.mail.route import LocalTarget, Route, route
 from pennypost.mail.tls_reports import may_hold_report, report_in
 from pennypost.mail.transaction import Destination, MailTransaction, Parcel, Post, Sending, Stored
 from pennypost.mail.verification import Filing, Handling, Verdicts, filing
 from pennypost.mail.verifier import Verifier, in_short
+from pennypost.message import headers
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Recipient
-from pennypost.model.errors import BadMessage, MailError, RateLimited, SenderNotVerifiable, SenderPolicyRefused
+from pennypost.model.errors import (
+    BadMessage,
+    MailError,
+    NotWanted,
+    RateLimited,
+    SenderNotVerifiable,
+    SenderPolicyRefused,
+)
+from pennypost.model.ids import AccountId
 from pennypost.model.verification import DmarcResult
 from pennypost.store import dmarc, quota, timeline, tls_results
 from pennypost.store.engine import Transaction
@@ -37,7 +47,7 @@ class Receiver:
     """The `reception.Intake` of the MX door and of LMTP.
 
     `defence`: limits what strangers may ask. `verifier`, `feedback`: find out who sent a message, and count that for
-    the reports to domains. None of them for LMTP, whose clients we trust.
+    the reports to domains. `judge`: says whether a message is wanted. None of them for LMTP, whose clients we trust.
     """
 
     def __init__(
@@ -46,8 +56,10 @@ class Receiver:
         defence: Defence | None = None,
         verifier: Verifier | None = None,
         feedback: Feedback | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self._post = post
+        self._judge = judge if judge is not None and judge.settings.enabled else None
         self._defence = defence
         self._verifier = verifier
         self._feedback = feedback
@@ -65,7 +77,7 @@ class Receiver:
         verifier = self._verifier
         if verifier is not None and not verifier.wants(client.peer):
             verifier = None
-        return _Incoming(self._post, client, self._defence, verifier, self._feedback)
+        return _Incoming(self._post, client, self._defence, verifier, self._feedback, self._judge)
 
 
 class _Incoming(MailTransaction):
@@ -82,8 +94,11 @@ class _Incoming(MailTransaction):
         defence: Defence | None,
         verifier: Verifier | None,
         feedback: Feedback | None,
+        judge: Judge | None,
     ) -> None:
         super().__init__(post, client)
+        self._judge = judge
+        self._judgements: dict[AccountId, Judgement] = {}
         self._defence = defence
         self._verifier = verifier
         self._feedback = feedback
@@ -116,7 +131,25 @@ class _Incoming(MailTransaction):
     async def _parcel(self) -> Parcel:
         if self._defence is not None:
             self._defence.octets(self._client.peer, self._spool.size)
-        return await super()._parcel()
+        parcel = await super()._parcel()
+        if self._judge is not None:
+            await self._weigh(self._judge, parcel)
+        return parcel
+
+    async def _weigh(self, judge: Judge, parcel: Parcel) -> None:
+        """Find out whether the message is wanted. Raises NotWanted when nobody it is for wants it at all."""
+        prepared = parcel.prepared
+        content = await self._post.preparer.on_spool(
+            self._spool,
+            self._spool.header_size(),
+            lambda body: look_at(prepared.header, prepared.digest.index, body),
+        )
+        accounts = list(dict.fromkeys(target.account for d in self._destinations for target in d.route.local))
+        self._judgements = await judge.judge(content, self._client.peer.ip, self._found, accounts)
+        most = judge.settings.refuse_threshold
+        elsewhere = any(d.route.remote for d in self._destinations)
+        if most and accounts and not elsewhere and all(j.score.total >= most for j in self._judgements.values()):
+            raise NotWanted
 
     async def _deliver(
         self, tx: Transaction, parcel: Parcel, destinations: Sequence[Destination], sendings: Sequence[Sending]
@@ -142,6 +175,8 @@ class _Incoming(MailTransaction):
         """Mail from others is stored as it came, below what we found out about its sender."""
         if self._envelope.reverse_path is None and self._spool.size <= MAX_REPORT_OCTETS:
             self._heard = hear(header, self._spool.octets()[len(header) :], self._post.hostname)
+        if self._judge is not None:
+            header = headers.remove(header, (SCORE_FIELD, EVIDENCE_FIELD))
         if self._verifier is not None:
             header = await self._verify(self._verifier, header)
         size = self._spool.size
@@ -182,8 +217,16 @@ class _Incoming(MailTransaction):
         if found is not None and found.dmarc is not None and found.dmarc.result is DmarcResult.PASS:
             self._dmarc_report = await asyncio.to_thread(aggregate_in, bytes(self._spool.octets()))
 
-    def _filing(self) -> Filing:
-        return filing(self._found)
+    def _filing(self, target: LocalTarget) -> Filing:
+        judgement = self._judgements.get(target.account)
+        return filing(self._found, junk=judgement is not None and judgement.is_junk)
+
+    def _explained(self, target: LocalTarget) -> bytes:
+        judgement = self._judgements.get(target.account)
+        return judgement.fields() if judgement is not None else b""
 
     def _verdicts(self) -> dict[str, str]:
-        return in_short(self._found) if self._found is not None else {}
+        short = in_short(self._found) if self._found is not None else {}
+        if self._judgements:
+            short["junk"] = ", ".join(f"{judgement.score.total:.1f}" for judgement in self._judgements.values())
+        return short

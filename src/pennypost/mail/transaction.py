@@ -247,14 +247,15 @@ class MailTransaction(ABC):
         common = parcel.received + prepared.header
         names: list[str] = []
         done: set[LocalTarget] = set()
-        filed = self._filing()
         for destination in destinations if self._envelope.hold is None else ():
             mark = delivered_to(destination.recipient.address)
             for target in destination.route.local:
                 if target not in done:
                     done.add(target)
-                    message = NewMessage(top + mark + common, blob, prepared.draft.size, prepared.digest, parcel.now)
-                    appended = await messages.append(tx, target.account, await mailbox_now(tx, target, filed), message)
+                    own = top + self._explained(target) + mark + common
+                    message = NewMessage(own, blob, prepared.draft.size, prepared.digest, parcel.now)
+                    mailbox = await mailbox_now(tx, target, self._filing(target))
+                    appended = await messages.append(tx, target.account, mailbox, message)
                     names.append(f"{target.account}/{appended.message}")
         outgoing: list[Outgoing] = []
         trace = trace_number(parcel.id)
@@ -300,9 +301,13 @@ class MailTransaction(ABC):
         kind = EventKind.RECEIVED if client.authenticated is None else EventKind.SUBMITTED
         await timeline.record(tx, trace, kind, facts)
 
-    def _filing(self) -> Filing:
+    def _filing(self, target: LocalTarget) -> Filing:
         """Say into which mailbox of an account the message goes."""
         return Filing.INBOX
+
+    def _explained(self, target: LocalTarget) -> bytes:
+        """Give fields that tell an account why the message is where it is."""
+        return b""
 
     def _verdicts(self) -> dict[str, str]:
         """Give what checks said of the message, for its timeline: name and result of each."""

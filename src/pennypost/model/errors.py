@@ -199,6 +199,12 @@ class AuthenticationUnavailable(TransientFailure):
 # -- Senders, and limits on them
 
 
+class NotWanted(PermanentFailure):
+    """Everything about the message speaks for junk, whomever it is for (RFC 5321 §7.9)."""
+
+    status, text = "5.7.1", "Refused: the message looks like junk mail"
+
+
 class SenderPolicyRefused(PermanentFailure):
     """The owner of the author's domain wants such mail refused (RFC 9989 §5.4, §7.2)."""
 

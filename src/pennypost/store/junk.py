@@ -37,6 +37,14 @@ async def learnt(tx: Transaction, account: AccountId) -> Seen:
     return Seen(0, 0) if row is None else Seen(*row)
 
 
+async def all_learnt(tx: Transaction) -> list[tuple[str | None, Seen]]:
+    """Give how much was learnt: for everybody (None) first, then by account name."""
+    rows = await tx.fetch_all(
+        "SELECT a.name, l.wanted, l.junk FROM junk_learnt l LEFT JOIN account a ON a.id = l.account ORDER BY a.name"
+    )
+    return [(name, Seen(wanted, junk)) for name, wanted, junk in rows]
+
+
 async def counts(tx: Transaction, account: AccountId, tokens: Iterable[int]) -> dict[int, Seen]:
     """Give the counts of those tokens that are known. May run as a read; some hundred look-ups by key."""
     found: dict[int, Seen] = {}
@@ -93,22 +101,28 @@ async def _count(tx: Transaction, account: AccountId, lesson: Lesson, *, junk: b
         await tx.execute_many(
             "INSERT INTO junk_token (account, token, wanted, junk) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (account, token) DO UPDATE SET "
-            "wanted = CASE WHEN junk_token.wanted + ? > 0 THEN junk_token.wanted + ? ELSE 0 END, junk = CASE WHEN junk_token.junk + ? > 0 THEN junk_token.junk + ? ELSE 0 END",
+            f"{_added('junk_token')}",
             [(owner, token, *first, *change) for token in lesson.tokens],
         )
         await tx.execute(
             "INSERT INTO junk_learnt (account, wanted, junk) VALUES (?, ?, ?) "
             "ON CONFLICT (account) DO UPDATE SET "
-            "wanted = CASE WHEN junk_learnt.wanted + ? > 0 THEN junk_learnt.wanted + ? ELSE 0 END, junk = CASE WHEN junk_learnt.junk + ? > 0 THEN junk_learnt.junk + ? ELSE 0 END",
+            f"{_added('junk_learnt')}",
             owner,
             *first,
             *change,
         )
     await tx.execute_many(
         "INSERT INTO reputation (account, subject, wanted, junk, last_at) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT (account, subject) DO UPDATE SET wanted = CASE WHEN reputation.wanted + ? > 0 THEN reputation.wanted + ? ELSE 0 END, "
-        "junk = CASE WHEN reputation.junk + ? > 0 THEN reputation.junk + ? ELSE 0 END, last_at = excluded.last_at",
+        f"ON CONFLICT (account, subject) DO UPDATE SET {_added('reputation')}, last_at = excluded.last_at",
         [(account, subject, *first, now, *change) for subject in lesson.senders],
+    )
+
+
+def _added(table: str) -> str:
+    """Say in SQL how counts change: by the same number twice for each, and never below nothing."""
+    return ", ".join(
+        f"{kind} = CASE WHEN {table}.{kind} + ? > 0 THEN {table}.{kind} + ? ELSE 0 END" for kind in ("wanted", "junk")
     )
 
 
@@ -141,9 +155,21 @@ async def behind(tx: Transaction, limit: int) -> list[tuple[AccountId, ModSeq]]:
     return [(AccountId(account), ModSeq(modseq)) for account, modseq in rows]
 
 
+async def forget_account(tx: Transaction, account: AccountId) -> None:
+    """Forget what an account has taught; what everybody has of it stays."""
+    for table in ("junk_token", "junk_learnt", "junk_followed", "junk_message", "reputation"):
+        await tx.execute(f"DELETE FROM {table} WHERE account = ?", account)
+
+
 async def forget(tx: Transaction, memory: timedelta, limit: int = 1000) -> int:
-    """Forget tokens that were unlearnt again, and senders nothing was heard of for so long. Gives how many rows."""
+    """Forget tokens that were unlearnt again, messages that are gone, and senders nothing was heard of for so long.
+    Gives how many rows."""
     gone = await tx.execute(
+        "DELETE FROM junk_message WHERE (account, message) IN (SELECT account, message FROM junk_message j "
+        "WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.account = j.account AND m.id = j.message) LIMIT ?)",
+        limit,
+    )
+    gone += await tx.execute(
         "DELETE FROM junk_token WHERE (account, token) IN "
         "(SELECT account, token FROM junk_token WHERE wanted = 0 AND junk = 0 LIMIT ?)",
         limit,

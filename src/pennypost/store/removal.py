@@ -8,7 +8,7 @@ by the command that removed it (`finish`). Blobs are not touched: the collector 
 from collections.abc import Sequence
 
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq
-from pennypost.store import acl, annotations, quota, seen, sets, url_keys
+from pennypost.store import acl, annotations, junk, quota, seen, sets, url_keys
 from pennypost.store.engine import Engine, Row, Transaction
 
 STEP = 1000
@@ -131,5 +131,6 @@ async def _remove_rest(tx: Transaction, account: AccountId, limit: int) -> None:
         if await tx.execute(statement, account, account, limit):
             return
     await seen.forget_reader(tx, account)
+    await junk.forget_account(tx, account)
     await tx.execute("UPDATE queued SET account = NULL WHERE account = ?", account)
     await tx.execute("DELETE FROM account WHERE id = ?", account)

@@ -1,6 +1,7 @@
 """Every command that changes or lists what is in the store, on a store of its own."""
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -293,3 +294,28 @@ def test_signing_keys(shell: Shell) -> None:
     assert shell.run("dkim", "remove", "example.org", "none")[0] == 1
     assert shell.run("dkim", "list", "stranger.example")[0] == 1
     assert "record" not in shell("dkim", "list")
+
+
+def test_junk(shell: Shell, tmp_path: Path) -> None:
+    wanted, unwanted = tmp_path / "wanted", tmp_path / "unwanted.mbox"
+    wanted.mkdir()
+    head = "From: ann@example.org\nSubject: x\nDate: Tue, 3 Feb 2026 10:00:00 +0000\nMessage-ID: <{}@x>\n\n"
+    for number in range(25):
+        (wanted / f"{number}.eml").write_text(head.format(number) + "Minutes of the board meeting.\n")
+    unwanted.write_text(
+        "".join(f"From eve@x Tue Feb  3 10:00:00 2026\n{head.format(n)}Cheap watches, buy now.\n\n" for n in range(25))
+    )
+    assert shell("junk", "status") == "nothing was learnt yet\n"
+    assert shell("junk", "train", "--wanted", str(wanted)) == "25 messages learnt as wanted\n"
+    assert shell("junk", "train", "--junk", str(unwanted)) == "25 messages learnt as junk\n"
+    assert shell.records("junk", "status") == [{"account": "everybody", "wanted": 25, "junk": 25}]
+    offer = tmp_path / "offer.eml"
+    offer.write_text(head.format("o") + "Watches, buy them cheap.\nhttp://192.0.2.1/\n")
+    told = shell("junk", "explain", str(offer))
+    assert "A link leads to a bare number instead of a name." in told
+    assert re.search(r"chance of (9\d\.\d|100\.0)% to be junk", told)
+    shell("account", "add", "ann@example.org", "--generate-password")
+    found = json.loads(shell("junk", "explain", str(offer), "--account", "ann@example.org", "--json"))
+    assert {one["name"] for one in found["evidence"]} >= {"words", "link-to-a-number"}
+    assert shell.run("junk", "train", str(offer))[0] == 2
+    assert shell.run("junk", "explain", str(offer), "--account", "nobody@example.org")[0] == 1

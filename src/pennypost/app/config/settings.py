@@ -12,6 +12,7 @@ from typing import Literal
 
 from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
 from pennypost.app.config.reader import derived
+from pennypost.mail.judge import JunkSettings
 from pennypost.mail.limit_settings import DefenceSettings, SendingSettings
 from pennypost.mail.own_policy import StsSettings
 from pennypost.mail.queue.settings import QueueSettings
@@ -193,6 +194,7 @@ class Config:
     )
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     dkim: SigningSettings = field(default_factory=SigningSettings)
+    junk: JunkSettings = field(default_factory=JunkSettings)
     relay: RelaySettings = field(default_factory=RelaySettings)
     sts: StsSettings = field(default_factory=StsSettings)
     tls_reports: TlsReportSettings = field(default_factory=TlsReportSettings)

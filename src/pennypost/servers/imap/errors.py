@@ -45,6 +45,7 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.TooManyFailures: codes.UNAVAILABLE,
     errors.AuthenticationUnavailable: codes.UNAVAILABLE,
     errors.SigningKeyLocked: codes.UNAVAILABLE,
+    errors.NotWanted: codes.CANNOT,
     errors.SenderPolicyRefused: codes.CANNOT,
     errors.SenderNotVerifiable: codes.UNAVAILABLE,
     errors.SenderBanned: codes.CANNOT,

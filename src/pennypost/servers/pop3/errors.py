@@ -40,6 +40,7 @@ CODES: dict[type[MailError], Code] = {
     errors.TooManyFailures: Code.SYS_TEMP,
     errors.AuthenticationUnavailable: Code.SYS_TEMP,
     errors.SigningKeyLocked: Code.SYS_TEMP,
+    errors.NotWanted: Code.SYS_PERM,
     errors.SenderPolicyRefused: Code.SYS_PERM,
     errors.SenderNotVerifiable: Code.SYS_TEMP,
     errors.SenderBanned: Code.SYS_PERM,
