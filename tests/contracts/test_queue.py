@@ -203,7 +203,8 @@ async def test_what_is_leased_as_it_comes_in_is_nobody_elses(world: World) -> No
     made = await enqueue(world, places=[place("a", "x@a.example", "y@a.example", holder="one")])
     assert await look(world, "two") == []
     (group,) = made.deliveries
-    await world.write(dispatch.reclaim, "one", [group[0]])
+    assert await world.read(dispatch.leased_to, "one") == list(group)
+    await world.write(dispatch.reclaim, "one", [group[1]])
     assert ids(await look(world, "two")) == [group[1]]
 
 

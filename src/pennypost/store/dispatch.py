@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pennypost.model.envelope import Recipient
-from pennypost.model.ids import DeliveryId, QueuedId
+from pennypost.model.ids import DeliveryId, ModSeq, QueuedId
 from pennypost.store.engine import Row, Transaction, from_microseconds, to_microseconds
-from pennypost.store.queue import DeliveryState, make_due, recipient_of
+from pennypost.store.queue import QUEUE, DeliveryState, make_due, recipient_of
 
 _READY = f"state = {DeliveryState.READY:d}"
 _LEASED = f"state = {DeliveryState.LEASED:d}"
@@ -112,14 +112,24 @@ async def recover(tx: Transaction, limit: int = 500) -> bool:
     return True
 
 
-async def reclaim(tx: Transaction, holder: str, known: Sequence[DeliveryId]) -> None:
+async def leased_to(tx: Transaction, holder: str) -> list[DeliveryId]:
+    """List what is leased to a sender."""
+    rows = await tx.fetch_all(f"SELECT id FROM delivery WHERE {_LEASED} AND lease_holder = ?", holder)
+    return [row[0] for row in rows]
+
+
+async def reclaim(tx: Transaction, holder: str, unknown: Sequence[DeliveryId]) -> None:
     """Free what is leased to a sender that does not know of it: whoever was to tell it was cut off."""
-    rows = await tx.fetch_all(f"SELECT id, hop FROM delivery WHERE {_LEASED} AND lease_holder = ?", holder)
-    mine = set(known)
-    for identifier, hop in rows:
-        if identifier not in mine:
-            await give_back(tx, holder, [identifier])
-            await make_due(tx, hop)
+    for delivery in unknown:
+        row = await tx.fetch_one(
+            f"UPDATE delivery SET state = {DeliveryState.READY:d}, lease_holder = NULL "
+            f"WHERE id = ? AND lease_holder = ? AND {_LEASED} RETURNING hop",
+            delivery,
+            holder,
+        )
+        if row is not None:
+            await make_due(tx, row[0])
+            tx.changed(QUEUE, ModSeq(0))
 
 
 async def _free(tx: Transaction, holder: str, limit: int | None) -> int:

@@ -36,7 +36,7 @@ from pennypost.mail.queue.routing import Router
 from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.queue.settlement import Clerk
 from pennypost.model.errors import MailError, ShuttingDown
-from pennypost.model.ids import ModSeq
+from pennypost.model.ids import DeliveryId, ModSeq
 from pennypost.model.relaying import Relay
 from pennypost.net.incident import log_incident
 from pennypost.store import dispatch
@@ -48,6 +48,9 @@ from pennypost.store.store import Store
 
 LEAST_WAIT_SECONDS = 0.01
 """A difference of two instants may be too small to make the clock move on."""
+
+RECLAIM_SECONDS = 0.5
+"""Longer than it takes from a commit until those who wait for it hear of it."""
 
 LEASED_SHARE = 100
 """How many times `max_connections` deliveries may be leased."""
@@ -264,12 +267,17 @@ class QueueManager:
         self._spawn(self._reclaim())
 
     async def _reclaim(self) -> None:
-        async def operation(tx: Transaction) -> None:
-            known = [d.id for channel in self._channels.values() for job in channel.all_jobs() for d in job.deliveries]
-            await dispatch.reclaim(tx, self._holder, known)
-            tx.changed(QUEUE, ModSeq(0))
+        """Find what nobody told us of. A moment lies between two looks: what was committed just now is told by then."""
+        holder = self._holder
+        leased = await self._store.scan(lambda tx: dispatch.leased_to(tx, holder))
+        suspects = set(leased) - self._known()
+        if suspects:
+            await asyncio.sleep(RECLAIM_SECONDS)
+            unknown = sorted(suspects - self._known())
+            await persist(self._store, lambda tx: dispatch.reclaim(tx, holder, unknown), len(unknown))
 
-        await persist(self._store, operation, 1)
+    def _known(self) -> set[DeliveryId]:
+        return {d.id for channel in self._channels.values() for job in channel.all_jobs() for d in job.deliveries}
 
     # -- Channels
 

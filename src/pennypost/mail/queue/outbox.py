@@ -23,7 +23,7 @@ from pennypost.store.blobs import BlobDraft
 from pennypost.store.engine import Transaction, to_microseconds
 from pennypost.store.queue import Enqueued, Place, QueuedMessage
 
-TURN_STEP_MICROSECONDS = 1_000_000
+TURN_STEP_MICROSECONDS = 30_000_000
 """How much later each further recipient of one sender stands, as long as they come faster than one in this time."""
 
 _MAX_SENDERS = 10_000

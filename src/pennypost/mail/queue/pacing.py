@@ -104,26 +104,19 @@ class HopPace:
             self._known = True
             if self.state.connections is None:
                 self.connections = self._at_first
-        state = self.state
-        if state.failures or state.gap or state.held_until is not None:
-            gap = state.gap * 0.8
-            self.state = replace(
-                state,
-                failures=0,
-                gap=gap if gap >= LEAST_GAP else timedelta(0),
-                held_until=None,
-                connections=self.connections,
-            )
-            self.changed = True
         self._successes += 1
         if self._successes >= self.connections and self.connections < self._most:
             self._successes = 0
             self.connections += 1
-            if state.connections is not None:
-                known = None if self.connections >= self._at_first and not self.state.gap else self.connections
-                reason = self.state.reason if known is not None else None
-                self.state = replace(self.state, connections=known, reason=reason)
-                self.changed = True
+        state = self.state
+        gap = state.gap * 0.8 if state.gap * 0.8 >= LEAST_GAP else timedelta(0)
+        if gap or self.connections < self._at_first:
+            now = replace(state, failures=0, gap=gap, held_until=None, connections=self.connections)
+        else:
+            now = Pace()
+        if now != state:
+            self.state = now
+            self.changed = True
 
     def slowed(self, why: Slowed, now: datetime, chance: float) -> bool:
         """Note that a hop was too busy, or not there. False: nothing follows: it is known already, from an attempt
