@@ -307,7 +307,13 @@ class Session:
             selected.close()
 
     def use_condstore(self) -> None:
-        """Take note of a command that makes the client aware of mod-sequences (RFC 7162 §3.1)."""
+        """Take note of a command that makes the client aware of mod-sequences (RFC 7162 §3.1).
+
+        With a mailbox open it is told where that stands.
+        """
+        if not self.condstore and self.selected is not None:
+            highest = codes.highestmodseq(self.selected.view.settled_modseq)
+            self.write(untagged(Condition.OK, "Highest mod-sequence", highest))
         self.enabled |= {b"CONDSTORE"}
 
     def enable(self, names: frozenset[bytes]) -> None:
