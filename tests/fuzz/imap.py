@@ -16,6 +16,7 @@ from pennypost.proto.imap.commands.starttls import StartTls
 from pennypost.proto.imap.events import (
     AppendChunk,
     AppendStart,
+    AppendText,
     AuthenticateResponse,
     BadCommand,
     Command,
@@ -65,6 +66,10 @@ PARTS = [
     b"1:*,",
     b"\r\na IDLE\r\n",
     b"\r\na STARTTLS\r\n",
+    b'\r\nx APPEND a CATENATE (TEXT {3}\r\nabc URL "/a/;UID=1" TEXT {2+}\r\nab URL x)\r\n',
+    b"\r\nx SETMETADATA a (/private/b ~{2+}\r\n\x00a /shared/c NIL)\r\n",
+    b'\r\nx URLFETCH "imap://u@h/m/;UID=1/;SECTION=1.2/;PARTIAL=1.2;URLAUTH=user+a:INTERNAL:01"\r\n',
+    b"\r\nx SETACL a -anyone +lrsc\r\n",
     b"\r\nx APPEND a {3}\r\n",
 ]
 
@@ -78,6 +83,8 @@ def answer(machine: ImapServerSession, event: Event) -> bytes:
             return machine.accept_literal() if size != 2 else machine.send(no("not this one"))
         case AppendStart(_, append):
             return machine.accept_literal() if append.size % 3 == 0 else machine.send(no("not this one"))
+        case AppendText(_, text):
+            return machine.accept_literal() if text.size % 3 == 0 else machine.send(no("not this one"))
         case Command(_, Idle()):
             return machine.continue_()
         case Command(_, Authenticate(_, None)) | AuthenticateResponse(b""):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from pennypost.proto.imap.commands import CommandBody
 from pennypost.proto.imap.commands.append import Append
+from pennypost.proto.imap.commands.catenate import CatenateText
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,14 @@ class AppendStart:
 
 
 @dataclass(frozen=True, slots=True)
+class AppendText:
+    """Another text of the message wants to come, behind what URLs name (RFC 4469). Answer as AppendStart."""
+
+    tag: bytes
+    text: CatenateText
+
+
+@dataclass(frozen=True, slots=True)
 class AppendChunk:
     """Octets of the message, one or more, in order; nothing is due for them. A message of size 0 has none."""
 
@@ -62,10 +71,12 @@ class AppendChunk:
 class AppendEnd:
     """The message is whole and the command well-formed. Answer with one `send`.
 
-    If the command is not, a `BadCommand` comes instead, and the message must not be stored.
+    If the command is not, a `BadCommand` comes instead, and the message must not be stored. `urls`: what of it follows
+    the last text (RFC 4469).
     """
 
     tag: bytes
+    urls: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,7 @@ Event = (
     | BadCommand
     | LiteralRequested
     | AppendStart
+    | AppendText
     | AppendChunk
     | AppendEnd
     | IdleDone

@@ -21,10 +21,12 @@ from pennypost.model.errors import PeerError, UsageError
 from pennypost.proto.imap.commands import COMMANDS, CommandSpec
 from pennypost.proto.imap.commands.append import Append
 from pennypost.proto.imap.commands.authenticate import decode_base64
+from pennypost.proto.imap.commands.catenate import CatenateText
 from pennypost.proto.imap.events import (
     AppendChunk,
     AppendEnd,
     AppendStart,
+    AppendText,
     AuthenticateCancelled,
     AuthenticateResponse,
     BadCommand,
@@ -455,19 +457,21 @@ class ImapServerSession:
         self._unasked = announced is not None and bool(announced.group(3))
         self._remaining = int(announced.group(2)) if announced is not None and self._unasked else 0
         try:
-            append = spec.end(Reader(line, 0, self._utf8), before)
-            if append is not None:
-                self._allow_unasked(append.size)
+            rest = spec.end(Reader(line, 0, self._utf8), before)
+            if isinstance(rest, Append | CatenateText):
+                self._allow_unasked(rest.size)
         except BadSyntax as problem:
             return self._bad(problem.reason)
-        if append is not None:
-            self._append = append
-            self._remaining = append.size
+        if isinstance(rest, Append | CatenateText):
+            self._remaining = rest.size
             self._mode = _Mode.MESSAGE_OFFERED
-            return AppendStart(tag, append)
+            if isinstance(rest, CatenateText):
+                return AppendText(tag, rest)
+            self._append = rest
+            return AppendStart(tag, rest)
         self._errors = 0
         self._mode = _Mode.ANSWER
-        return AppendEnd(tag)
+        return AppendEnd(tag, rest or ())
 
     # -- Continued commands
 

@@ -1,4 +1,5 @@
-"""APPEND (RFC 9051 §6.3.12; RFC 4315 §3, RFC 7889, RFC 3516 §4.4), MULTIAPPEND (RFC 3502), REPLACE (RFC 8508).
+"""APPEND (RFC 9051 §6.3.12; RFC 4315 §3, RFC 7889, RFC 3516 §4.4), MULTIAPPEND (RFC 3502), REPLACE (RFC 8508), CATENATE
+(RFC 4469).
 
 The message is announced before it comes, so all that can be refused is refused then. It goes into a spool as it comes,
 is digested and made a body of as deliveries are, and one transaction puts it into its mailbox: OK is sent after that is
@@ -13,12 +14,14 @@ from pennypost.mail.prepare import Prepared
 from pennypost.model.errors import BadMessage, MailError, MessageTooLarge
 from pennypost.model.ids import AccountId
 from pennypost.proto.imap.commands.append import Append
-from pennypost.proto.imap.events import AppendChunk, AppendEnd, AppendStart, BadCommand
+from pennypost.proto.imap.commands.catenate import Catenate
+from pennypost.proto.imap.events import AppendChunk, AppendEnd, AppendStart, AppendText, BadCommand
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.codes import ResponseCode
 from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Condition, Tagged, bad, no, ok, untagged
 from pennypost.servers.imap import news
+from pennypost.servers.imap.catenate import add_urls
 from pennypost.servers.imap.errors import Refused, require_writable
 from pennypost.servers.imap.news import News
 from pennypost.servers.imap.session import Session
@@ -47,7 +50,20 @@ async def append(session: Session, start: Append) -> Tagged:
     """Take messages in. Nothing is stored unless all of them came and the command is well-formed (RFC 3502 §4)."""
     if start.replaces is not None:
         return await replace(session, start)
-    arrived = await _take_all(session, start)
+    return await _keep(session, await _take_all(session, start))
+
+
+async def catenate(session: Session, command: Catenate) -> Tagged:
+    """Put a message together of what URLs name, and store it (RFC 4469)."""
+    start = Append(command.mailbox, command.flags, command.date, 0, binary=False, synchronizing=True)
+    await _refuse_early(session, start, 0)
+    with session.door.store.spools.new() as spool:
+        await add_urls(session, spool, command.urls)
+        return await _keep(session, [await _prepared(session, spool, start)])
+
+
+async def _keep(session: Session, arrived: list[Arrived]) -> Tagged:
+    """Store messages that came, all or none."""
     user = session.owner.account
 
     async def operation(tx: Transaction) -> list[Appended]:
@@ -98,14 +114,26 @@ async def _take_all(session: Session, start: Append) -> list[Arrived]:
             raise Refused(no("Too many messages at once", codes.LIMIT))
         octets += following.size
         await _refuse_early(session, following, octets)
-        session.write(session.machine.accept_literal())
         with session.door.store.spools.new() as spool:
+            await add_urls(session, spool, following.urls)
+            _accept(session, spool, following.size)
             after = await _receive(session, spool)
-            if not spool.size:
-                raise BadMessage("An empty message cannot be stored")
-            arrived.append(Arrived(following, await session.door.preparer.prepare(spool)))
+            arrived.append(await _prepared(session, spool, following))
         following = after
     return arrived
+
+
+def _accept(session: Session, spool: Spool, size: int) -> None:
+    """Let octets come that belong to a message on its way in. Raises MessageTooLarge."""
+    if spool.size + size > session.door.max_message_size:
+        raise MessageTooLarge
+    session.write(session.machine.accept_literal())
+
+
+async def _prepared(session: Session, spool: Spool, start: Append) -> Arrived:
+    if not spool.size:
+        raise BadMessage("An empty message cannot be stored")
+    return Arrived(start, await session.door.preparer.prepare(spool))
 
 
 async def _refuse_early(session: Session, start: Append, octets: int) -> None:
@@ -140,9 +168,15 @@ async def _receive(session: Session, spool: Spool) -> Append | None:
                         spool.write(data)
                     except MailError as problem:
                         failure = problem
-            case AppendEnd():
+            case AppendText(text=text):
                 if failure is not None:
                     raise failure
+                await add_urls(session, spool, text.urls)
+                _accept(session, spool, text.size)
+            case AppendEnd(urls=urls):
+                if failure is not None:
+                    raise failure
+                await add_urls(session, spool, urls)
                 return None
             case AppendStart(append=following):
                 if failure is not None:

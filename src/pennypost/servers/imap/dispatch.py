@@ -7,6 +7,7 @@ from pennypost.proto.imap.commands import CommandBody
 from pennypost.proto.imap.commands.acl import DeleteAcl, GetAcl, ListRights, MyRights, SetAcl
 from pennypost.proto.imap.commands.authenticate import Authenticate
 from pennypost.proto.imap.commands.capability import Capability
+from pennypost.proto.imap.commands.catenate import Catenate
 from pennypost.proto.imap.commands.check import Check
 from pennypost.proto.imap.commands.close import Close, Unselect
 from pennypost.proto.imap.commands.compress import Compress
@@ -40,6 +41,7 @@ from pennypost.proto.imap.commands.urlauth import GenUrlAuth, ResetKey, UrlFetch
 from pennypost.proto.imap.responses.status import Tagged
 from pennypost.servers.imap import news, progress
 from pennypost.servers.imap.acl import deleteacl, getacl, listrights, myrights, setacl
+from pennypost.servers.imap.append import catenate
 from pennypost.servers.imap.authenticate import authenticate
 from pennypost.servers.imap.capability import capability
 from pennypost.servers.imap.check import check
@@ -83,6 +85,7 @@ Handler = Callable[[Session, Any], Awaitable[Tagged]]
 HANDLERS: dict[type, Handler] = {
     Authenticate: authenticate,
     Capability: capability,
+    Catenate: catenate,
     Check: check,
     Close: close,
     Compress: compress,
@@ -128,7 +131,7 @@ HANDLERS: dict[type, Handler] = {
     Unsubscribe: unsubscribe,
     UrlFetch: urlfetch,
 }
-"""Every command but APPEND, which begins before it is whole: `append.append`."""
+"""Every command but APPEND with a literal, which begins before it is whole: `append.append`."""
 
 
 async def handle(session: Session, body: CommandBody) -> Tagged:

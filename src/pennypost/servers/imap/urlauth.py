@@ -50,7 +50,7 @@ async def urlfetch(session: Session, command: UrlFetch) -> Tagged:
     session.write(b"* URLFETCH")
     for octets, url in command.urls:
         session.write(urlfetch_url(octets))
-        text = await _authorized(session, url) if url is not None else None
+        text = await authorized(session, url) if url is not None else None
         if text is None:
             session.write(NIL)
             continue
@@ -77,7 +77,7 @@ async def _send(session: Session, text: UrlText) -> None:
         raise
 
 
-async def _authorized(session: Session, url: MessageUrl) -> UrlText | None:
+async def authorized(session: Session, url: MessageUrl) -> UrlText | None:
     """Open what a signed URL names, if the client may read it by it (RFC 4467 §5)."""
     if not _may_use(session, url):
         return None

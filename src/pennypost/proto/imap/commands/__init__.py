@@ -23,6 +23,7 @@ from pennypost.proto.imap.commands.acl import (
 from pennypost.proto.imap.commands.append import Append, begin_append, end_append, parse_append
 from pennypost.proto.imap.commands.authenticate import Authenticate, parse_authenticate
 from pennypost.proto.imap.commands.capability import Capability, parse_capability
+from pennypost.proto.imap.commands.catenate import Catenate, CatenateText
 from pennypost.proto.imap.commands.check import Check, parse_check
 from pennypost.proto.imap.commands.close import Close, Unselect, parse_close, parse_unselect
 from pennypost.proto.imap.commands.compress import Compress, parse_compress
@@ -75,6 +76,7 @@ CommandBody = (
     Append
     | Authenticate
     | Capability
+    | Catenate
     | Check
     | Close
     | Compress
@@ -129,7 +131,7 @@ class CommandSpec:
 
     A command that carries a message has two more. `begin` reads it up to the literal at its end, or gives None when
     that literal is an ordinary argument; `end` reads what is left of the line after a message,
-    given what was read before it: nothing, or the beginning of one more message.
+    given what was read before it: nothing, the beginning of one more message, or parts of this one (CATENATE).
     """
 
     parse: Callable[[Reader], CommandBody]
@@ -137,7 +139,7 @@ class CommandSpec:
     on_ok: State | None = None
     on_no: State | None = None
     begin: Callable[[Reader], Append | None] | None = None
-    end: Callable[[Reader, Append], Append | None] | None = None
+    end: Callable[[Reader, Append], Append | CatenateText | tuple[bytes, ...] | None] | None = None
     literal8: bool = False
 
 

@@ -1,4 +1,4 @@
-"""APPEND (RFC 9051 §6.3.12), with BINARY (RFC 3516 §4.4) and MULTIAPPEND (RFC 3502).
+"""APPEND (RFC 9051 §6.3.12), with BINARY (RFC 3516 §4.4), MULTIAPPEND (RFC 3502) and CATENATE (RFC 4469).
 
 The message is never an argument: when the machine meets a literal in an APPEND it asks `begin_append` whether the
 message starts here, announces it, and hands it on in chunks. What may follow it is read by `end_append`.
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pennypost.model.flags import Flags
+from pennypost.proto.imap.commands.catenate import Catenate, CatenateText, read_parts, read_rest
 from pennypost.proto.imap.dates import parse_date_time
 from pennypost.proto.imap.flags import FlagList
 from pennypost.proto.imap.limits import MAX_NUMBER64
@@ -26,6 +27,7 @@ class Append:
 
     `size`: octets that follow. `binary`: it comes as a literal8 and may hold NUL (RFC 3516 §4.4). `synchronizing`: the
     client waits to be asked for it. `replaces`: the one message that goes for it (RFC 8508), by UID if `uid`.
+    `catenates`: what comes is the first text of several parts, and `urls` those ahead of it.
     """
 
     mailbox: str
@@ -36,18 +38,34 @@ class Append:
     synchronizing: bool
     replaces: SequenceSet | None = None
     uid: bool = False
+    urls: tuple[bytes, ...] = ()
+    catenates: bool = False
 
 
 def begin_append(reader: Reader) -> Append | None:
-    """Read an APPEND up to the literal announced at its end; None if that literal is the mailbox name still."""
+    """Read an APPEND up to the literal announced at its end; None if that literal is the mailbox name still, or a URL
+    that is part of the message."""
+    found = _read(reader)
+    return None if isinstance(found, Catenate) else found
+
+
+def _read(reader: Reader) -> Append | Catenate | None:
     reader.space("a mailbox name")
     if _ARGUMENT.match(reader.octets, reader.at):
         return None
-    return read_message(reader, reader.mailbox())
+    mailbox = reader.mailbox()
+    flags, date = _read_options(reader)
+    if reader.peek_word() == b"CATENATE":
+        return _read_catenate(reader, mailbox, flags, date)
+    return _read_announcement(reader, mailbox, flags, date)
 
 
 def read_message(reader: Reader, mailbox: str) -> Append:
     """Read flags, date and announcement of a message, as they stand before each one (RFC 3502 §6.3.11)."""
+    return _read_announcement(reader, mailbox, *_read_options(reader))
+
+
+def _read_options(reader: Reader) -> tuple[FlagList, datetime | None]:
     reader.space("a message literal")
     flags = _NO_FLAGS
     if reader.opens():
@@ -57,6 +75,10 @@ def read_message(reader: Reader, mailbox: str) -> Append:
     if reader.next_octet() == 0x22:
         date = _read_date(reader)
         reader.space("a message literal")
+    return flags, date
+
+
+def _read_announcement(reader: Reader, mailbox: str, flags: FlagList, date: datetime | None) -> Append:
     found = _MESSAGE.match(reader.octets, reader.at)
     if found is None:
         raise BadSyntax("expected a message literal")
@@ -66,16 +88,32 @@ def read_message(reader: Reader, mailbox: str) -> Append:
     return Append(mailbox, flags, date, size, bool(found.group(1)), not found.group(3))
 
 
-def end_append(reader: Reader, before: Append) -> Append | None:
-    """Read what follows a message on its line: nothing, or one more message (RFC 3502)."""
+def _read_catenate(reader: Reader, mailbox: str, flags: FlagList, date: datetime | None) -> Append | Catenate | None:
+    reader.word("CATENATE")
+    reader.space("a list of parts")
+    reader.expect(b"(", "a list of parts")
+    parts = read_parts(reader)
+    if isinstance(parts, CatenateText):
+        size, binary, synchronizing = parts.size, parts.binary, parts.synchronizing
+        return Append(mailbox, flags, date, size, binary, synchronizing, urls=parts.urls, catenates=True)
+    return None if parts is None else Catenate(mailbox, flags, date, parts)
+
+
+def end_append(reader: Reader, before: Append) -> Append | CatenateText | tuple[bytes, ...] | None:
+    """Read what follows a message on its line: nothing, or one more message (RFC 3502). After a text of CATENATE:
+    another, or the URLs at the end."""
+    if before.catenates:
+        return read_rest(reader)
     if reader.at_end():
         return None
     return read_message(reader, before.mailbox)
 
 
-def parse_append(reader: Reader) -> Append:
-    """Read an APPEND that ended without a message: never well-formed."""
-    begin_append(reader)
+def parse_append(reader: Reader) -> Catenate:
+    """Read an APPEND that ended without a literal: well-formed only if URLs are all there is."""
+    found = _read(reader)
+    if isinstance(found, Catenate):
+        return found
     raise BadSyntax("expected a message literal")
 
 

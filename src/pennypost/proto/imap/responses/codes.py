@@ -3,6 +3,7 @@
 A `ResponseCode` is what stands between the brackets. Those without arguments are constants.
 """
 
+import re
 from collections.abc import Iterable
 from typing import NewType
 
@@ -60,6 +61,14 @@ def metadata_maxsize(octets: int) -> ResponseCode:
 def metadata_longentries(octets: int) -> ResponseCode:
     """METADATA LONGENTRIES (RFC 5464 §4.2.1): the largest value, which was left out."""
     return ResponseCode(b"METADATA LONGENTRIES %d" % octets)
+
+
+_NOT_IN_CODE = re.compile(rb"[^\x01-\x09\x0b\x0c\x0e-\x5b\x5d-\x7e]|\]")
+
+
+def badurl(url: bytes) -> ResponseCode:
+    """BADURL (RFC 4469 §4.1): what a URL names cannot be had. Octets that a code may not hold are question marks."""
+    return ResponseCode(b"BADURL " + _NOT_IN_CODE.sub(b"?", url))
 
 
 def capabilities(names: Iterable[bytes]) -> ResponseCode:

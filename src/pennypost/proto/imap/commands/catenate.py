@@ -1,0 +1,73 @@
+"""What APPEND … CATENATE puts a message together of: URLs of messages we have, and texts (RFC 4469 §3).
+
+Texts are literals that the machine hands on in chunks, as it does a message. So the parts are read a line at a time:
+URLs up to the announcement of the next text, or to the end. A URL may itself be a literal before the first text only.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from pennypost.proto.imap.flags import FlagList
+from pennypost.proto.imap.limits import MAX_NUMBER64, MAX_URLS
+from pennypost.proto.imap.reader import BadSyntax, Reader
+
+_TEXT = re.compile(rb"(~?)\{([0-9]{1,19})(\+?)\}\Z")
+_ARGUMENT = re.compile(rb"\{[0-9]{1,19}\+?\}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Catenate:
+    """Put a message together of URLs alone, which are as they came: see `url.parse_url`."""
+
+    mailbox: str
+    flags: FlagList
+    date: datetime | None
+    urls: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CatenateText:
+    """A text that is about to come, of `size` octets, and the URLs between it and the text before."""
+
+    urls: tuple[bytes, ...]
+    size: int
+    binary: bool
+    synchronizing: bool
+
+
+def read_parts(reader: Reader) -> CatenateText | tuple[bytes, ...] | None:
+    """Read parts up to a text, or to the end of the command: then give the URLs. None: a URL comes as a literal."""
+    urls: list[bytes] = []
+    while True:
+        if reader.word("URL or TEXT") == b"TEXT":
+            reader.space("a literal")
+            found = _TEXT.match(reader.octets, reader.at)
+            if found is None:
+                raise BadSyntax("expected a literal")
+            size = int(found.group(2))
+            if size > MAX_NUMBER64:
+                raise BadSyntax("literal is too large")
+            return CatenateText(tuple(urls), size, bool(found.group(1)), not found.group(3))
+        reader.space("a URL")
+        if _ARGUMENT.match(reader.octets, reader.at):
+            return None
+        urls.append(reader.astring("a URL"))
+        if len(urls) > MAX_URLS:
+            raise BadSyntax("too many URLs")
+        if reader.skip(b")"):
+            reader.end()
+            return tuple(urls)
+        reader.space("URL or TEXT")
+
+
+def read_rest(reader: Reader) -> CatenateText | tuple[bytes, ...]:
+    """Read what follows a text on its line: more parts, or the end."""
+    if reader.skip(b")"):
+        reader.end()
+        return ()
+    reader.space("URL or TEXT")
+    parts = read_parts(reader)
+    if parts is None:
+        raise BadSyntax("a URL after a text has to be quoted")
+    return parts
