@@ -23,11 +23,14 @@ from pennypost.proto.imap.states import State
 
 COMMANDS = (
     b"LOGIN|a b|SELECT|INBOX|FETCH|UID|1:*|(FLAGS)|BODY[]|SEARCH|NOT|OR|SEEN|STORE|+FLAGS|\\Seen|APPEND|{3}|{3+}|~{2+}|"
-    b'abc|AUTHENTICATE|PLAIN|AGEAYg==|*|IDLE|DONE|STARTTLS|LOGOUT|NOOP|LIST|""|%|CREATE|STATUS|COPY|EXPUNGE|ENABLE|ID|NIL|x'
+    b'abc|AUTHENTICATE|PLAIN|AGEAYg==|*|IDLE|DONE|STARTTLS|LOGOUT|NOOP|LIST|""|%|CREATE|STATUS|COPY|EXPUNGE|ENABLE|ID|NIL|x|'
+    b"REPLACE|(CHANGEDSINCE 1)|(QRESYNC (1 1))|(UNCHANGEDSINCE 0)|UIDBATCHES|COMPRESS|DEFLATE|UNAUTHENTICATE"
 ).split(b"|")
 WORDS = st.sampled_from([*COMMANDS, *COMMANDS, *PARTS, *[b"\r\na "] * 12, *[b" "] * 30])
 OCTETS = st.lists(WORDS, max_size=40).map(b"".join)
-LOGGED_IN = OCTETS.map(lambda octets: b"a LOGIN a b\r\na SELECT a\r\na " + octets)
+LOGGED_IN = OCTETS.map(lambda octets: b"a LOGIN a b\r\na SELECT a\r\na " + octets) | OCTETS.map(
+    lambda octets: b"a LOGIN a b\r\na APPEND a {3+}\r\nabc {3+}\r\nabc" + octets
+)
 
 
 def pieces_of(octets: bytes, cuts: list[int]) -> list[bytes]:
