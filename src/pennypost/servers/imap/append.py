@@ -81,7 +81,7 @@ async def replace(session: Session, start: Append) -> Tagged:
     if session.uid_only and not start.uid:
         raise Refused(bad("Message numbers are not used after ENABLE UIDONLY", codes.UIDREQUIRED))
     require_writable(selected.read_only)
-    allowed(selected.rights, Action.EXPUNGE)
+    allowed(selected.rights, Action.TAKE_OUT)
     old = selected.uids_of(selected.numbers_of(start.replaces, start.uid))
     if len(old) != 1:
         raise Refused(no("No such message", codes.NONEXISTENT))
