@@ -30,6 +30,9 @@ _LINE = 78
 
 # What a field consists of: a quoted string, a word, or one of the signs. Comments are taken out before.
 _LEXEME = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s;="]+)|([;=])', re.DOTALL)
+_SEMICOLON, _EQUALS = "\0;", "\0="
+"""The signs as lexemes: nothing that was quoted is one of them."""
+
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -158,11 +161,11 @@ class BadResults(ValueError):
 def parse(value: bytes) -> Results:
     """Read the body of a field. Comments are dropped. Raises BadResults."""
     lexemes = list(_lexemes(_without_comments(value.decode("utf-8", "replace"))))
-    if not lexemes or lexemes[0] in (";", "="):
+    if not lexemes or lexemes[0] in (_SEMICOLON, _EQUALS):
         raise BadResults("nobody's name stands at its beginning")
     groups: list[list[str]] = [[]]
     for lexeme in lexemes:
-        if lexeme == ";":
+        if lexeme is _SEMICOLON:
             groups.append([])
         else:
             groups[-1].append(lexeme)
@@ -200,14 +203,17 @@ def _without_comments(text: str) -> str:
 def _lexemes(text: str) -> Iterator[str]:
     for match in _LEXEME.finditer(text):
         quoted, word, sign = match.groups()
-        yield _QUOTED_PAIR.sub(r"\1", quoted) if quoted is not None else word if word is not None else sign
+        if sign is not None:
+            yield _SEMICOLON if sign == ";" else _EQUALS
+        else:
+            yield word if word is not None else _QUOTED_PAIR.sub(r"\1", quoted)
 
 
 def _outcome(group: list[str]) -> Outcome:
     pairs: list[tuple[str, str]] = []
     position = 0
     while position < len(group):
-        if group[position + 1 : position + 2] != ["="] or position + 2 >= len(group):
+        if position + 2 >= len(group) or group[position + 1] is not _EQUALS or group[position + 2] is _EQUALS:
             raise BadResults("a result without a value")
         pairs.append((group[position].lower(), group[position + 2]))
         position += 3

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 import authres
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pennypost.model.verification import (
@@ -122,6 +122,8 @@ quotable = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", 
 
 
 @given(quotable, quotable)
+@example("0", ";")
+@example("=", "=")
 def test_no_value_escapes_its_quotes(reason: str, value: str) -> None:
     (found,) = parse(payload("a", [Outcome("dkim", "fail", reason, (("header.i", value),), comment=reason)])).outcomes
     printable = "".join(c if c.isprintable() else "?" for c in reason)

@@ -151,7 +151,7 @@ def _elements(*pairs: tuple[str, str]) -> list[str]:
 
 def _printable(text: str) -> str:
     """XML 1.0 cannot hold control characters, however they are written."""
-    return "".join(c if c >= " " and c != "\x7f" and not "\ud800" <= c <= "\udfff" else "?" for c in text)
+    return "".join(c if c >= " " and c != "\x7f" and not 0xD800 <= ord(c) <= 0xDFFF else "?" for c in text)
 
 
 # -- Reading
