@@ -48,8 +48,8 @@ def chance(learnt: Count, counts: Mapping[int, Count], tokens: Iterable[int]) ->
         return 0.5
     clues.sort(key=lambda clue: -abs(clue - 0.5))
     del clues[MAX_CLUES:]
-    for_junk = 1 - _chi_square(-2 * sum(math.log(1 - clue) for clue in clues), 2 * len(clues))
-    for_wanted = 1 - _chi_square(-2 * sum(math.log(clue) for clue in clues), 2 * len(clues))
+    for_junk = 1 - _chi_square(-2 * math.fsum(math.log(1 - clue) for clue in clues), 2 * len(clues))
+    for_wanted = 1 - _chi_square(-2 * math.fsum(math.log(clue) for clue in clues), 2 * len(clues))
     return (for_junk - for_wanted + 1) / 2
 
 
@@ -71,7 +71,7 @@ def _chi_square(value: float, degrees: int) -> float:
         # Beyond what a float holds the sum is taken by logarithms.
         logs = [-half + i * math.log(half) - math.lgamma(i + 1) for i in range(degrees // 2)]
         top = max(logs)
-        return min(math.exp(top) * sum(math.exp(log - top) for log in logs), 1.0)
+        return min(math.exp(top) * math.fsum(math.exp(log - top) for log in logs), 1.0)
     for i in range(1, degrees // 2):
         term *= half / i
         total += term

@@ -200,8 +200,8 @@ def check_keys(signature: Signature, digest: bytes, answer: DnsAnswer, policy: P
             continue
         try:
             _check_key(signature, digest, record, policy)
-        except Refused as problem:
-            reason = problem
+        except Refused as refused:
+            reason = refused
             continue
         return record
     raise reason
