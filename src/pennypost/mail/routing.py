@@ -36,7 +36,7 @@ class Exchangers:
 
 @dataclass(frozen=True, slots=True)
 class HostAddresses:
-    """Where a host is. `authentic`: of both families. `canonical_name`: where CNAME records led, or None."""
+    """Where a host is. `authentic`: whatever was answered. `canonical_name`: where CNAME records led, or None."""
 
     addresses: tuple[IpAddress, ...]
     authentic: bool
@@ -103,7 +103,9 @@ def find_addresses(host: str) -> Consultation[HostAddresses]:
             raise DirectoryFailure(f"The DNS does not answer for the address of {host}")
         raise Unroutable(f"{host} has no address")
     found = four if four.records else six
-    return HostAddresses(tuple(addresses), six.authentic and four.authentic, found.canonical_name)
+    # A question that failed says nothing: else whoever keeps one answer away would keep DANE away (RFC 7672 §2.2.2).
+    authentic = all(answer.authentic for answer in (six, four) if answer.status is not DnsStatus.FAILED)
+    return HostAddresses(tuple(addresses), authentic, found.canonical_name)
 
 
 def accepts_mail(domain: str) -> Consultation[None]:

@@ -200,6 +200,20 @@ async def test_dane(dns: FakeDns, tmp_path: Path, clock: Clock, record: str, exp
         assert (await on.counted()).get(("tlsa", "" if expected is SENT else "validation-failure")) == 1
 
 
+@pytest.mark.parametrize("family", ["A", "AAAA"])
+async def test_an_answer_that_is_kept_away_keeps_no_dane_away(
+    dns: FakeDns, tmp_path: Path, clock: Clock, family: str
+) -> None:
+    """RFC 7672 §2.2.2: what does not come is not insecure. Without IPv4 there is nobody here to be reached."""
+    dns.secure.add("example.org")
+    async with NextHost(tls=SELF) as host, stage(dns, host.port, tmp_path, clock) as on:
+        dns.records[f"_{host.port}._tcp.mx.example.org", "TLSA"] = ["3 1 1 " + "00" * 32]
+        dns.faults["mx.example.org", family] = Fault.SERVFAIL
+        result = await on.send()
+        assert result.state is DEFERRED
+        assert result.status == ("4.7.5" if family == "AAAA" else "4.4.3")
+
+
 async def test_dane_needs_tls(dns: FakeDns, tmp_path: Path, clock: Clock) -> None:
     """RFC 7672 §2.2: where STARTTLS was taken out of the answer nothing is sent."""
     dns.secure.add("example.org")
