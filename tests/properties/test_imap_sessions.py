@@ -143,9 +143,13 @@ class Client:
 
     async def reopen(self) -> None:
         """Leave, and come back with what it knows (RFC 7162 §3.2.5)."""
+        self._tag += 1
+        self.model.hear(await self.talk.say(b"t%d UNSELECT" % self._tag), may_expunge=True)
         known = Model(0)
-        known.flags, known.uids, known.highest = self.model.flags, self.model.uids, self.model.highest
-        await self.say("UNSELECT")
+        # Of a message that it heard of just now it knows no UID, and keeps nothing.
+        kept = [at for at, uid in enumerate(self.model.uids) if uid is not None]
+        known.flags, known.uids = [self.model.flags[at] for at in kept], [self.model.uids[at] for at in kept]
+        known.highest = self.model.highest
         self._tag += 1
         parameters = b"(QRESYNC (%b %d))" % (self._uid_validity, known.highest)
         answer = await self.talk.say(b"t%d SELECT INBOX %b" % (self._tag, parameters))
