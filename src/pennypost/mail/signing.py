@@ -147,7 +147,8 @@ class Signer:
         self._store = store
         self._settings = settings
         self._box = KeyBox(settings.key_secret)
-        self._opened: dict[tuple[str, str], SigningKey] = {}
+        self._opened: dict[StoredKey, SigningKey] = {}
+        # By the whole row: a selector may come again with another key after one was removed.
 
     async def keys(self, domain: str) -> list[SigningKey]:
         """Give the keys that sign for a domain now: its own, or those of a domain of ours above it, which DMARC takes
@@ -162,11 +163,11 @@ class Signer:
         return [self._open(key) for key in found]
 
     def _open(self, key: StoredKey) -> SigningKey:
-        known = self._opened.get((key.domain, key.selector))
+        known = self._opened.get(key)
         if known is None:
             private = load_der_private_key(self._box.open(key), None)
             assert isinstance(private, RSAPrivateKey | Ed25519PrivateKey)
-            known = self._opened[key.domain, key.selector] = SigningKey(key.domain, key.selector, private)
+            known = self._opened[key] = SigningKey(key.domain, key.selector, private)
         return known
 
     async def keys_for(self, header_block: bytes) -> list[SigningKey]:

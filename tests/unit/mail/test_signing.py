@@ -18,7 +18,7 @@ from pennypost.model.verification import DkimResult
 from pennypost.store import signing_keys
 from pennypost.store.engine import Transaction
 from pennypost.store.signing_keys import KeyState, StoredKey
-from pennypost.verify.dkim import SigningAlgorithm
+from pennypost.verify.dkim import SigningAlgorithm, sign
 
 SETTINGS = SigningSettings(rsa_bits=1024)
 KEYS = {algorithm: make_key(algorithm, 1024) for algorithm in SigningAlgorithm}
@@ -129,3 +129,22 @@ async def test_new_keys_can_sign_at_once(world: World) -> None:
 async def test_only_domains_of_ours_have_keys(world: World) -> None:
     with pytest.raises(NoSuchDomain):
         await world.store.write(lambda tx: generate(tx, SETTINGS, "other.example", KEYS))
+
+
+async def test_a_selector_that_comes_again_has_its_new_key(world: World) -> None:
+    signer = Signer(world.store, SETTINGS)
+    header = b"From: anna@penny.test\r\n"
+    others = {algorithm: make_key(algorithm, 1024) for algorithm in SigningAlgorithm}
+
+    async def replace_keys(tx: Transaction) -> list[StoredKey]:
+        for key in await signing_keys.every(tx):
+            await signing_keys.remove(tx, key.domain, key.selector)
+        return await generate(tx, SETTINGS, "penny.test", others)
+
+    first = await make(world)
+    await signer.keys("penny.test")
+    second = await world.store.write(replace_keys)
+    assert {key.selector for key in second} == {key.selector for key in first}
+    signed = sign(header, b"Body\r\n", await signer.keys("penny.test"), 2_000_000_000)
+    found = results(signed + header + b"\r\nBody\r\n", second)
+    assert dict(found) == {key.selector: DkimResult.PASS for key in second}
