@@ -85,6 +85,7 @@ class RunningServer:
                 "auth.hash_memory=8 KiB",
                 "auth.hash_passes=1",
                 "verification.enabled=false",
+                "junk.enabled=false",
                 *listeners,
                 self._certificate(folder.with_name(f"{folder.name}.tls")),
                 *settings,

@@ -226,7 +226,7 @@ def test_copy_move_expunge(client: imaplib.IMAP4) -> None:
 
 
 def test_quota_and_namespace(client: imaplib.IMAP4) -> None:
-    assert ok(client.namespace()) == [b'(("" "/")) NIL NIL']
+    assert ok(client.namespace()) == [b'(("" "/")) (("Other Users/" "/")) (("Shared/" "/"))']
     _, (roots, resources) = client.getquotaroot("INBOX")
     assert roots[0].startswith(b"INBOX")
     root = roots[0].split()[1].decode() if len(roots[0].split()) > 1 else None
