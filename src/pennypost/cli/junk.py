@@ -12,9 +12,9 @@ import click
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_record, show_records
 from pennypost.cli.running import find_account, read, with_store
-from pennypost.junk.evidence import Evidence, Score
+from pennypost.junk.evidence import Score
 from pennypost.junk.tokens import tokens
-from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, likelihood, look_at
+from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, look_at, of_words
 from pennypost.mail.learner import lesson_of
 from pennypost.message import headers
 from pennypost.message.digest import digest
@@ -100,10 +100,7 @@ def explain(loaded: Loaded, file: Path, account: str | None, as_json: bool) -> N
         if account is not None:
             owner = await store.read(lambda tx: find_account(tx, account))
         if owner is None:
-            chance = await store.read(lambda tx: likelihood(tx, lessons.EVERYBODY, tokens(content)))
-            words = (
-                Evidence("words", 0.0, f"Its words give it a chance of {chance:.1%} to be junk.") if chance else None
-            )
+            words = await store.read(lambda tx: of_words(tx, lessons.EVERYBODY, tokens(content)))
             return Score.of(*Judge(store, loaded.config.junk).common(content, None), words)
         judged = await Judge(store, loaded.config.junk).judge(content, None, None, [owner.id])
         return judged[owner.id].score

@@ -19,6 +19,9 @@ MAX_TEXT_OCTETS = 64 * 1024
 """Octets of one part that are decoded."""
 MAX_TEXT_CHARACTERS = 64 * 1024
 """Characters of all of them together."""
+MAX_TAGS = 4000
+"""Tags of all HTML together that are read as a tree, whose cost grows with the square of its depth; what follows is
+read as a run of text."""
 MAX_PARTS = 100
 MAX_LINKS = 100
 MAX_HEADER_OCTETS = 64 * 1024
@@ -31,6 +34,7 @@ _FIELDS = frozenset(
     }
 )  # fmt: skip
 _URL = re.compile(r"\bhttps?://(?:\[[0-9a-f:.]{2,45}\])?[^\s<>\"'()\[\]]{1,2000}", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*+>")
 _HOST = re.compile(r"^[a-z][a-z0-9+.\-]*://(?:[^/?#@]*@)?(\[[0-9a-f:.]+\]|[^/?#:@\s]+)", re.IGNORECASE)
 _LOOKS_LIKE_HOST = re.compile(r"^(?:https?://)?((?:[a-z0-9\-]+\.)+[a-z]{2,})(?:[/?#:].*)?$", re.IGNORECASE)
 
@@ -73,7 +77,7 @@ def content_of(header_block: bytes, index: Part, body: bytes) -> Content:
     files: list[str] = []
     charsets: set[str] = set()
     plain = html = False
-    left = MAX_TEXT_CHARACTERS
+    left, tags = MAX_TEXT_CHARACTERS, MAX_TAGS
     for _, part in islice(walk(index), MAX_PARTS):
         if part.is_multipart or part.is_message:
             continue
@@ -86,15 +90,30 @@ def content_of(header_block: bytes, index: Part, body: bytes) -> Content:
         charsets.update(value.decode("ascii", "replace").lower() for key, value in part.parameters if key == b"charset")
         if part.subtype == b"html":
             html = True
-            links += _html_links(source)
-            source = html_to_text(source)
+            tree, rest = _split_at_tag(source, tags)
+            tags -= tree.count("<")
+            links += _html_links(tree) + _plain_links(rest)
+            source = " ".join((html_to_text(tree), *_TAG.sub(" ", rest).split()))
         else:
             plain = True
-            links += [Link(_host(url), "") for url in _URL.findall(source)[:MAX_LINKS]]
+            links += _plain_links(source)
         texts.append(source[:left])
         left -= len(texts[-1])
     found = tuple(link for link in links if link.host)[:MAX_LINKS]
     return Content(fields, counts, "\n".join(texts), found, tuple(files), html and not plain, tuple(sorted(charsets)))
+
+
+def _split_at_tag(source: str, count: int) -> tuple[str, str]:
+    """Split HTML before the tag that comes after so many."""
+    pieces = source.split("<", count + 1)
+    if len(pieces) <= count + 1:
+        return source, ""
+    end = len(source) - len(pieces[-1]) - 1
+    return source[:end], source[end:]
+
+
+def _plain_links(source: str) -> list[Link]:
+    return [Link(_host(url), "") for url in _URL.findall(source)[:MAX_LINKS]]
 
 
 def _html_links(source: str) -> list[Link]:

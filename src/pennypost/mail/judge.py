@@ -166,12 +166,7 @@ async def _own(
     tx: Transaction, account: AccountId, words: Sequence[int], subjects: Sequence[str], proved: Address | None
 ) -> list[Evidence]:
     """Weigh what one account has learnt, and whom it knows."""
-    found: list[Evidence] = []
-    likely = await likelihood(tx, account, words)
-    if likely is not None:
-        _, weight, sentence = next(step for step in _CHANCES if likely >= step[0])
-        if weight:
-            found.append(Evidence("words", weight, sentence))
+    found = [one for one in (await of_words(tx, account, words),) if one is not None]
     if proved is not None and await junk.has_written_to(tx, account, proved.key):
         found.append(Evidence("known-correspondent", -4.0, f"You have written to {proved.key}."))
     for subject, seen in (await junk.reputations(tx, account, subjects)).items():
@@ -181,9 +176,18 @@ async def _own(
         share = seen.junk / (seen.junk + seen.wanted) if seen.junk + seen.wanted >= _REPUTATION_FROM else 0.5
         if share >= 0.9:
             found.append(Evidence(f"bad-{kind}", 1.5, f"You have put most mail from {name} to junk."))
-        elif share <= 0.1 and kind != "network":
+        elif share <= 0.1 and kind != "network" and proved is not None:
             found.append(Evidence(f"good-{kind}", -1.0, f"You have wanted the mail from {name} so far."))
     return found
+
+
+async def of_words(tx: Transaction, account: AccountId, words: Sequence[int]) -> Evidence | None:
+    """Weigh the words of a message. None: they say nothing."""
+    likely = await likelihood(tx, account, words)
+    if likely is None:
+        return None
+    _, weight, sentence = next(step for step in _CHANCES if likely >= step[0])
+    return Evidence("words", weight, sentence) if weight else None
 
 
 async def likelihood(tx: Transaction, account: AccountId, words: Sequence[int]) -> float | None:

@@ -25,8 +25,8 @@ from pennypost.store.messages import Column
 from pennypost.store.store import Store
 
 ACCOUNTS_A_ROUND = 100
-MESSAGES_A_STEP = 50
-"""Messages of one account that are learnt in one transaction."""
+MESSAGES_A_STEP = 10
+"""Messages of one account that are learnt in one transaction: some 1,200 rows each, which mail that comes waits for."""
 
 ARRIVAL = timedelta(seconds=5)
 """How soon after it came a message is where the server put it."""

@@ -175,10 +175,10 @@ class _Incoming(MailTransaction):
         """Mail from others is stored as it came, below what we found out about its sender."""
         if self._envelope.reverse_path is None and self._spool.size <= MAX_REPORT_OCTETS:
             self._heard = hear(header, self._spool.octets()[len(header) :], self._post.hostname)
-        if self._judge is not None:
-            header = headers.remove(header, (SCORE_FIELD, EVIDENCE_FIELD))
         if self._verifier is not None:
             header = await self._verify(self._verifier, header)
+        if self._judge is not None:  # only now: a signature may cover what another host wrote there
+            header = headers.remove(header, (SCORE_FIELD, EVIDENCE_FIELD))
         size = self._spool.size
         if may_hold_report(header, size):
             self._report = await asyncio.to_thread(report_in, bytes(self._spool.octets()), now)

@@ -183,6 +183,29 @@ def test_a_huge_message_costs_no_more_than_a_large_one(kind: bytes, body: bytes)
     assert len(read_content.text) <= content.MAX_TEXT_CHARACTERS
 
 
+def test_deep_html_in_many_parts_costs_little_and_is_read_to_its_end() -> None:
+    part = (
+        b"--q\r\nContent-Type: text/html\r\n\r\n"
+        + b"<ul><li>\r\n" * 5_000
+        + b"<a href=http://late.example/>late</a>\r\n"
+    )
+    message = HEADER + b"Content-Type: multipart/mixed; boundary=q\r\n\r\n" + part * 17 + b"--q--\r\n"
+    header, body = split(message)
+    index = digest(header, body).index
+    before = time.process_time()
+    seen = content_of(header, index, body)
+    assert time.process_time() - before < 1.0
+    assert [link.host for link in seen.links] == ["late.example"] * 17
+    assert seen.text.count("late") == 17
+
+
+@pytest.mark.parametrize("count", [content.MAX_TAGS, content.MAX_TAGS + 1])
+def test_tags_around_the_bound(count: int) -> None:
+    seen = read(html("<b>" * (count - 1) + "<a href='http://a.example/'>word"))
+    assert [link.host for link in seen.links] == ["a.example"]
+    assert seen.text.split() == ["word"]
+
+
 # -- The classifier
 
 

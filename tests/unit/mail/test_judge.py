@@ -8,15 +8,18 @@ from tests.unit.mail.conftest import World
 from tests.unit.mail.test_transaction import STRANGER, address, post
 
 from pennypost.junk.classifier import MIN_LEARNT
-from pennypost.mail.judge import Judge, JunkSettings
+from pennypost.mail.judge import Judge, JunkSettings, look_at
 from pennypost.mail.learner import Learner
 from pennypost.mail.receive import Receiver
+from pennypost.mail.verification import Verdicts
 from pennypost.message import headers
+from pennypost.message.digest import digest
 from pennypost.model.envelope import Envelope, Recipient
 from pennypost.model.errors import NotWanted
 from pennypost.model.flags import Flags
 from pennypost.model.ids import AccountId, MailboxId, MessageId, Uid
 from pennypost.model.mailbox import MailboxRole
+from pennypost.model.verification import SpfResult, SpfVerdict
 from pennypost.store import flags, junk, mailboxes, messages
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import Column
@@ -131,6 +134,17 @@ async def test_who_thinks_again_unteaches(world: World) -> None:
         lambda tx: tx.fetch_all("SELECT SUM(wanted), SUM(junk) FROM junk_token WHERE account = ?", world.anna)
     )
     assert rows[0][1] == 0 < rows[0][0]
+
+
+async def test_a_domain_in_good_standing_helps_only_who_proves_to_be_of_it(world: World) -> None:
+    lesson = junk.Lesson((), ("domain example.org",))
+    for _ in range(5):
+        await world.store.write(lambda tx: junk.learn(tx, world.anna, None, lesson, junk=False))
+    judge, content = Judge(world.store, JunkSettings()), look_at(HEADER % 1, digest(HEADER % 1, b"").index, b"")
+    proved = Verdicts(spf=SpfVerdict(SpfResult.PASS, "mailfrom", "example.org"))
+    for verdicts, expected in ((None, False), (Verdicts(), False), (proved, True)):
+        judged = await judge.judge(content, None, verdicts, [world.anna])
+        assert ("good-domain" in {one.name for one in judged[world.anna].score.evidence}) is expected
 
 
 @pytest.mark.parametrize(

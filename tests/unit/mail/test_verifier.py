@@ -10,13 +10,17 @@ from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import dkim
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.dns_server import FakeDns, Fault
 from tests.unit.mail.conftest import World
 
 from pennypost.mail.dmarc_failures import wanted
 from pennypost.mail.dmarc_feedback import Feedback, report_in
+from pennypost.mail.judge import Judge, JunkSettings
 from pennypost.mail.prepare import Preparer
 from pennypost.mail.receive import Receiver
 from pennypost.mail.reception import Acceptance, Language, SmtpClient
@@ -265,11 +269,12 @@ async def receive(
     peer: Peer = CLIENT,
     sender: Address | None = CARL,
     to: str = "anna",
+    judge: Judge | None = None,
 ) -> Acceptance:
     delivery = DeliverySettings()
     post = Post(world.store, Preparer(world.store, delivery), delivery, "mail.penny.test", DateStamp())
     client = SmtpClient(peer, "mx.example.org", Language.ESMTP)
-    reception = Receiver(post, None, verifier, feedback).begin(client)
+    reception = Receiver(post, None, verifier, feedback, judge).begin(client)
     try:
         await reception.sender(Envelope(sender))
         await reception.recipient(Recipient(Address(to, "penny.test")))
@@ -293,6 +298,25 @@ async def test_a_forgery_is_refused_and_nothing_of_it_is_stored(world: World, zo
             await receive(world, verifier, HEADER + BODY, peer=STRANGER, sender=Address("x", "evil.example"))
         await receive(world, verifier, HEADER + BODY)
     assert await totals(world) == {"INBOX": 1}
+
+
+async def test_a_signature_over_a_score_of_somebody_else_holds(
+    world: World, zone: FakeDns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The score of another host goes, but only when the signatures were looked at."""
+    key = generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    record = public_record(key.public_key())
+    zone.records["s1._domainkey.example.org", "TXT"] = [f'"{record[:200]}" "{record[200:]}"']
+    message = b"X-Junk-Score: -9.0\r\n" + HEADER + BODY
+    covered = [b"from", b"to", b"subject", b"x-junk-score"]
+    monkeypatch.setattr("time.time", world.clock.now.timestamp)
+    signature = dkim.sign(message, b"s1", b"example.org", pem, include_headers=covered)
+    async with verifying(world, zone) as verifier:
+        await receive(world, verifier, signature + message, judge=Judge(world.store, JunkSettings()))
+    (stored,) = await world.store.read(lambda tx: tx.fetch_all("SELECT header FROM message"))
+    assert b"dkim=pass" in stored[0]
+    assert b"-9.0" not in stored[0]
 
 
 async def test_what_is_to_be_quarantined_goes_to_junk(world: World, zone: FakeDns) -> None:
