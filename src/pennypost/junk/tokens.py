@@ -13,7 +13,7 @@ from pennypost.junk.content import Content
 MAX_TOKENS = 800
 """Different tokens of one message; the first ones count."""
 
-_WORD = re.compile(r"[^\W_](?:[\w'’.\-]{0,30}[^\W_])?")
+_WORD = re.compile(r"(?:[^\W_]|#)(?:[\w#'’.\-]{0,30}(?:[^\W_]|#))?")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _DIGITS = re.compile(r"\d")
 _MAX_WORDS = 1500
@@ -51,11 +51,11 @@ def _texts(content: Content) -> Iterator[str]:
 def _of_words(text: str, mark: str) -> Iterator[str]:
     """Give words and pairs of neighbours; digits count as any digit, so that order numbers are alike."""
     before = ""
-    for number, match in enumerate(_WORD.finditer(text)):
+    plain = text.isascii()
+    for number, word in enumerate(_WORD.findall(_DIGITS.sub("#", text.casefold()))):
         if number >= _MAX_WORDS:
             return
-        word = _DIGITS.sub("#", match[0].casefold())
-        if _IDEOGRAPHS.match(word):
+        if not plain and _IDEOGRAPHS.match(word):
             yield from (f"{mark}{word[at : at + 2]}" for at in range(len(word)))
             before = ""
             continue
