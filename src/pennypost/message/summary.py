@@ -7,7 +7,7 @@ import msgspec
 from pennypost.message.addresses import AddressList, HeaderAddress, parse_addresses
 from pennypost.message.dates import parse_date
 from pennypost.message.headers import FIELD, unfold
-from pennypost.message.limits import MAX_HEADER_FIELDS
+from pennypost.message.limits import MAX_HEADER_FIELDS, MAX_MESSAGE_IDS
 from pennypost.message.threading import base_subject, message_ids
 
 _ADDRESS_FIELDS = frozenset({b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"})
@@ -122,6 +122,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=False):
     own_id: bytes | None
     """The Message-ID, normalized."""
     thread_ids: tuple[bytes, ...]
+    references: tuple[bytes, ...] = ()
+    """What it answers (RFC 5256 §3): the ids in References, else the first in In-Reply-To."""
 
     @property
     def from_key(self) -> str:
@@ -185,10 +187,9 @@ def summarize(fields: Fields) -> Summary:
     references = get(b"references")
     message_id = get(b"message-id")
     base, is_reply = base_subject(subject) if subject else ("", False)
-    if references:
-        thread_ids = message_ids(references + b" " + in_reply_to if in_reply_to else references)
-    else:
-        thread_ids = message_ids(in_reply_to) if in_reply_to else ()
+    answered = message_ids(in_reply_to) if in_reply_to else ()
+    referred = message_ids(references) if references else ()
+    thread_ids = tuple(dict.fromkeys(referred + answered))[-MAX_MESSAGE_IDS:] if referred and answered else referred
     own = message_ids(message_id) if message_id else ()
     return Summary(
         date,
@@ -205,7 +206,8 @@ def summarize(fields: Fields) -> Summary:
         base,
         is_reply,
         own[0] if own else None,
-        thread_ids,
+        thread_ids or answered,
+        referred or answered[:1],
     )
 
 

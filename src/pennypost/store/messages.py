@@ -79,8 +79,8 @@ class Appended(NamedTuple):
 
 _INSERT_MESSAGE = (
     "INSERT INTO message (account, id, blob, size, header_size, received_at, sent_at, thread, has_attachment, "
-    "message_id_field, base_subject, sort_from, sort_to, sort_cc, header, envelope, bodystructure, mime_index) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "message_id_field, base_subject, sort_from, sort_to, sort_cc, header, envelope, bodystructure, mime_index, "
+    "links, is_reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_ENTRY = (
     "INSERT INTO entry (account, mailbox, uid, message, flags, keywords, modseq, received_at, size, saved_at) "
@@ -124,6 +124,8 @@ async def append(tx: Transaction, account: AccountId, mailbox: MailboxId, messag
         digest.envelope,
         digest.bodystructure,
         structure.encode(digest.index),
+        threads.links(summary),
+        int(summary.is_reply),
     )
     await tx.execute(
         _INSERT_ENTRY,
@@ -273,6 +275,9 @@ class Column(Enum):
     """The message it was first copied from, or itself: what EMAILID tells (RFC 8474 §5.1)."""
     MIME_INDEX = "m.mime_index"
     """Decode with `message.structure.decode`."""
+    LINKS = "m.links"
+    """Hashes of its Message-ID and of its references: `threads.links`."""
+    IS_REPLY = "m.is_reply"
 
 
 FETCH_BATCH = 512

@@ -19,6 +19,7 @@ MAX_KEYS = 16
 """Ids of one message that are looked at: its own, and the last of its references."""
 
 _KEY_OCTETS = 8
+_NO_ID = bytes(_KEY_OCTETS)
 _INSERT = "INSERT INTO thread_key (account, key, thread) VALUES (?, ?, ?) "
 
 
@@ -35,6 +36,21 @@ def keys(summary: Summary) -> list[int]:
             for one in ids[:MAX_KEYS]
         )
     )
+
+
+MAX_LINKS = 64
+"""References of one message that THREAD knows of: the last ones."""
+
+
+def links(summary: Summary) -> bytes | None:
+    """Give what the column `links` holds of a message."""
+    own, references = summary.own_id, summary.references
+    if own is None and not references:
+        return None
+    hashes = [_NO_ID if own is None else blake2b(own, digest_size=_KEY_OCTETS).digest()]
+    if references:
+        hashes += [blake2b(one, digest_size=_KEY_OCTETS).digest() for one in references[-MAX_LINKS:]]
+    return b"".join(hashes)
 
 
 async def assign(tx: Transaction, account: AccountId, message: MessageId, summary: Summary) -> ThreadId:

@@ -26,7 +26,7 @@ class Copied:
 
 MESSAGE_COLUMNS = (
     "blob, size, header_size, received_at, sent_at, thread, has_attachment, message_id_field, base_subject, "
-    "sort_from, sort_to, sort_cc, header, envelope, bodystructure, mime_index"
+    "sort_from, sort_to, sort_cc, header, envelope, bodystructure, mime_index, links, is_reply"
 )
 """What a message is, but for its account and its id."""
 _FROM_MESSAGE = ", ".join(f"m.{column.strip()}" for column in MESSAGE_COLUMNS.split(","))

@@ -17,6 +17,9 @@ MAX_NESTING = 32
 MAX_SEARCH_KEYS = 2_000
 """Search keys of one SEARCH. Clients that look for many Message-IDs chain hundreds."""
 
+MAX_SORT_KEYS = 32
+"""Criteria of one SORT."""
+
 MAX_SEQUENCE_ITEMS = 16_384
 """Numbers and ranges of one sequence set."""
 

@@ -112,6 +112,14 @@ class DateKey:
 
 
 @dataclass(frozen=True, slots=True)
+class AgeKey:
+    """YOUNGER and OLDER: the internal date lies within so many seconds before now, or not after that (RFC 5032)."""
+
+    younger: bool
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class SizeKey:
     """LARGER, SMALLER: RFC822.SIZE strictly above or below."""
 
@@ -162,6 +170,7 @@ SearchKey = (
     | BodyKey
     | TextKey
     | DateKey
+    | AgeKey
     | SizeKey
     | EmailIdKey
     | ThreadIdKey

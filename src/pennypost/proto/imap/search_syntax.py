@@ -14,6 +14,7 @@ from pennypost.proto.imap.limits import MAX_NESTING, MAX_SEARCH_KEYS
 from pennypost.proto.imap.object_id import is_object_id
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.search_keys import (
+    AgeKey,
     All,
     And,
     BodyKey,
@@ -189,6 +190,8 @@ class SearchReader:
             case b"LARGER" | b"SMALLER":
                 reader.space("a number of octets")
                 return SizeKey(word == b"LARGER", reader.number64("a number of octets"))
+            case b"YOUNGER" | b"OLDER":
+                return AgeKey(word == b"YOUNGER", self._seconds())
             case b"EMAILID":
                 return EmailIdKey(self._objectid())
             case b"THREADID":
@@ -207,6 +210,13 @@ class SearchReader:
             return octets.decode(self._codec)
         except UnicodeDecodeError:
             raise BadSyntax("search text is not in its charset") from None
+
+    def _seconds(self) -> int:
+        self._reader.space("a number of seconds")
+        seconds = self._reader.number("a number of seconds")
+        if not seconds:
+            raise BadSyntax("an interval has at least one second")  # RFC 5032 §3
+        return seconds
 
     def _objectid(self) -> bytes:
         self._reader.space("an object id")

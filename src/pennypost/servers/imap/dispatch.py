@@ -31,10 +31,12 @@ from pennypost.proto.imap.commands.quota import GetQuota, GetQuotaRoot, SetQuota
 from pennypost.proto.imap.commands.rename import Rename
 from pennypost.proto.imap.commands.search import Search
 from pennypost.proto.imap.commands.select import Examine, Select
+from pennypost.proto.imap.commands.sort import Sort
 from pennypost.proto.imap.commands.starttls import StartTls
 from pennypost.proto.imap.commands.status import Status
 from pennypost.proto.imap.commands.store import Store
 from pennypost.proto.imap.commands.subscribe import Subscribe, Unsubscribe
+from pennypost.proto.imap.commands.thread import Thread
 from pennypost.proto.imap.commands.uidbatches import UidBatches
 from pennypost.proto.imap.commands.unauthenticate import Unauthenticate
 from pennypost.proto.imap.commands.urlauth import GenUrlAuth, ResetKey, UrlFetch
@@ -70,10 +72,12 @@ from pennypost.servers.imap.rename import rename
 from pennypost.servers.imap.search import search
 from pennypost.servers.imap.select import examine, select
 from pennypost.servers.imap.session import Session
+from pennypost.servers.imap.sort import sort
 from pennypost.servers.imap.starttls import starttls
 from pennypost.servers.imap.status import status
 from pennypost.servers.imap.store import store
 from pennypost.servers.imap.subscribe import subscribe, unsubscribe
+from pennypost.servers.imap.thread import thread
 from pennypost.servers.imap.uid_only import refuse_numbers
 from pennypost.servers.imap.uidbatches import uidbatches
 from pennypost.servers.imap.unauthenticate import unauthenticate
@@ -121,10 +125,12 @@ HANDLERS: dict[type, Handler] = {
     SetAcl: setacl,
     SetMetadata: setmetadata,
     SetQuota: setquota,
+    Sort: sort,
     StartTls: starttls,
     Status: status,
     Store: store,
     Subscribe: subscribe,
+    Thread: thread,
     UidBatches: uidbatches,
     Unauthenticate: unauthenticate,
     Unselect: unselect,
@@ -157,6 +163,8 @@ def goes_by_uid(body: CommandBody) -> bool:
     match body:
         case Fetch(uid=True) | Store(uid=True) | Search(uid=True) | Copy(uid=True) | Move(uid=True):
             return True
+        case Sort(search=search) | Thread(search=search):
+            return search.uid
         case Expunge(uids=uids):
             return uids is not None
     return False

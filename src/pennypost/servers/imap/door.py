@@ -5,6 +5,7 @@ from pennypost.mail.prepare import Preparer
 from pennypost.net.connection import Connection
 from pennypost.servers.imap.session import Session
 from pennypost.servers.imap.settings import ImapSettings
+from pennypost.store.sort_columns import SortColumns
 from pennypost.store.store import Store
 from pennypost.store.view import Views
 
@@ -34,6 +35,7 @@ class ImapDoor:
         self.settings = settings
         self.offers_starttls = offers_starttls
         self.views = Views(store)
+        self.sort_columns = SortColumns(store.engine)
 
     async def handler(self, connection: Connection) -> None:
         """Serve one connection from its greeting to its end."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from pennypost.proto.imap.search_keys import (
+    AgeKey,
     All,
     And,
     BodyKey,
@@ -33,6 +34,8 @@ from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.store.engine import to_microseconds
 
 Positions = Sequence[int]
+
+_SECOND = 1_000_000
 
 
 def is_known(key: SearchKey) -> bool:
@@ -62,10 +65,12 @@ def asks_modseq(key: SearchKey) -> bool:
 class Known:
     """Filters positions in `piece`, which holds the whole mailbox as the session sees it."""
 
-    def __init__(self, selected: Selected, piece: Slice, recents: Recents) -> None:
+    def __init__(self, selected: Selected, piece: Slice, recents: Recents, now: int) -> None:
+        """`now`: microseconds since the epoch."""
         self._selected = selected
         self._piece = piece
         self._recents = recents
+        self._now = now
 
     def filter(self, key: SearchKey, positions: Positions) -> Positions:
         """Give those of ascending positions that match a key the snapshot answers."""
@@ -112,10 +117,20 @@ class Known:
             case ModSeqKey(modseq=modseq):
                 modseqs = piece.modseqs
                 return lambda at: modseqs[at] >= modseq
+            case AgeKey(younger=True, seconds=seconds):
+                first = self._second_before(seconds)
+                return lambda at: received[at] >= first
+            case AgeKey(seconds=seconds):
+                end = self._second_before(seconds) + _SECOND
+                return lambda at: received[at] < end
             case DateKey(relation=relation, day=day):
                 first, end = span(relation, day)
                 return lambda at: first <= received[at] < end
         raise AssertionError(f"{type(key).__name__} needs the message")
+
+    def _second_before(self, seconds: int) -> int:
+        """Give when the second began that was so many seconds ago: WITHIN counts whole ones (RFC 5032 §2)."""
+        return (self._now // _SECOND - seconds) * _SECOND
 
     def _holders(self, keyword: str) -> set[int]:
         """Give the UIDs of the messages that have a keyword; case does not matter."""

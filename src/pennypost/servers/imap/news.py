@@ -17,7 +17,9 @@ from pennypost.proto.imap.commands.idle import Idle
 from pennypost.proto.imap.commands.logout import Logout
 from pennypost.proto.imap.commands.search import Search
 from pennypost.proto.imap.commands.select import Examine, Select
+from pennypost.proto.imap.commands.sort import Sort
 from pennypost.proto.imap.commands.store import Store
+from pennypost.proto.imap.commands.thread import Thread
 from pennypost.proto.imap.responses import codes, fetch, mailbox
 from pennypost.proto.imap.responses.fetch import FetchFormat
 from pennypost.proto.imap.responses.search import ranges_of
@@ -55,6 +57,8 @@ def allowed(body: object) -> News:
     """Say which news may be told while a command is answered. IDLE tells them itself."""
     match body:
         case Fetch(uid=False) | Store(uid=False) | Search(uid=False):
+            return News.NO_EXPUNGE
+        case Sort(search=search) | Thread(search=search) if not search.uid:
             return News.NO_EXPUNGE
         case Select() | Examine() | Close() | Unselect() | Logout() | Idle():
             return News.NONE

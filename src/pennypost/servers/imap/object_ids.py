@@ -9,6 +9,7 @@ from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.search_keys import And, EmailIdKey, Not, Or, SavedKey, SearchKey, ThreadIdKey, UidKey
 from pennypost.proto.imap.sequence import SequenceSet
 from pennypost.servers.imap.matching import span
+from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
 from pennypost.store import object_ids
 from pennypost.store.engine import Transaction
@@ -16,13 +17,13 @@ from pennypost.store.engine import Transaction
 Asked = EmailIdKey | ThreadIdKey | SavedKey
 
 
-async def resolved(session: Session, key: SearchKey) -> SearchKey:
+async def resolved(session: Session, selected: Selected, key: SearchKey) -> SearchKey:
     """Put UIDs in the place of keys that the store has to answer."""
     asked: set[Asked] = set()
     _collect(key, asked)
     if not asked:
         return key
-    view = session.open_mailbox.view
+    view = selected.view
 
     async def operation(tx: Transaction) -> dict[Asked, list[Uid]]:
         return {inner: await _uids(tx, view.account, view.mailbox, inner) for inner in asked}

@@ -8,11 +8,13 @@ from pennypost.proto.imap.commands.copy import Copy
 from pennypost.proto.imap.commands.expunge import Expunge
 from pennypost.proto.imap.commands.move import Move
 from pennypost.proto.imap.commands.search import Search
+from pennypost.proto.imap.commands.sort import Sort
+from pennypost.proto.imap.commands.thread import Thread
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Condition, untagged
 from pennypost.servers.imap.session import Session
 
-_WATCHED = (Copy, Expunge, Move, Search)
+_WATCHED = (Copy, Expunge, Move, Search, Sort, Thread)
 """Commands that may be long at work and write whole lines only: one more fits between any two."""
 
 

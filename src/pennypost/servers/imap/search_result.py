@@ -8,24 +8,28 @@ from pennypost.proto.imap.responses.search import search as search_response
 from pennypost.servers.imap.session import Session
 
 
-def tell(
-    session: Session,
-    command: Search,
-    numbers: Sequence[int],
-    uids: Sequence[int],
-    modseqs: Sequence[int] | None = None,
-) -> None:
-    """Write the result, in the form asked for. `numbers`, `uids`: of what was found, ascending and side by side.
+def tell(session: Session, command: Search, found: Sequence[int], modseqs: Sequence[int] | None = None) -> None:
+    """Write the result of SEARCH, in the form asked for. `found`: numbers or UIDs, as the command goes.
 
     `modseqs`: theirs, where the client asked for mod-sequences.
     """
-    found = uids if command.uid else numbers
     returns = command.returns
     if returns is None:
         if not session.rev2:
             session.write(search_response(found, max(modseqs, default=None) if modseqs is not None else None))
             return
         returns = SearchReturn.ALL  # RFC 9051 §6.4.4
+    tell_extended(session, command, returns, found, modseqs)
+
+
+def tell_extended(
+    session: Session,
+    command: Search,
+    returns: SearchReturn,
+    found: Sequence[int],
+    modseqs: Sequence[int] | None = None,
+) -> None:
+    """Write ESEARCH. `found`: in the order asked for, which is what MIN, MAX and PARTIAL go by (RFC 5267 §3.1)."""
     told = returns & ~SearchReturn.SAVE
     if not told and returns & SearchReturn.SAVE:
         return  # RFC 5182 §2.1: nothing is returned but the tagged OK
@@ -52,7 +56,7 @@ def _modseq(told: SearchReturn, modseqs: Sequence[int]) -> int:
 
 
 def save(session: Session, command: Search, uids: Sequence[int]) -> None:
-    """Keep the result for `$` if that was asked for (RFC 9051 §6.4.4.4).
+    """Keep the result for `$` if that was asked for (RFC 9051 §6.4.4.4). `uids`: in the order asked for.
 
     With MIN or MAX, and neither ALL nor COUNT, only those are kept (RFC 5182 §2.4).
     """
@@ -60,10 +64,9 @@ def save(session: Session, command: Search, uids: Sequence[int]) -> None:
     if returns is None or not returns & SearchReturn.SAVE:
         return
     if command.partial is not None:
-        session.open_mailbox.saved = tuple(command.partial.of(uids))  # RFC 9394 §3.1
-        return
-    if returns & (SearchReturn.ALL | SearchReturn.COUNT) or not returns & (SearchReturn.MIN | SearchReturn.MAX):
-        session.open_mailbox.saved = tuple(uids)
-        return
-    kept = set(uids[:1] if returns & SearchReturn.MIN else ()) | set(uids[-1:] if returns & SearchReturn.MAX else ())
-    session.open_mailbox.saved = tuple(sorted(kept))
+        kept = command.partial.of(uids)  # RFC 9394 §3.1
+    elif returns & (SearchReturn.ALL | SearchReturn.COUNT) or not returns & (SearchReturn.MIN | SearchReturn.MAX):
+        kept = uids
+    else:
+        kept = [*(uids[:1] if returns & SearchReturn.MIN else ()), *(uids[-1:] if returns & SearchReturn.MAX else ())]
+    session.open_mailbox.saved = tuple(sorted(set(kept)))

@@ -134,7 +134,11 @@ class Session:
     @property
     def recents(self) -> Recents:
         r"""The messages of the open mailbox that are shown as `\Recent`."""
-        return recent.NONE if self.rev2 else self.open_mailbox.recents
+        return self.recents_of(self.open_mailbox)
+
+    def recents_of(self, selected: Selected) -> Recents:
+        r"""The messages of a mailbox that are shown as `\Recent`."""
+        return recent.NONE if self.rev2 else selected.recents
 
     # -- The way of a session
 

@@ -5,7 +5,9 @@ from pennypost.proto.imap.commands.fetch import Fetch
 from pennypost.proto.imap.commands.move import Move
 from pennypost.proto.imap.commands.search import Search
 from pennypost.proto.imap.commands.select import Examine, Select
+from pennypost.proto.imap.commands.sort import Sort
 from pennypost.proto.imap.commands.store import Store
+from pennypost.proto.imap.commands.thread import Thread
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import bad
 from pennypost.proto.imap.search_keys import And, Not, Or, SearchKey, SequenceKey
@@ -19,6 +21,8 @@ def refuse_numbers(body: object) -> None:
             refused = not uid
         case Search(uid=uid, key=key):
             refused = not uid or _names_numbers(key)
+        case Sort(search=search) | Thread(search=search):
+            refused = not search.uid or _names_numbers(search.key)
         case Select(resync=resync) | Examine(resync=resync):
             refused = resync is not None and resync.numbers is not None
         case _:

@@ -55,10 +55,12 @@ from pennypost.proto.imap.commands.rename import Rename, parse_rename
 from pennypost.proto.imap.commands.replace import begin_replace, begin_uid_replace, end_replace, parse_replace
 from pennypost.proto.imap.commands.search import Search, parse_search, parse_uid_search
 from pennypost.proto.imap.commands.select import Examine, Select, parse_examine, parse_select
+from pennypost.proto.imap.commands.sort import Sort, parse_sort, parse_uid_sort
 from pennypost.proto.imap.commands.starttls import StartTls, parse_starttls
 from pennypost.proto.imap.commands.status import Status, parse_status
 from pennypost.proto.imap.commands.store import Store, parse_store, parse_uid_store
 from pennypost.proto.imap.commands.subscribe import Subscribe, Unsubscribe, parse_subscribe, parse_unsubscribe
+from pennypost.proto.imap.commands.thread import Thread, parse_thread, parse_uid_thread
 from pennypost.proto.imap.commands.uidbatches import UidBatches, parse_uidbatches
 from pennypost.proto.imap.commands.unauthenticate import Unauthenticate, parse_unauthenticate
 from pennypost.proto.imap.commands.urlauth import (
@@ -112,10 +114,12 @@ CommandBody = (
     | SetAcl
     | SetMetadata
     | SetQuota
+    | Sort
     | StartTls
     | Status
     | Store
     | Subscribe
+    | Thread
     | UidBatches
     | Unauthenticate
     | Unselect
@@ -194,6 +198,8 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"UNSELECT": CommandSpec(parse_unselect, SELECTED, on_ok=State.AUTHENTICATED),
     b"EXPUNGE": CommandSpec(parse_expunge, SELECTED),
     b"SEARCH": CommandSpec(parse_search, SELECTED),
+    b"SORT": CommandSpec(parse_sort, SELECTED),
+    b"THREAD": CommandSpec(parse_thread, SELECTED),
     b"FETCH": CommandSpec(parse_fetch, SELECTED),
     b"STORE": CommandSpec(parse_store, SELECTED),
     b"COPY": CommandSpec(parse_copy, SELECTED),
@@ -204,6 +210,8 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"UID REPLACE": CommandSpec(parse_replace, SELECTED, begin=begin_uid_replace, end=end_replace),
     b"UID EXPUNGE": CommandSpec(parse_uid_expunge, SELECTED),
     b"UID SEARCH": CommandSpec(parse_uid_search, SELECTED),
+    b"UID SORT": CommandSpec(parse_uid_sort, SELECTED),
+    b"UID THREAD": CommandSpec(parse_uid_thread, SELECTED),
     b"UID FETCH": CommandSpec(parse_uid_fetch, SELECTED),
     b"UID STORE": CommandSpec(parse_uid_store, SELECTED),
     b"UID COPY": CommandSpec(parse_uid_copy, SELECTED),

@@ -59,22 +59,43 @@ def parse_uid_search(reader: Reader) -> Search:
 
 def _parse(reader: Reader, uid: bool) -> Search:
     reader.space("a search key")
-    returns, charset, codec = None, None, "utf-8"
-    partial: PartialRange | None = None
-    word = reader.peek_word()
-    if word == b"RETURN":
-        returns, partial = _read_returns(reader)
-        reader.space("a search key")
-        word = reader.peek_word()
-    if word == b"CHARSET":
+    options = read_options(reader)
+    if reader.peek_word() == b"CHARSET":
         reader.word("CHARSET")
         reader.space("a charset")
-        charset = reader.text("a charset").upper()
-        reader.space("a search key")
-        codec = CHARSETS.get(charset, "latin-1")
-    key = SearchReader(reader, codec).keys()
+        return read_criteria(reader, uid, options)
+    key = SearchReader(reader, "utf-8").keys()
     reader.end()
-    return Search(uid, key, returns, charset, charset is None or charset in CHARSETS, partial)
+    return Search(uid, key, options.returns, None, True, options.partial)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """What RETURN asked for, as `Search` has it."""
+
+    returns: SearchReturn | None = None
+    partial: PartialRange | None = None
+
+
+NO_OPTIONS = SearchOptions()
+
+
+def read_options(reader: Reader) -> SearchOptions:
+    """Read RETURN, its options and the space behind them, if they are there."""
+    if reader.peek_word() != b"RETURN":
+        return NO_OPTIONS
+    returns, partial = _read_returns(reader)
+    reader.space("a search key")
+    return SearchOptions(returns, partial)
+
+
+def read_criteria(reader: Reader, uid: bool, options: SearchOptions) -> Search:
+    """Read a charset and the search keys, to the end of the command (RFC 5256 §5, search-criteria)."""
+    charset = reader.text("a charset").upper()
+    reader.space("a search key")
+    key = SearchReader(reader, CHARSETS.get(charset, "latin-1")).keys()
+    reader.end()
+    return Search(uid, key, options.returns, charset, charset in CHARSETS, options.partial)
 
 
 def _read_returns(reader: Reader) -> tuple[SearchReturn, PartialRange | None]:

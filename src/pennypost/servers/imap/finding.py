@@ -1,0 +1,140 @@
+"""Finding the messages that match search keys (RFC 9051 §6.4.4), for whoever asks: SEARCH, SORT, THREAD.
+
+What the snapshot answers narrows the messages first; the rest of the criteria is tested on those that are left, which
+are read for it in batches on a reader thread.
+"""
+
+from dataclasses import dataclass
+
+from pennypost.model.ids import MessageId
+from pennypost.proto.imap.commands.search import Search
+from pennypost.proto.imap.responses import codes
+from pennypost.proto.imap.responses.status import no
+from pennypost.proto.imap.search_keys import And, SearchKey
+from pennypost.proto.imap.search_syntax import CHARSETS
+from pennypost.servers.imap import object_ids
+from pennypost.servers.imap.errors import Refused
+from pennypost.servers.imap.matching import Known, Positions, is_known
+from pennypost.servers.imap.message_text import Read, Test, compile_test, needs_body
+from pennypost.servers.imap.selected import Selected, Slice
+from pennypost.servers.imap.session import Session
+from pennypost.store import messages
+from pennypost.store.engine import Row, Transaction, to_microseconds
+from pennypost.store.messages import Column
+
+BATCH_OCTETS = 8 * 1024 * 1024
+"""Octets of messages read at a time where bodies are looked at, unless one alone has more."""
+
+_HEADER = (Column.HEADER,)
+_BODY = (Column.HEADER, Column.MIME_INDEX, Column.BLOB)
+_NOTHING = Slice((), (), (), {}, (), (), (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What matched: `positions`, ascending, in `piece`, which holds the whole mailbox as the session sees it."""
+
+    piece: Slice
+    positions: Positions
+
+    @property
+    def uids(self) -> list[int]:
+        return self.named(uid=True)
+
+    def named(self, uid: bool) -> list[int]:
+        """Give the UIDs or the message numbers of what matched."""
+        return self.names_of(self.positions, uid)
+
+    def names_of(self, positions: Positions, uid: bool) -> list[int]:
+        """Give UIDs or message numbers of positions, in their order."""
+        column = self.piece.uids if uid else self.piece.numbers
+        return [column[at] for at in positions]
+
+
+def check_charset(command: Search) -> None:
+    """Raise Refused where the texts of a command mean nothing."""
+    if not command.charset_known:
+        raise Refused(no("Unknown charset", codes.badcharset(CHARSETS)))
+
+
+async def find(session: Session, selected: Selected, key: SearchKey) -> Found:
+    """Find the messages of a mailbox that match."""
+    piece = next(selected.slices(((1, selected.count),), selected.count), None) if selected.count else None
+    if piece is None:
+        return Found(_NOTHING, ())
+    key = await object_ids.resolved(session, selected, key)
+    return Found(piece, await _find(session, selected, key, piece))
+
+
+async def _find(session: Session, selected: Selected, key: SearchKey, piece: Slice) -> Positions:
+    """Give the positions, ascending, of the messages in `piece` that match."""
+    now = to_microseconds(session.door.store.clock())
+    known = Known(selected, piece, session.recents_of(selected), now)
+    keys = key.keys if isinstance(key, And) else (key,)
+    positions: Positions = range(len(piece.uids))
+    for easy in filter(is_known, keys):
+        positions = known.filter(easy, positions)
+    hard = tuple(inner for inner in keys if not is_known(inner))
+    if not hard or not positions:
+        return positions
+    among = positions
+
+    def matching(inner: SearchKey) -> frozenset[int] | None:
+        return frozenset(known.filter(inner, among)) if is_known(inner) else None
+
+    whole = hard[0] if len(hard) == 1 else And(hard)
+    scan = _Scan(session, selected, compile_test(whole, matching), needs_body(whole), piece)
+    return await scan.all(positions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """Reads messages and tests them. `bodies`: whether the test looks at more than headers."""
+
+    session: Session
+    selected: Selected
+    test: Test
+    bodies: bool
+    piece: Slice
+
+    async def all(self, positions: Positions) -> list[int]:
+        found: list[int] = []
+        for batch in _batches(self.piece, positions, self.bodies):
+            found += await self._batch(batch)
+        return found
+
+    async def _batch(self, positions: Positions) -> list[int]:
+        """Read some messages and test them, on a reader thread. Those that are gone meanwhile do not match."""
+        store, account, piece, bodies = self.session.door.store, self.selected.account, self.piece, self.bodies
+        columns = _BODY if bodies else _HEADER
+
+        async def operation(tx: Transaction) -> list[int]:
+            rows = await messages.fetch(tx, account, [MessageId(piece.messages[at]) for at in positions], columns)
+            found = []
+            for at in positions:
+                row = rows.get(MessageId(piece.messages[at]))
+                if row is not None and self.test(await read(tx, at, row)):
+                    found.append(at)
+            return found
+
+        async def read(tx: Transaction, at: int, row: Row) -> Read:
+            if not bodies:
+                return Read(at, piece.received_at[at], row[0], b"", b"")
+            header, index, blob = row
+            return Read(at, piece.received_at[at], header, index, await store.blobs.read(tx, blob))
+
+        return await store.scan(operation)
+
+
+def _batches(piece: Slice, positions: Positions, bodies: bool) -> list[Positions]:
+    """Cut positions so that a batch is neither too many messages nor, where bodies are read, too many octets."""
+    batches: list[Positions] = []
+    start, octets = 0, 0
+    for at, position in enumerate(positions):
+        size = piece.sizes[position] if bodies else 0
+        if at > start and (at - start >= messages.FETCH_BATCH or octets + size > BATCH_OCTETS):
+            batches.append(positions[start:at])
+            start, octets = at, 0
+        octets += size
+    batches.append(positions[start:])
+    return batches

@@ -1,0 +1,168 @@
+"""What SORT and THREAD order by, kept in memory for the mailboxes they were asked of (RFC 5256).
+
+A message never changes, so what was read once stays true: a mailbox's column only grows by what came into it. Columns
+are parallel to ascending UIDs. The mailboxes that were asked for longest ago are forgotten.
+"""
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+from unicodedata import normalize
+
+from pennypost.message.addresses import parse_addresses
+from pennypost.message.headers import unfold, values
+from pennypost.message.summary import display_key
+from pennypost.model.ids import AccountId, MailboxId, MessageId
+from pennypost.store import messages
+from pennypost.store.engine import Engine, Row, Transaction
+from pennypost.store.messages import Column
+
+MAX_VALUES = 4_000_000
+"""Values kept in all: some tens of octets each, for texts; many are the same."""
+
+
+_NO_UIDS = array("I")
+
+
+def casemapped(text: str) -> str:
+    """Give what is compared of a text in i;unicode-casemap (RFC 5051), to order by."""
+    return text.upper() if text.isascii() else normalize("NFKD", normalize("NFKD", text).upper())
+
+
+def _only(row: Row) -> Any:
+    return row[0]
+
+
+def _date(row: Row) -> int:
+    """Give the sent date, or the internal date where there is none (RFC 5256 §2.2)."""
+    sent_at, received_at = row
+    return received_at if sent_at is None else sent_at  # type: ignore[no-any-return]
+
+
+def _text(row: Row) -> str:
+    return casemapped(row[0])
+
+
+def _display(name: bytes) -> Callable[[Row], str]:
+    def value(row: Row) -> str:
+        return casemapped(display_key(parse_addresses(b", ".join(map(unfold, values(row[0], name))))))
+
+    return value
+
+
+def _links(row: Row) -> Sequence[int]:
+    octets = row[0]
+    return () if octets is None else array("q", octets)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    columns: tuple[Column, ...]
+    value: Callable[[Row], Any]
+    empty: Callable[[], Any] = list
+    """Makes what holds the values."""
+
+
+class SortColumn(Enum):
+    """What there is of each message. Texts are as `casemapped` gives them. `LINKS`: hashes, as `threads.links`."""
+
+    SENT = _Kind((Column.SENT_AT, Column.RECEIVED_AT), _date, lambda: array("q"))
+    SUBJECT = _Kind((Column.BASE_SUBJECT,), _text)
+    FROM = _Kind((Column.SORT_FROM,), _text)
+    TO = _Kind((Column.SORT_TO,), _text)
+    CC = _Kind((Column.SORT_CC,), _text)
+    DISPLAY_FROM = _Kind((Column.HEADER,), _display(b"from"))
+    DISPLAY_TO = _Kind((Column.HEADER,), _display(b"to"))
+    LINKS = _Kind((Column.LINKS,), _links)
+    IS_REPLY = _Kind((Column.IS_REPLY,), _only, bytearray)
+
+
+class SortColumns:
+    """The columns of one worker. Used from one event loop."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._kept: OrderedDict[tuple[AccountId, MailboxId, SortColumn], tuple[array[int], Any]] = OrderedDict()
+        self._values = 0
+
+    async def column(
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        column: SortColumn,
+        uids: "array[int]",
+        messages_of: Sequence[int],
+    ) -> Sequence[Any]:
+        """Give a column for messages with ascending UIDs and their ids, side by side.
+
+        A message that is gone meanwhile has what a message without the field has.
+        """
+        key = (account, mailbox, column)
+        known_uids, known = self._kept.get(key, (_NO_UIDS, column.value.empty()))
+        if known_uids == uids:
+            self._kept[key] = (uids, known)
+            self._kept.move_to_end(key)
+            return known  # type: ignore[no-any-return]
+        count = len(known_uids)
+        if uids[:count] == known_uids:
+            values = known[:]
+            values.extend(await self._read(account, column, messages_of[count:]))
+        else:
+            there = dict(zip(known_uids, known, strict=True))
+            missing = [at for at, uid in enumerate(uids) if uid not in there]
+            fresh = await self._read(account, column, [messages_of[at] for at in missing])
+            there.update(zip([uids[at] for at in missing], fresh, strict=True))
+            values = column.value.empty()
+            values.extend([there[uid] for uid in uids])
+        self._keep(key, uids, values)
+        return values  # type: ignore[no-any-return]
+
+    async def _read(self, account: AccountId, column: SortColumn, wanted: Sequence[int]) -> list[Any]:
+        kind = column.value
+
+        async def operation(tx: Transaction) -> list[Any]:
+            found: list[Any] = []
+            shared: dict[Any, Any] = {}
+            for start in range(0, len(wanted), messages.FETCH_BATCH):
+                batch = [MessageId(one) for one in wanted[start : start + messages.FETCH_BATCH]]
+                rows = await messages.fetch(tx, account, batch, kind.columns)
+                for one in batch:
+                    value = kind.value(rows.get(one) or _GONE[column])
+                    found.append(shared.setdefault(value, value) if isinstance(value, str) else value)
+            return found
+
+        return await self._engine.scan(operation) if wanted else []
+
+    def _keep(self, key: tuple[AccountId, MailboxId, SortColumn], uids: "array[int]", values: Any) -> None:
+        before = self._kept.pop(key, None)
+        if before is not None:
+            self._values -= len(before[0])
+        self._kept[key] = (uids, values)
+        self._values += len(uids)
+        while self._values > MAX_VALUES and len(self._kept) > 1:
+            _, (old, _values) = self._kept.popitem(last=False)
+            self._values -= len(old)
+
+
+_GONE: dict[SortColumn, Row] = {
+    SortColumn.SENT: (None, 0),
+    SortColumn.LINKS: (None,),
+    SortColumn.IS_REPLY: (0,),
+    SortColumn.DISPLAY_FROM: (b"",),
+    SortColumn.DISPLAY_TO: (b"",),
+    SortColumn.SUBJECT: ("",),
+    SortColumn.FROM: ("",),
+    SortColumn.TO: ("",),
+    SortColumn.CC: ("",),
+}
+
+
+def sort_positions(positions: Iterable[int], columns: Sequence[tuple[Sequence[Any], bool]]) -> list[int]:
+    """Sort positions by columns, the first counting most; True: descending. What is equal keeps its order."""
+    found = list(positions)
+    for column, descending in reversed(columns):
+        found.sort(key=column.__getitem__, reverse=descending)
+    return found
