@@ -20,8 +20,8 @@ from pennypost.store import messages
 from pennypost.store.engine import Engine, Row, Transaction
 from pennypost.store.messages import Column
 
-MAX_VALUES = 4_000_000
-"""Values kept in all: some tens of octets each, for texts; many are the same."""
+MAX_VALUES = 500_000
+"""Values kept in all. Some tens of octets each, a hundred and more for texts that are all different: 64 MiB or so."""
 
 
 _NO_UIDS = array("I")
