@@ -14,6 +14,7 @@ from pennypost.mail.dmarc_feedback import Feedback
 from pennypost.mail.judge import Judge
 from pennypost.mail.learner import Learner
 from pennypost.mail.limits import Defence
+from pennypost.mail.signing import Signer
 from pennypost.mail.verifier import Verifier
 from pennypost.model.errors import MailError
 from pennypost.net.incident import log_incident
@@ -41,11 +42,13 @@ _log = structlog.stdlib.get_logger("pennypost.inbound")
 class Inbound:
     """Make it on the worker's loop, `begin` before the doors open, `close` when they are shut."""
 
-    def __init__(self, config: Config, store: Store, resolver: Resolver, figures: Figures) -> None:
+    def __init__(
+        self, config: Config, store: Store, resolver: Resolver, figures: Figures, signer: Signer | None = None
+    ) -> None:
         hostname = config.server.own_hostname
         self.defence = Defence(store, config.defence)
         self.verifier = Verifier(resolver, config.verification, hostname, store.clock, verification_observer(figures))
-        self.feedback = Feedback(store, config.verification, hostname)
+        self.feedback = Feedback(store, config.verification, hostname, signer)
         self.judge = Judge(store, config.junk)
         self.learner = Learner(store)
         self._learns = config.junk.learn

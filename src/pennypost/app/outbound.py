@@ -18,6 +18,7 @@ from pennypost.mail.queue.routing import Router
 from pennypost.mail.relay import Relayer
 from pennypost.mail.routing import accepts_mail
 from pennypost.mail.security_judge import PolicyJudge
+from pennypost.mail.signing import Signer
 from pennypost.mail.sts_policies import StsPolicies
 from pennypost.mail.tls_record import TlsRecord
 from pennypost.mail.tls_reports import TlsReporter
@@ -43,7 +44,9 @@ class Outbound:
     """Make it on the worker's loop. `outbox` takes new mail, and the queue manager sends it through `relayer`; it
     begins when it is told to. `close` ends what it does."""
 
-    def __init__(self, config: Config, store: Store, resolver: Resolver, figures: Figures) -> None:
+    def __init__(
+        self, config: Config, store: Store, resolver: Resolver, figures: Figures, signer: Signer | None = None
+    ) -> None:
         self._resolver = resolver
         relay = config.relay
         tls = ClientTls(config.tls)
@@ -54,7 +57,7 @@ class Outbound:
         self.record = TlsRecord(store, relay.tls_memory, relay.tls_patience)
         judge = PolicyJudge(relay, resolver, self.policies, self.record)
         self.relayer = Relayer(relay, config.server.own_hostname, resolver, tls, judge, self.record, store.clock)
-        self.reporter = TlsReporter(config.tls_reports, config.server.own_hostname, store, resolver, self.https)
+        self.reporter = TlsReporter(config.tls_reports, config.server.own_hostname, store, resolver, self.https, signer)
         self._store = store
         self._config = config
         self._holder = f"{LEASE}-{store.worker}-{secrets.token_hex(8)}"
@@ -67,6 +70,7 @@ class Outbound:
             config.server.own_hostname,
             router,
             observe=delivery_observer(figures),
+            signer=signer,
         )
         self.outbox = Outbox(router, self._manager)
         self._sending: asyncio.Task[None] | None = None

@@ -87,7 +87,8 @@ class Server:
         self._threads.callback(authenticator.close)
         preparer = Preparer(store, config.delivery)
         self._threads.callback(preparer.close)
-        self._outbound = outbound = Outbound(config, store, self._resolver, self._figures)
+        signer = Signer(store, config.dkim)
+        self._outbound = outbound = Outbound(config, store, self._resolver, self._figures, signer)
         hostname = config.server.own_hostname
         post = Post(
             store,
@@ -98,9 +99,9 @@ class Server:
             outbound.outbox,
             check_domain=outbound.check_domain,
             sending=SendingGuard(store, config.sending, hostname),
-            signer=Signer(store, config.dkim),
+            signer=signer,
         )
-        self._inbound = inbound = Inbound(config, store, self._resolver, self._figures)
+        self._inbound = inbound = Inbound(config, store, self._resolver, self._figures, signer)
         await inbound.begin()
         doors = make_doors(config, post, authenticator, self._figures, inbound)
         await self._open_listeners(doors, sockets, inbound.defence)

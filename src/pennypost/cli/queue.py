@@ -13,6 +13,7 @@ from pennypost.cli.output import Record, show_record, show_records
 from pennypost.cli.running import read, with_store
 from pennypost.mail.queue import by_hand
 from pennypost.mail.queue.settlement import Clerk
+from pennypost.mail.signing import Signer
 from pennypost.message import headers
 from pennypost.message.words import decode_words
 from pennypost.model.ids import DeliveryId, QueuedId
@@ -271,7 +272,7 @@ def bounce(loaded: Loaded, filters: list[Filter], everything: bool, reason: str)
     holder = f"cli-{secrets.token_hex(6)}"
 
     def make(store: Store) -> Act:
-        clerk = Clerk(store, config.queue, config.server.own_hostname)
+        clerk = Clerk(store, config.queue, config.server.own_hostname, Signer(store, config.dkim))
         return lambda tx, chosen: by_hand.bounce(tx, clerk, holder, chosen, reason)
 
     _act(loaded, filters, everything, make, "returned")

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from pennypost.mail import own_mail
 from pennypost.mail.route import route
+from pennypost.mail.signing import Signer
 from pennypost.mail.trace import delivered_to, new_id, return_path
 from pennypost.message import headers
 from pennypost.message.build import ReportFields, build_report
@@ -19,10 +21,9 @@ from pennypost.message.dates import format_date
 from pennypost.message.digest import digest
 from pennypost.model.envelope import BodyType, Envelope, Notify, Recipient, ReturnContent
 from pennypost.model.errors import MailError
-from pennypost.store import blobs, messages, queue, quota
+from pennypost.store import blobs, messages, quota
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import NewMessage
-from pennypost.store.queue import QueuedMessage
 from pennypost.store.store import Store
 
 
@@ -249,11 +250,17 @@ class Posted:
 
 
 async def post(
-    tx: Transaction, store: Store, hostname: str, original: Original, fates: Sequence[Fate], trace: int = 0
+    tx: Transaction,
+    store: Store,
+    hostname: str,
+    original: Original,
+    fates: Sequence[Fate],
+    trace: int = 0,
+    signer: Signer | None = None,
 ) -> Posted:
     """Report to the sender of `original`, in the transaction that settles what is reported.
 
-    A sender here who is gone, or has no room left, is not told; nor can he be.
+    A sender here who is gone, or has no room left, is not told; nor can he be. `signer`: as for `own_mail.send`.
     """
     sender = original.envelope.reverse_path
     if sender is None or not fates:
@@ -265,10 +272,10 @@ async def post(
             await quota.check(tx, target.account, len(report) + 1000)
     except MailError as error:
         return Posted((), str(error))
-    header, body = headers.split(report)
-    blob = await blobs.put(tx, store.blobs.draft(body))
     stored = []
     if home.local:
+        header, body = headers.split(report)
+        blob = await blobs.put(tx, store.blobs.draft(body))
         found = digest(header, body)
         top = return_path(None) + delivered_to(sender)
         for target in home.local:
@@ -279,8 +286,7 @@ async def post(
         recipients = tuple(Recipient(address, Notify.NEVER) for address in home.remote)
         body_type = BodyType.SEVEN_BIT if report.isascii() else BodyType.EIGHT_BIT_MIME
         envelope = Envelope(None, recipients, body=body_type, smtputf8=original.envelope.smtputf8)
-        put = await queue.enqueue(tx, QueuedMessage(None, blob, header, len(body), envelope, tx.now, trace))
-        stored.append(f"q{put.queued}")
+        stored.append(f"q{await own_mail.send(tx, store, signer, report, envelope, trace)}")
     return Posted(tuple(stored))
 
 

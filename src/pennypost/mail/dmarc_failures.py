@@ -11,6 +11,8 @@ from datetime import datetime
 
 import structlog
 
+from pennypost.mail import own_mail
+from pennypost.mail.signing import Signer
 from pennypost.mail.trace import new_id
 from pennypost.mail.verification import Handling, Verdicts
 from pennypost.mail.verification_settings import VerificationSettings
@@ -21,10 +23,8 @@ from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.model.peer import Peer
 from pennypost.model.verification import DkimResult, DmarcResult, SpfResult
 from pennypost.net.resolver import Resolver
-from pennypost.store import blobs, queue
 from pennypost.store.dmarc import day_of
 from pennypost.store.engine import Transaction
-from pennypost.store.queue import QueuedMessage
 from pennypost.store.store import Store
 from pennypost.verify.dmarc import PolicyRecord, parse
 from pennypost.verify.dmarc.destinations import destinations
@@ -59,8 +59,11 @@ class Failure:
 class FailureReports:
     """Reports what one worker sees fail."""
 
-    def __init__(self, store: Store, settings: VerificationSettings, hostname: str) -> None:
+    def __init__(
+        self, store: Store, settings: VerificationSettings, hostname: str, signer: Signer | None = None
+    ) -> None:
         self._store = store
+        self._signer = signer
         self._settings = settings
         self._hostname = hostname
         self._pending: deque[Failure] = deque()
@@ -102,15 +105,13 @@ class FailureReports:
         octets = build_mail(failure, self._hostname, contact, to, self._store.clock())
 
         async def put(tx: Transaction) -> None:
-            header, body = headers.split(octets)
-            blob = await blobs.put(tx, self._store.blobs.draft(body))
             recipients = []
             for address in to:
                 local, _, domain = address.rpartition("@")
                 recipients.append(Recipient(Address(local, domain), Notify.NEVER))
             # The null reverse-path: a report must not come back as another one.
             envelope = Envelope(None, tuple(recipients))
-            await queue.enqueue(tx, QueuedMessage(None, blob, header, len(body), envelope, tx.now))
+            await own_mail.send(tx, self._store, self._signer, octets, envelope)
 
         await self._store.write(put)
         _log.info("DMARC failure reported", domain=failure.record.text[:80], to=list(to))

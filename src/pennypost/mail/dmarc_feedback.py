@@ -12,7 +12,9 @@ from datetime import datetime
 
 import structlog
 
+from pennypost.mail import own_mail
 from pennypost.mail.dmarc_failures import FailureReports
+from pennypost.mail.signing import Signer
 from pennypost.mail.trace import new_id
 from pennypost.mail.verification import Handling, Verdicts
 from pennypost.mail.verification_settings import VerificationSettings
@@ -25,10 +27,9 @@ from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.model.peer import Peer
 from pennypost.model.verification import DkimResult, DmarcPolicy, DmarcResult
 from pennypost.net.resolver import Resolver
-from pennypost.store import blobs, directory, dmarc, queue
+from pennypost.store import directory, dmarc
 from pennypost.store.dmarc import SECONDS_OF_A_DAY, Seen
 from pennypost.store.engine import Transaction
-from pennypost.store.queue import QueuedMessage
 from pennypost.store.store import Store
 from pennypost.verify.dmarc import PolicyRecord, parse, report
 from pennypost.verify.dmarc.destinations import destinations
@@ -51,11 +52,14 @@ _log = structlog.stdlib.get_logger("pennypost.dmarc-reports")
 class Feedback:
     """Counts what one worker sees, and sends what is due."""
 
-    def __init__(self, store: Store, settings: VerificationSettings, hostname: str) -> None:
+    def __init__(
+        self, store: Store, settings: VerificationSettings, hostname: str, signer: Signer | None = None
+    ) -> None:
         self._store = store
+        self._signer = signer
         self._settings = settings
         self._hostname = hostname
-        self.failures = FailureReports(store, settings, hostname)
+        self.failures = FailureReports(store, settings, hostname, signer)
         self._pending: dict[tuple[int, str, str, ReportRow], int] = {}
 
     def note(self, peer: Peer, envelope_from: str, verdicts: Verdicts) -> None:
@@ -109,11 +113,9 @@ class Feedback:
         octets = build_mail(made, self._hostname, sender, found.addresses, self._store.clock())
 
         async def settle(tx: Transaction) -> None:
-            header, body = headers.split(octets)
-            blob = await blobs.put(tx, self._store.blobs.draft(body))
             recipients = tuple(Recipient(_address(address), Notify.NEVER) for address in found.addresses)
             envelope = Envelope(sender, recipients)
-            await queue.enqueue(tx, QueuedMessage(None, blob, header, len(body), envelope, tx.now))
+            await own_mail.send(tx, self._store, self._signer, octets, envelope)
             await dmarc.forget_day(tx, day, domain)
 
         await self._store.write_large(settle)

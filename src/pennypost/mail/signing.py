@@ -162,6 +162,13 @@ class Signer:
         found = await self._store.glance(lambda tx: _active(tx, name))
         return [self._open(key) for key in found]
 
+    async def keys_within(self, tx: Transaction, header_block: bytes) -> list[SigningKey]:
+        """Give what `keys_for` does, within a transaction. Raises SigningKeyLocked."""
+        domain = _author_domain(header_block)
+        if not self._settings.sign or domain is None:
+            return []
+        return [self._open(key) for key in await _active(tx, domain)]
+
     def _open(self, key: StoredKey) -> SigningKey:
         known = self._opened.get(key)
         if known is None:
@@ -172,9 +179,18 @@ class Signer:
 
     async def keys_for(self, header_block: bytes) -> list[SigningKey]:
         """Give the keys for the author of a message: for the domain of its From."""
-        author = headers.value(header_block, b"from")
-        listed = list(addresses(parse_addresses(author))) if author is not None else []
-        return await self.keys(listed[0].domain) if listed else []
+        domain = _author_domain(header_block)
+        return await self.keys(domain) if domain is not None else []
+
+
+def _author_domain(header_block: bytes) -> str | None:
+    """Give the domain of From, as domains are stored; None: there is none."""
+    author = headers.value(header_block, b"from")
+    listed = list(addresses(parse_addresses(author))) if author is not None else []
+    try:
+        return canonical_domain(listed[0].domain) if listed else None
+    except BadAddress:
+        return None
 
 
 async def _active(tx: Transaction, domain: str) -> list[StoredKey]:

@@ -15,6 +15,8 @@ from datetime import UTC, date, datetime, timedelta
 import structlog
 
 from pennypost.clients.http.https import Https, HttpsFailed
+from pennypost.mail import own_mail
+from pennypost.mail.signing import Signer
 from pennypost.mail.trace import new_id
 from pennypost.message import headers
 from pennypost.message.dates import format_date
@@ -23,9 +25,8 @@ from pennypost.message.digest import parse
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.net.resolver import Resolver
-from pennypost.store import blobs, queue, tls_results
+from pennypost.store import tls_results
 from pennypost.store.engine import Transaction
-from pennypost.store.queue import QueuedMessage
 from pennypost.store.store import Store
 from pennypost.store.tls_results import ReceivedReport, SessionKey
 from pennypost.verify.tls_report import (
@@ -76,8 +77,15 @@ class TlsReporter:
     """Sends what is due. `hostname`: ours."""
 
     def __init__(
-        self, settings: TlsReportSettings, hostname: str, store: Store, resolver: Resolver, https: Https
+        self,
+        settings: TlsReportSettings,
+        hostname: str,
+        store: Store,
+        resolver: Resolver,
+        https: Https,
+        signer: Signer | None = None,
     ) -> None:
+        self._signer = signer
         self._settings = settings
         self._organization = settings.organization or hostname
         self._contact = settings.contact or f"postmaster@{hostname}"
@@ -140,12 +148,10 @@ class TlsReporter:
         self, tx: Transaction, report: TlsReport, domain: str, addresses: Iterable[str], packed: bytes
     ) -> None:
         octets = build_mail(report, domain, self._contact, addresses, packed, self._store.clock())
-        header, body = headers.split(octets)
-        blob = await blobs.put(tx, self._store.blobs.draft(body))
         local, _, own = self._contact.rpartition("@")
         recipients = tuple(Recipient(_address(address), Notify.NEVER) for address in addresses)
         envelope = Envelope(Address(local, own), recipients)
-        await queue.enqueue(tx, QueuedMessage(None, blob, header, len(body), envelope, tx.now))
+        await own_mail.send(tx, self._store, self._signer, octets, envelope)
 
 
 def summarize(rows: Iterable[tuple[SessionKey, int]]) -> tuple[PolicySummary, ...]:

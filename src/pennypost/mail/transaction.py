@@ -320,7 +320,7 @@ class MailTransaction(ABC):
         commit."""
         original = Original(self._envelope, parcel.prepared.header, None, parcel.now)
         fates = [Fate(recipient, Action.DELIVERED, "2.0.0") for recipient in delivered]
-        await bounce.post(tx, self._store, self._post.hostname, original, fates, trace)
+        await bounce.post(tx, self._store, self._post.hostname, original, fates, trace, self._post.signer)
 
 
 def refuse_loops(header: bytes, recipients: Iterable[Address], max_hops: int) -> None:

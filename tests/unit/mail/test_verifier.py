@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.dns_server import FakeDns, Fault
 from tests.unit.mail.conftest import World
+from tests.unit.mail.test_signing import SETTINGS, make
 
 from pennypost.mail.dmarc_failures import wanted
 from pennypost.mail.dmarc_feedback import Feedback, report_in
@@ -26,6 +27,7 @@ from pennypost.mail.receive import Receiver
 from pennypost.mail.reception import Acceptance, Language, SmtpClient
 from pennypost.mail.sender_policy import decide
 from pennypost.mail.settings import DeliverySettings
+from pennypost.mail.signing import Signer
 from pennypost.mail.trace import DateStamp
 from pennypost.mail.transaction import Post
 from pennypost.mail.verification import Handling, Verdicts
@@ -367,7 +369,9 @@ async def queued_octets(world: World) -> bytes:
 
 async def test_a_day_is_reported_once(world: World, zone: FakeDns) -> None:
     async with verifying(world, zone) as verifier:
-        feedback = Feedback(world.store, verifier.settings, "mail.penny.test")
+        await make(world)
+        signer = Signer(world.store, SETTINGS)
+        feedback = Feedback(world.store, verifier.settings, "mail.penny.test", signer)
         for _ in range(2):
             await receive(world, verifier, HEADER + BODY, feedback=feedback)
         with pytest.raises(SenderPolicyRefused):
@@ -382,6 +386,7 @@ async def test_a_day_is_reported_once(world: World, zone: FakeDns) -> None:
         assert await feedback.send_due(resolver) == 1
         assert await feedback.send_due(resolver) == 0
     octets = await queued_octets(world)
+    assert octets.count(b"DKIM-Signature: v=1; a=") == 2
     assert b"\r\nTo: <agg@example.org>\r\n" in octets
     assert b"From: <postmaster@penny.test>\r\n" in octets
     made = report_in(octets)

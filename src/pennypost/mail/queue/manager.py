@@ -35,6 +35,7 @@ from pennypost.mail.queue.pacing import HopPace
 from pennypost.mail.queue.routing import Router
 from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.queue.settlement import Clerk
+from pennypost.mail.signing import Signer
 from pennypost.model.errors import MailError, ShuttingDown
 from pennypost.model.ids import DeliveryId, ModSeq
 from pennypost.model.relaying import Relay
@@ -91,10 +92,11 @@ class QueueManager:
         *,
         chance: Callable[[], float] = random.random,
         observe: Observer = unobserved,
+        signer: Signer | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
-        clerk = Clerk(store, settings, hostname)
+        clerk = Clerk(store, settings, hostname, signer)
         self._attempts = Attempts(store, settings, relay, router, clerk, self, chance, observe)
         self._holder = self._new_name()
         self._loop = asyncio.get_running_loop()

@@ -6,6 +6,7 @@ from pennypost.mail import bounce
 from pennypost.mail.bounce import Action, Fate, Original
 from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.queue.verdict import Verdict
+from pennypost.mail.signing import Signer
 from pennypost.model.ids import QueuedId
 from pennypost.model.relaying import RecipientResult, RelayState
 from pennypost.store import dispatch, sending, suppression, timeline
@@ -20,10 +21,11 @@ _SUPPRESSED_STATUSES = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
 
 
 class Clerk:
-    """Writes verdicts down. Its methods are operations of the store."""
+    """Writes verdicts down. Its methods are operations of the store. `signer`: signs reports, or None."""
 
-    def __init__(self, store: Store, settings: QueueSettings, hostname: str) -> None:
+    def __init__(self, store: Store, settings: QueueSettings, hostname: str, signer: Signer | None = None) -> None:
         self._store = store
+        self._signer = signer
         self._settings = settings
         self._hostname = hostname
 
@@ -71,7 +73,9 @@ class Clerk:
                 full = bounce.returned_body(message.envelope, action, message.size, self._settings.return_size)
                 body = await self._store.blobs.read(tx, message.blob) if full else None
                 original = Original(message.envelope, message.header, body, message.created_at)
-                posted = await bounce.post(tx, self._store, self._hostname, original, wanted, message.trace)
+                posted = await bounce.post(
+                    tx, self._store, self._hostname, original, wanted, message.trace, self._signer
+                )
                 facts["to"] = str(message.envelope.reverse_path)
                 facts["stored"] = list(posted.stored)
                 if posted.problem is not None:
