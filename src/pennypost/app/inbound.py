@@ -42,9 +42,7 @@ _log = structlog.stdlib.get_logger("pennypost.inbound")
 class Inbound:
     """Make it on the worker's loop, `begin` before the doors open, `close` when they are shut."""
 
-    def __init__(
-        self, config: Config, store: Store, resolver: Resolver, figures: Figures, signer: Signer | None = None
-    ) -> None:
+    def __init__(self, config: Config, store: Store, resolver: Resolver, figures: Figures, signer: Signer) -> None:
         hostname = config.server.own_hostname
         self.defence = Defence(store, config.defence)
         self.verifier = Verifier(resolver, config.verification, hostname, store.clock, verification_observer(figures))

@@ -12,6 +12,7 @@ from pennypost.app.config.settings import Config
 from pennypost.app.figures import Figures
 from pennypost.app.measured import delivery_observer
 from pennypost.clients.http.https import Https
+from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.queue.manager import QueueManager
 from pennypost.mail.queue.outbox import Outbox
 from pennypost.mail.queue.routing import Router
@@ -45,7 +46,13 @@ class Outbound:
     begins when it is told to. `close` ends what it does."""
 
     def __init__(
-        self, config: Config, store: Store, resolver: Resolver, figures: Figures, signer: Signer | None = None
+        self,
+        config: Config,
+        store: Store,
+        resolver: Resolver,
+        figures: Figures,
+        signer: Signer,
+        forwarder: Forwarder,
     ) -> None:
         self._resolver = resolver
         relay = config.relay
@@ -71,6 +78,7 @@ class Outbound:
             router,
             observe=delivery_observer(figures),
             signer=signer,
+            forwarder=forwarder,
         )
         self.outbox = Outbox(router, self._manager)
         self._sending: asyncio.Task[None] | None = None

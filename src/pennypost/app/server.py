@@ -17,6 +17,7 @@ from pennypost.app.measured import MeasuredAuthenticator, commit_observer, measu
 from pennypost.app.outbound import Outbound
 from pennypost.app.sockets import Sockets
 from pennypost.app.state import lasting_secret
+from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.limits import Defence
 from pennypost.mail.own_policy import own_policy
 from pennypost.mail.prepare import Preparer
@@ -88,7 +89,8 @@ class Server:
         preparer = Preparer(store, config.delivery)
         self._threads.callback(preparer.close)
         signer = Signer(store, config.dkim)
-        self._outbound = outbound = Outbound(config, store, self._resolver, self._figures, signer)
+        forwarder = Forwarder(store, config.forwarding, signer)
+        self._outbound = outbound = Outbound(config, store, self._resolver, self._figures, signer, forwarder)
         hostname = config.server.own_hostname
         post = Post(
             store,
@@ -100,6 +102,7 @@ class Server:
             check_domain=outbound.check_domain,
             sending=SendingGuard(store, config.sending, hostname),
             signer=signer,
+            forwarder=forwarder,
         )
         self._inbound = inbound = Inbound(config, store, self._resolver, self._figures, signer)
         await inbound.begin()

@@ -7,11 +7,11 @@ happened and what can be done, beside what programs read.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from pennypost.mail import own_mail
+from pennypost.mail import own_mail, srs
 from pennypost.mail.route import route
 from pennypost.mail.signing import Signer
 from pennypost.mail.trace import delivered_to, new_id, return_path
@@ -265,6 +265,9 @@ async def post(
     sender = original.envelope.reverse_path
     if sender is None or not fates:
         return Posted(())
+    if (forwarded_for := await srs.find_back(tx, sender)) is not None:
+        sender = forwarded_for
+        original = replace(original, envelope=replace(original.envelope, reverse_path=sender))
     report = build(hostname=hostname, report_id=new_id(), original=original, fates=fates)
     try:
         home = await route(tx, sender, store.settings.subaddress_separator, relay=True, subaddress_mailboxes=False)

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
+from pennypost.mail import srs
 from pennypost.mail.dmarc_feedback import Feedback
 from pennypost.mail.dmarc_feedback import may_hold_report as may_hold_aggregate
 from pennypost.mail.dmarc_feedback import report_in as aggregate_in
+from pennypost.mail.forwarding import Evidence, seal
 from pennypost.mail.heard import MAX_REPORT_OCTETS, Heard, hear
 from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, look_at
 from pennypost.mail.limits import Defence
@@ -21,7 +23,7 @@ from pennypost.mail.route import LocalTarget, Route, route
 from pennypost.mail.tls_reports import may_hold_report, report_in
 from pennypost.mail.transaction import Destination, MailTransaction, Parcel, Post, Sending, Stored
 from pennypost.mail.verification import Filing, Handling, Verdicts, filing
-from pennypost.mail.verifier import Verifier, in_short
+from pennypost.mail.verifier import Verifier, in_short, outcomes
 from pennypost.message import headers
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Recipient
@@ -102,6 +104,7 @@ class _Incoming(MailTransaction):
         self._defence = defence
         self._verifier = verifier
         self._feedback = feedback
+        self._seals: dict[str, bytes] = {}
 
     async def accept(self) -> Acceptance:
         """Store the message, and beside it what it reports on our TLS (RFC 8460) or our mail (RFC 9990)."""
@@ -162,6 +165,9 @@ class _Incoming(MailTransaction):
 
     async def _route(self, tx: Transaction, address: Address) -> Route:
         separator = self._store.settings.subaddress_separator
+        if self._envelope.reverse_path is None and (sender := await srs.find_back(tx, address)) is not None:
+            # A bounce of what we sent on goes to whom it came from.
+            return await route(tx, sender, separator, relay=True, subaddress_mailboxes=False)
         relay = self._post.outbox.router.backs_up(address.domain)
         found = await route(
             tx, address, separator, relay=relay, subaddress_mailboxes=self._settings.subaddress_mailboxes
@@ -210,6 +216,24 @@ class _Incoming(MailTransaction):
             case Handling.DEFER:
                 raise SenderNotVerifiable
         return verifier.amend(header, client.peer, sender, found)
+
+    async def _seal(self, parcel: Parcel, domain: str) -> bytes:
+        forwarder, verifier, found = self._post.forwarder, self._verifier, self._found
+        if forwarder is None or verifier is None or found is None or found.arc is None:
+            return b""
+        name = domain.lower()
+        if name not in self._seals:
+            key = await forwarder.sealing_key(name)
+            if key is None:
+                return b""
+            told = outcomes(self._client.peer, self._envelope.reverse_path, found)
+            evidence = Evidence(verifier.authserv_id, told, found.arc)
+            self._seals[name] = await self._post.preparer.on_spool(
+                self._spool,
+                self._spool.header_size(),
+                lambda body: seal(parcel.prepared.header, body, key, evidence, parcel.now),
+            )
+        return self._seals[name]
 
     async def _take_aggregate(self) -> None:
         """Read the report in a message, if it really is from whom it says (RFC 9990 §3.5.2)."""

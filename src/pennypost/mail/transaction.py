@@ -22,6 +22,7 @@ from datetime import datetime
 
 from pennypost.mail import bounce
 from pennypost.mail.bounce import Action, Fate, Original
+from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.prepare import Prepared, Preparer
 from pennypost.mail.queue.outbox import Outbox, Outgoing
 from pennypost.mail.queue.routing import Router
@@ -49,7 +50,8 @@ from pennypost.store.timeline import EventKind, trace_number
 class Post:
     """What all transactions of one worker share. `hostname`: who we say we are in Received (RFC 5321 §4.4). `outbox`:
     where mail for other hosts goes. `check_domain`: raises NullMx for a domain that takes no mail (RFC 7505).
-    `sending`: holds our users to what they may send; None holds nobody. `signer`: signs what they send, or None."""
+    `sending`: holds our users to what they may send; None holds nobody. `signer`: signs what they send, or None.
+    `forwarder`: readies what aliases send on, or None."""
 
     store: Store
     preparer: Preparer
@@ -60,6 +62,7 @@ class Post:
     check_domain: Callable[[str], Awaitable[None]] | None = None
     sending: SendingGuard | None = None
     signer: Signer | None = None
+    forwarder: Forwarder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A message for other hosts, on behalf of some recipients. `mark`: Delivered-To, if an alias sends it on."""
+    """A message for other hosts, on behalf of some recipients. `mark`: a seal and Delivered-To, if an alias sends it
+    on."""
 
     mark: bytes
     envelope: Envelope
@@ -197,7 +201,7 @@ class MailTransaction(ABC):
 
     async def _write(self, parcel: Parcel, destinations: Sequence[Destination]) -> list[str]:
         """Have the message stored for `destinations`, and what is for other hosts sent. Gives `Acceptance.stored`."""
-        sendings = self._sendings(destinations, parcel.now)
+        sendings = await self._sendings(destinations, parcel)
         try:
             stored = await self._store.write(lambda tx: self._deliver(tx, parcel, destinations, sendings))
         except asyncio.CancelledError:
@@ -208,8 +212,9 @@ class MailTransaction(ABC):
             self._post.outbox.committed(stored.outgoing)
         return stored.names
 
-    def _sendings(self, destinations: Sequence[Destination], now: datetime) -> list[Sending]:
+    async def _sendings(self, destinations: Sequence[Destination], parcel: Parcel) -> list[Sending]:
         """Give what has to go to other hosts, with its places in the queue."""
+        now = parcel.now
         sendings: list[Sending] = []
         remote: dict[str, Recipient] = {}
         if self._envelope.hold is not None:  # all wait, whoever they are, and are routed anew when it is time
@@ -222,18 +227,37 @@ class MailTransaction(ABC):
             onward = [replace(destination.recipient, address=address) for address in destination.route.remote]
             if len(onward) > 1 or onward[0].address != destination.recipient.address:
                 # An alias sends it on: the mark lets us know the message if it comes back (RFC 9228 §1).
-                sendings.append(self._sending(delivered_to(destination.recipient.address), onward, now))
+                sendings.append(await self._forwarding(destination.recipient.address, onward, parcel))
             else:
                 remote.setdefault(onward[0].address.key, onward[0])
         if remote:
             sendings.append(self._sending(b"", remote.values(), now))
         return sendings
 
+    async def _forwarding(self, by: Address, onward: Iterable[Recipient], parcel: Parcel) -> Sending:
+        """Give what an address of ours sends on."""
+        forwarder, sender = self._post.forwarder, self._envelope.reverse_path
+        if forwarder is not None:
+            sender = await forwarder.reverse_path(sender, by)
+        mark = await self._seal(parcel, by.domain) + delivered_to(by)
+        return self._sending(mark, onward, parcel.now, sender=sender)
+
+    async def _seal(self, parcel: Parcel, domain: str) -> bytes:
+        """Give fields that tell the next hosts what we found out about the sender of what `domain` sends on."""
+        return b""
+
     def _sending(
-        self, mark: bytes, recipients: Iterable[Recipient], now: datetime, here: Sequence[Recipient] = ()
+        self,
+        mark: bytes,
+        recipients: Iterable[Recipient],
+        now: datetime,
+        here: Sequence[Recipient] = (),
+        sender: Address | None = None,
     ) -> Sending:
+        """`sender`: the reverse-path, None for the message's own."""
         user = self._client.authenticated
-        envelope = replace(self._envelope, recipients=tuple(recipients))
+        path = sender if sender is not None else self._envelope.reverse_path
+        envelope = replace(self._envelope, reverse_path=path, recipients=tuple(recipients))
         places = self._post.outbox.places(envelope, user.account if user else None, now, here)
         return Sending(mark, envelope, places)
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
 from pennypost.app.config.reader import derived
+from pennypost.mail.forwarding import ForwardingSettings
 from pennypost.mail.judge import JunkSettings
 from pennypost.mail.limit_settings import DefenceSettings, SendingSettings
 from pennypost.mail.own_policy import StsSettings
@@ -193,6 +194,7 @@ class Config:
         default_factory=lambda: StoreSettings(DEFAULT_DATA_DIR), metadata=derived("data_dir", "run_dir")
     )
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    forwarding: ForwardingSettings = field(default_factory=ForwardingSettings)
     dkim: SigningSettings = field(default_factory=SigningSettings)
     junk: JunkSettings = field(default_factory=JunkSettings)
     relay: RelaySettings = field(default_factory=RelaySettings)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.queue.channel import Job, octets_of, split
 from pennypost.mail.queue.local import LOCAL_HOP, deliver_here, digest_of
 from pennypost.mail.queue.pacing import complaint
@@ -81,8 +82,10 @@ class Attempts:
         living: Living,
         chance: Callable[[], float],
         observe: Observer,
+        forwarder: Forwarder | None = None,
     ) -> None:
         self._store = store
+        self._forwarder = forwarder
         self._settings = settings
         self._relay = relay
         self._router = router
@@ -134,7 +137,7 @@ class Attempts:
         async def operation(tx: Transaction) -> list[RecipientResult]:
             ours = [delivery for delivery in deliveries if await dispatch.holds(tx, job.holder, delivery.id)]
             recipients = [delivery.recipient for delivery in ours]
-            results = await deliver_here(tx, self._store, message, recipients, found)
+            results = await deliver_here(tx, self._store, message, recipients, found, self._forwarder)
             verdict = self._judge.judge(message, ours, results, now, hop=LOCAL_HOP)
             await self._clerk.write(tx, job.holder, job.queued, message, verdict, results, LOCAL_HOP)
             return results

@@ -4,7 +4,9 @@ All else is delivered here by the transaction that accepts it.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.route import Route, mailbox_now, route
 from pennypost.mail.trace import delivered_to, return_path
 from pennypost.message.digest import MessageDigest, digest
@@ -27,7 +29,12 @@ def digest_of(message: QueuedMessage, octets: bytes) -> MessageDigest:
 
 
 async def deliver_here(
-    tx: Transaction, store: Store, message: QueuedMessage, recipients: Sequence[Recipient], found: MessageDigest
+    tx: Transaction,
+    store: Store,
+    message: QueuedMessage,
+    recipients: Sequence[Recipient],
+    found: MessageDigest,
+    forwarder: Forwarder | None = None,
 ) -> list[RecipientResult]:
     """File a message for recipients of ours: an operation. What an alias sends on goes into the queue."""
     results = []
@@ -42,13 +49,18 @@ async def deliver_here(
             state = RelayState.DEFERRED if isinstance(error, TransientFailure) else RelayState.FAILED
             results.append(RecipientResult(recipient, state, error.status, error.reason))
         else:
-            await _file(tx, message, recipient, home, found)
+            await _file(tx, message, recipient, home, found, forwarder)
             results.append(RecipientResult(recipient, RelayState.SENT, "2.0.0", "delivered here", dsn_passed_on=True))
     return results
 
 
 async def _file(
-    tx: Transaction, message: QueuedMessage, recipient: Recipient, home: Route, found: MessageDigest
+    tx: Transaction,
+    message: QueuedMessage,
+    recipient: Recipient,
+    home: Route,
+    found: MessageDigest,
+    forwarder: Forwarder | None,
 ) -> None:
     mark = delivered_to(recipient.address)
     header = return_path(message.envelope.reverse_path) + mark + message.header
@@ -57,4 +69,8 @@ async def _file(
         await messages.append(tx, target.account, await mailbox_now(tx, target), new)
     if home.remote:
         onward = tuple(Recipient(address, recipient.notify, recipient.original_recipient) for address in home.remote)
-        await queue.enqueue(tx, message.to(mark, onward))
+        passed_on = message.to(mark, onward)
+        if forwarder is not None:
+            sender = await forwarder.reverse_path_within(tx, message.envelope.reverse_path, recipient.address)
+            passed_on = replace(passed_on, envelope=replace(passed_on.envelope, reverse_path=sender))
+        await queue.enqueue(tx, passed_on)

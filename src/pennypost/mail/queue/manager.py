@@ -27,6 +27,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.queue.attempt import Attempts, Observer, persist, unobserved
 from pennypost.mail.queue.capacity import Capacity, Pool
 from pennypost.mail.queue.channel import Channel, Job, split
@@ -93,11 +94,12 @@ class QueueManager:
         chance: Callable[[], float] = random.random,
         observe: Observer = unobserved,
         signer: Signer | None = None,
+        forwarder: Forwarder | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         clerk = Clerk(store, settings, hostname, signer)
-        self._attempts = Attempts(store, settings, relay, router, clerk, self, chance, observe)
+        self._attempts = Attempts(store, settings, relay, router, clerk, self, chance, observe, forwarder)
         self._holder = self._new_name()
         self._loop = asyncio.get_running_loop()
         self._channels: dict[str, Channel] = {}
