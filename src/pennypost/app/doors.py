@@ -48,7 +48,15 @@ def smtp_doors(
     """Make the doors for incoming mail."""
     settings, hostname = config.smtp_settings, post.hostname
     defence = inbound.defence
-    receive_all = Receiver(post, defence, inbound.verifier, inbound.feedback, inbound.judge)
+    receive_all = Receiver(
+        post,
+        defence,
+        inbound.verifier,
+        inbound.feedback,
+        inbound.judge,
+        inbound.screeners,
+        config.screening.held_mailbox,
+    )
     receiver = MeasuredIntake(receive_all, figures, "smtp")
     local = MeasuredIntake(Receiver(post), figures, "lmtp")
     submitter = MeasuredIntake(Submitter(post), figures, "submission")

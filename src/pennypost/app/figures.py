@@ -23,6 +23,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from pennypost.clients.screening.guard import FAILED, SKIPPED
+from pennypost.clients.screening.shape import Ruling
 from pennypost.model.errors import MailError
 from pennypost.model.verification import ArcResult, DkimResult, DmarcResult, IprevResult, SpfResult
 from pennypost.store.stats import StoreStats
@@ -44,6 +46,10 @@ VERIFICATIONS = {
     "iprev": tuple(result.value for result in IprevResult),
 }
 """What each check of a sender can come to: the words of RFC 8601."""
+
+SCREENER_KINDS = ("clamav",)
+SCREENING_OUTCOMES = (*(ruling.value for ruling in Ruling), FAILED, SKIPPED)
+"""What a question to somebody else about a message came to. Skipped: not asked, having failed before."""
 
 LOGIN_OUTCOMES = ("success", "failure", "refused")
 """Refused: turned away before the password was looked at, after too many failures or under load."""
@@ -118,6 +124,29 @@ FAMILIES = (
         "What checks of senders came to; of signatures, each one",
         ("method", "result"),
         tuple((method, result) for method, results in VERIFICATIONS.items() for result in results),
+    ),
+    Family(
+        "counter",
+        "pennypost_screenings",
+        "Questions to other programs about mail, by what they ruled",
+        ("screener", "outcome"),
+        _each(SCREENER_KINDS, SCREENING_OUTCOMES),
+    ),
+    Family(
+        "histogram",
+        "pennypost_screening_seconds",
+        "How long other programs took to answer",
+        ("screener",),
+        _each(SCREENER_KINDS),
+        DURATION_BOUNDS,
+        SECOND,
+    ),
+    Family(
+        "gauge",
+        "pennypost_screeners_open",
+        "Programs that are left alone now, having failed, in all workers",
+        ("screener",),
+        _each(SCREENER_KINDS),
     ),
     Family(
         "counter",

@@ -10,6 +10,7 @@ import structlog
 from pennypost.app.config.settings import Config
 from pennypost.app.figures import Figures
 from pennypost.app.measured import verification_observer
+from pennypost.app.screening import make_screeners
 from pennypost.mail.dmarc_feedback import Feedback
 from pennypost.mail.judge import Judge
 from pennypost.mail.learner import Learner
@@ -48,6 +49,7 @@ class Inbound:
         self.verifier = Verifier(resolver, config.verification, hostname, store.clock, verification_observer(figures))
         self.feedback = Feedback(store, config.verification, hostname, signer)
         self.judge = Judge(store, config.junk)
+        self.screeners = make_screeners(config.screening, figures)
         self.learner = Learner(store)
         self._learns = config.junk.learn
         self._settings = config.verification
@@ -130,3 +132,5 @@ class Inbound:
         with suppress(MailError):  # it is lost
             await self.feedback.flush()
         self.verifier.close()
+        if self.screeners is not None:
+            await self.screeners.close()

@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
-from pennypost.app.config.endpoint import Endpoint, TcpEndpoint, UnixEndpoint
 from pennypost.app.config.settings import ListenerSettings
 from pennypost.model.errors import ConfigError, ConfigProblem
+from pennypost.net.endpoint import Endpoint, TcpEndpoint, UnixEndpoint
 from pennypost.net.listener import bind_tcp, bind_unix
 
 Sockets = dict[str, list[socket.socket]]

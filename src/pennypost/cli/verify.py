@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 import msgspec
 
-from pennypost.app.config.endpoint import TcpEndpoint, parse_endpoint
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.mail.verification import Verdicts, filing
 from pennypost.mail.verifier import Verifier, outcomes
@@ -19,6 +18,7 @@ from pennypost.message import headers
 from pennypost.model.address import Address
 from pennypost.model.errors import BadAddress
 from pennypost.model.peer import Peer
+from pennypost.net.endpoint import TcpEndpoint, parse_endpoint
 from pennypost.net.resolver import Resolver
 from pennypost.store.keys import parse_key, split_key
 from pennypost.verify import authentication_results

@@ -119,9 +119,10 @@ class Judge:
         ip: IPv4Address | IPv6Address | None,
         verdicts: Verdicts | None,
         accounts: Sequence[AccountId],
+        more: Sequence[Evidence] = (),
     ) -> dict[AccountId, Judgement]:
-        """Judge a message for each of the accounts it is for."""
-        shared = self.common(content, verdicts)
+        """Judge a message for each of the accounts it is for. `more`: what others found."""
+        shared = [*self.common(content, verdicts), *more]
         words = tokens(content)
         author = author_of(content)
         subjects = subjects_of(author, ip)

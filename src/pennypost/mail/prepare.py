@@ -43,7 +43,7 @@ class Preparer:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="digest")
 
     async def prepare(self, spool: Spool, amend: Amendment | None = None) -> Prepared:
-        """Prepare a spooled message; the spool stays the caller's.
+        """Prepare a spooled message; the spool stays the caller's. `amend` may give it another body.
 
         On return a large body is on disk and synced. Raises BadMessage when the header is larger than
         `max_header_size`, StorageFull, and what `amend` raises.
@@ -55,6 +55,7 @@ class Preparer:
         header = octets[:end]
         if amend is not None:
             header = await amend(header)
+            octets = spool.octets()
         if spool.size > self._offload_size:
             found = await self._on_thread(header, spool, end)
         else:

@@ -6,10 +6,16 @@ Percent signs, exclamation marks and quoted at-signs in a local part have no mea
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
+import structlog
+
+from pennypost.clients.screening.shape import Ruling, Specimen, Visit
+from pennypost.junk.evidence import Evidence as Reason
 from pennypost.mail import srs
 from pennypost.mail.dmarc_feedback import Feedback
 from pennypost.mail.dmarc_feedback import may_hold_report as may_hold_aggregate
@@ -18,9 +24,11 @@ from pennypost.mail.forwarding import Evidence, seal
 from pennypost.mail.heard import MAX_REPORT_OCTETS, Heard, hear
 from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, look_at
 from pennypost.mail.limits import Defence
-from pennypost.mail.reception import Acceptance, Reception, SmtpClient
-from pennypost.mail.route import LocalTarget, Route, route
+from pennypost.mail.reception import Acceptance, Language, Reception, SmtpClient
+from pennypost.mail.route import LocalTarget, Route, held_mailbox, route
+from pennypost.mail.screening import Inspection, Screeners
 from pennypost.mail.tls_reports import may_hold_report, report_in
+from pennypost.mail.trace import new_id
 from pennypost.mail.transaction import Destination, MailTransaction, Parcel, Post, Sending, Stored
 from pennypost.mail.verification import Filing, Handling, Verdicts, filing
 from pennypost.mail.verifier import Verifier, in_short, outcomes
@@ -31,25 +39,32 @@ from pennypost.model.errors import (
     BadMessage,
     MailError,
     NotWanted,
-    RateLimited,
+    ScreenerRefused,
     SenderNotVerifiable,
     SenderPolicyRefused,
 )
-from pennypost.model.ids import AccountId
+from pennypost.model.ids import AccountId, MailboxId
 from pennypost.model.verification import DmarcResult
 from pennypost.store import dmarc, quota, timeline, tls_results
 from pennypost.store.engine import Transaction
+from pennypost.store.spool import Spool
 from pennypost.store.timeline import EventKind
 from pennypost.store.tls_results import ReceivedReport
 from pennypost.verify.dmarc import Forgery
 from pennypost.verify.dmarc.report import Report
+
+COPIED_OCTETS = 1 << 18
+"""Octets of a new body that are copied at a time."""
+
+_log = structlog.stdlib.get_logger("pennypost.receive")
 
 
 class Receiver:
     """The `reception.Intake` of the MX door and of LMTP.
 
     `defence`: limits what strangers may ask. `verifier`, `feedback`: find out who sent a message, and count that for
-    the reports to domains. `judge`: says whether a message is wanted. None of them for LMTP, whose clients we trust.
+    the reports to domains. `judge`: says whether a message is wanted. `screeners`: who else is asked; `held_mailbox`:
+    where what they want held lies, "" for the mailbox for junk. None of them for LMTP, whose clients we trust.
     """
 
     def __init__(
@@ -59,8 +74,12 @@ class Receiver:
         verifier: Verifier | None = None,
         feedback: Feedback | None = None,
         judge: Judge | None = None,
+        screeners: Screeners | None = None,
+        held_mailbox: str = "",
     ) -> None:
         self._post = post
+        self._screeners = screeners
+        self._held_mailbox = held_mailbox
         self._judge = judge if judge is not None and judge.settings.enabled else None
         self._defence = defence
         self._verifier = verifier
@@ -79,7 +98,10 @@ class Receiver:
         verifier = self._verifier
         if verifier is not None and not verifier.wants(client.peer):
             verifier = None
-        return _Incoming(self._post, client, self._defence, verifier, self._feedback, self._judge)
+        incoming = _Incoming(self._post, client, self._defence, verifier, self._feedback, self._judge)
+        if self._screeners is not None:
+            incoming.have_inspected(self._screeners, self._held_mailbox)
+        return incoming
 
 
 class _Incoming(MailTransaction):
@@ -105,6 +127,25 @@ class _Incoming(MailTransaction):
         self._verifier = verifier
         self._feedback = feedback
         self._seals: dict[str, bytes] = {}
+        self._inspection: Inspection | None = None
+        self._held_mailbox = ""
+        self._top = b""
+
+    def have_inspected(self, screeners: Screeners, held_mailbox: str) -> None:
+        """Have others asked about the message."""
+        client, user = self._client, self._client.authenticated
+        self._held_mailbox = held_mailbox
+        self._inspection = screeners.begin(
+            Visit(
+                client.peer,
+                client.hello,
+                self._post.hostname,
+                new_id(),
+                client.tls,
+                user.name if user is not None else "",
+                client.language is not Language.SMTP,
+            )
+        )
 
     async def accept(self) -> Acceptance:
         """Store the message, and beside it what it reports on our TLS (RFC 8460) or our mail (RFC 9990)."""
@@ -121,15 +162,19 @@ class _Incoming(MailTransaction):
         """Take any sender whose domain is not banned, as often as the limits allow."""
         if self._defence is not None:
             self._defence.sender(self._client.peer, envelope.reverse_path)
+        if self._inspection is not None:
+            await self._inspection.sender(envelope)
 
     async def recipient(self, recipient: Recipient) -> None:
         await super().recipient(recipient)
-        if self._defence is not None:
-            try:
+        try:
+            if self._defence is not None:
                 self._defence.recipient(self._client.peer, recipient.address)
-            except RateLimited:
-                self._destinations.pop()
-                raise
+            if self._inspection is not None:
+                await self._inspection.recipient(self._envelope, recipient)
+        except MailError:
+            self._destinations.pop()
+            raise
 
     async def _parcel(self) -> Parcel:
         if self._defence is not None:
@@ -148,7 +193,11 @@ class _Incoming(MailTransaction):
             lambda body: look_at(prepared.header, prepared.digest.index, body),
         )
         accounts = list(dict.fromkeys(target.account for d in self._destinations for target in d.route.local))
-        self._judgements = await judge.judge(content, self._client.peer.ip, self._found, accounts)
+        more: Sequence[Reason] = ()
+        if self._inspection is not None:
+            await self._inspection.content(self._with_recipients(), content)
+            more = self._inspection.evidence
+        self._judgements = await judge.judge(content, self._client.peer.ip, self._found, accounts, more)
         most = judge.settings.refuse_threshold
         elsewhere = any(d.route.remote for d in self._destinations)
         if most and accounts and not elsewhere and all(j.score.total >= most for j in self._judgements.values()):
@@ -185,13 +234,61 @@ class _Incoming(MailTransaction):
             header = await self._verify(self._verifier, header)
         if self._judge is not None:  # only now: a signature may cover what another host wrote there
             header = headers.remove(header, (SCORE_FIELD, EVIDENCE_FIELD))
+        if self._inspection is not None:
+            header = await self._inspect(self._inspection, header)
         size = self._spool.size
         if may_hold_report(header, size):
             self._report = await asyncio.to_thread(report_in, bytes(self._spool.octets()), now)
         recipients = (destination.recipient.address for destination in self._destinations)
         if self._verifier is not None and may_hold_aggregate(recipients, size, self._verifier.settings):
             await self._take_aggregate()
-        return header
+        return self._top + header
+
+    async def _inspect(self, inspection: Inspection, header: bytes) -> bytes:
+        """Ask others about the message, and make of it what they want. Raises ScreenerRefused, ScreenerDeferred."""
+        start = self._spool.header_size()
+        envelope = self._with_recipients()
+        with memoryview(self._spool.octets()) as whole, whole[start:] as body:
+            specimen = Specimen(envelope, header, body, self._verdicts())
+            examined = await inspection.message(specimen, self._store.spools, self._settings.max_message_size)
+        if examined.body is not None:
+            with examined.body as new:
+                self._replace_body(new, start)
+        if examined.sender is not None:
+            self._envelope = replace(self._envelope, reverse_path=examined.sender[0])
+        await self._readdress(examined.add, examined.remove)
+        if inspection.ruling is Ruling.HOLD and any(d.route.remote for d in self._destinations):
+            raise ScreenerRefused("Refused: the message would have to be held, and is for another host")
+        return examined.header
+
+    def _replace_body(self, body: Spool, start: int) -> None:
+        """Put another body behind the header that came."""
+        with self._store.spools.new() as whole:
+            whole.write(bytes(self._spool.octets()[:start]))
+            with memoryview(body.octets()) as octets:
+                for at in range(0, len(octets), COPIED_OCTETS):
+                    whole.write(bytes(octets[at : at + COPIED_OCTETS]))
+            self._spool.become(whole)
+
+    async def _readdress(self, add: Sequence[Address], remove: Sequence[Address]) -> None:
+        """Add and take away recipients. When none would be left, they stay: the message is filed as junk then."""
+        for address in add[: max(0, self._settings.max_recipients - len(self._destinations))]:
+            look: Callable[[Transaction], Awaitable[Route]] = partial(self._route, address=address)
+            try:
+                route = await self._store.glance(look)
+            except MailError as problem:
+                _log.warning("recipient not added", recipient=str(address), reason=str(problem))
+                continue
+            self._destinations.append(Destination(Recipient(address), route))
+        gone = {address.key for address in remove}
+        left = [d for d in self._destinations if d.recipient.address.key not in gone]
+        if left:
+            self._destinations = left
+        elif self._inspection is not None:
+            self._inspection.file_as_junk("all recipients were taken away")
+
+    def _with_recipients(self) -> Envelope:
+        return replace(self._envelope, recipients=tuple(d.recipient for d in self._destinations))
 
     async def _verify(self, verifier: Verifier, header: bytes) -> bytes:
         """Find out who sent the message, and follow what its domain asks for (RFC 9989 §5.3.6).
@@ -215,7 +312,8 @@ class _Incoming(MailTransaction):
                 raise SenderPolicyRefused
             case Handling.DEFER:
                 raise SenderNotVerifiable
-        return verifier.amend(header, client.peer, sender, found)
+        self._top = verifier.results(client.peer, sender, found)
+        return verifier.without_forged(header)
 
     async def _seal(self, parcel: Parcel, domain: str) -> bytes:
         forwarder, verifier, found = self._post.forwarder, self._verifier, self._found
@@ -241,9 +339,25 @@ class _Incoming(MailTransaction):
         if found is not None and found.dmarc is not None and found.dmarc.result is DmarcResult.PASS:
             self._dmarc_report = await asyncio.to_thread(aggregate_in, bytes(self._spool.octets()))
 
+    def discard(self) -> None:
+        if self._inspection is not None:
+            self._inspection.end()
+        super().discard()
+
+    def _name(self) -> str:
+        return self._inspection.visit.id if self._inspection is not None else super()._name()
+
+    async def _mailbox(self, tx: Transaction, target: LocalTarget) -> MailboxId:
+        if self._inspection is not None and self._inspection.ruling is Ruling.HOLD and self._held_mailbox:
+            return await held_mailbox(tx, target, self._held_mailbox)
+        return await super()._mailbox(tx, target)
+
     def _filing(self, target: LocalTarget) -> Filing:
         judgement = self._judgements.get(target.account)
-        return filing(self._found, junk=judgement is not None and judgement.is_junk)
+        junk = judgement is not None and judgement.is_junk
+        if self._inspection is not None and self._inspection.ruling in (Ruling.JUNK, Ruling.HOLD):
+            junk = True
+        return filing(self._found, junk=junk)
 
     def _explained(self, target: LocalTarget) -> bytes:
         judgement = self._judgements.get(target.account)
@@ -253,4 +367,6 @@ class _Incoming(MailTransaction):
         short = in_short(self._found) if self._found is not None else {}
         if self._judgements:
             short["junk"] = ", ".join(f"{judgement.score.total:.1f}" for judgement in self._judgements.values())
+        if self._inspection is not None:
+            short.update(self._inspection.notes)
         return short

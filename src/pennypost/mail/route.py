@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pennypost.mail.verification import Filing
 from pennypost.model.address import Address
-from pennypost.model.errors import BadMailboxName, NoSuchRecipient, RelayDenied
+from pennypost.model.errors import BadMailboxName, MailboxLimit, NoSuchRecipient, RelayDenied
 from pennypost.model.ids import AccountId, MailboxId
 from pennypost.model.mailbox import MailboxRole
 from pennypost.store import mailboxes
@@ -67,6 +67,19 @@ async def mailbox_now(tx: Transaction, target: LocalTarget, filed: Filing = Fili
         return target.inbox
     found = await mailboxes.by_id(tx, target.account, target.mailbox)
     return found.id if found is not None and found.selectable else target.inbox
+
+
+async def held_mailbox(tx: Transaction, target: LocalTarget, name: str) -> MailboxId:
+    """Give the mailbox in which an account finds what was held at the door; it is made when it is missing."""
+    try:
+        found = await mailboxes.find(tx, target.account, name)
+        if found is None:
+            found = await mailboxes.create(tx, target.account, name)
+    except (BadMailboxName, MailboxLimit):
+        found = None
+    if found is not None and found.selectable:
+        return found.id
+    return await mailbox_now(tx, target, Filing.JUNK)
 
 
 async def _mailbox_of_tag(tx: Transaction, recipient: LocalRecipient, tag: str) -> MailboxId:

@@ -38,6 +38,7 @@ from pennypost.message import headers
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.model.errors import MailError, MessageTooLarge, RoutingLoop, TooManyRecipients
+from pennypost.model.ids import MailboxId
 from pennypost.store import blobs, messages, timeline
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import NewMessage
@@ -170,7 +171,7 @@ class MailTransaction(ABC):
     async def _parcel(self) -> Parcel:
         now = self._store.clock()
         prepared = await self._post.preparer.prepare(self._spool, self._examine)
-        trace_id = new_id()
+        trace_id = self._name()
         only = self._destinations[0].recipient.address if len(self._destinations) == 1 else None
         date = self._post.stamp.at(now)
         field = received(self._client, self._post.hostname, trace_id, self._envelope.smtputf8, only, date)
@@ -278,7 +279,7 @@ class MailTransaction(ABC):
                     done.add(target)
                     own = top + self._explained(target) + mark + common
                     message = NewMessage(own, blob, prepared.draft.size, prepared.digest, parcel.now)
-                    mailbox = await mailbox_now(tx, target, self._filing(target))
+                    mailbox = await self._mailbox(tx, target)
                     appended = await messages.append(tx, target.account, mailbox, message)
                     names.append(f"{target.account}/{appended.message}")
         outgoing: list[Outgoing] = []
@@ -324,6 +325,14 @@ class MailTransaction(ABC):
             facts["verdicts"] = verdicts
         kind = EventKind.RECEIVED if client.authenticated is None else EventKind.SUBMITTED
         await timeline.record(tx, trace, kind, facts)
+
+    def _name(self) -> str:
+        """Give the id of the message."""
+        return new_id()
+
+    async def _mailbox(self, tx: Transaction, target: LocalTarget) -> MailboxId:
+        """Give the mailbox of an account that the message goes into."""
+        return await mailbox_now(tx, target, self._filing(target))
 
     def _filing(self, target: LocalTarget) -> Filing:
         """Say into which mailbox of an account the message goes."""

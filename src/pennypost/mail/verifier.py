@@ -221,10 +221,13 @@ class Verifier:
         selector = headers.value(header, b"bimi-selector")
         return await budget.consult(bimi.look_up(author.domains[0], organization, selector))
 
-    def amend(self, header: bytes, peer: Peer, sender: Address | None, verdicts: Verdicts) -> bytes:
-        """Put our Authentication-Results on top of a header, and take out those that others wrote in our name."""
-        field = authentication_results.field(self.authserv_id, outcomes(peer, sender, verdicts))
-        return field + authentication_results.without_ours(header, self.authserv_id)
+    def results(self, peer: Peer, sender: Address | None, verdicts: Verdicts) -> bytes:
+        """Give our Authentication-Results, to stand on top of a header."""
+        return authentication_results.field(self.authserv_id, outcomes(peer, sender, verdicts))
+
+    def without_forged(self, header: bytes) -> bytes:
+        """Take out of a header what others wrote in our name."""
+        return authentication_results.without_ours(header, self.authserv_id)
 
     def close(self) -> None:
         """End the thread when it has done what it was given."""

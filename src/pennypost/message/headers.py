@@ -119,3 +119,38 @@ def remove(header_block: bytes, names: Collection[bytes]) -> bytes:
         match.group() for match in _LINE.finditer(header_block) if match[1] is None or match[1].lower() not in unwanted
     ]
     return b"".join(kept)
+
+
+def insert(header_block: bytes, name: bytes, body: bytes, before: int | None) -> bytes:
+    """Put a field where `before` fields stand before it; None, or more than there are: behind the last one.
+
+    `body`: folded with CRLF, without one at its end, and free of other line ends.
+    """
+    fields = [match for match in _LINE.finditer(header_block) if match[1] is not None]
+    at = fields[-1].end() if fields else 0
+    if before is not None and before < len(fields):
+        at = fields[before].start()
+    ended = not at or header_block[at - 1 : at] == b"\n"
+    return b"%b%b%b: %b\r\n%b" % (header_block[:at], b"" if ended else b"\r\n", name, body, header_block[at:])
+
+
+def change(header_block: bytes, name: bytes, occurrence: int, body: bytes | None) -> bytes:
+    """Give a field another body, as in `insert`; None takes it out. `occurrence`: which one of that name, from 1; 0:
+    all.
+
+    A field that is not there is put behind the last one, unless it was to be taken out.
+    """
+    wanted = name.lower()
+    kept: list[bytes] = []
+    seen, end = 0, 0
+    for match in _LINE.finditer(header_block):
+        if match[1] is not None and match[1].lower() == wanted:
+            seen += 1
+            if occurrence in (0, seen):
+                kept.append(header_block[end : match.start()])
+                if body is not None:
+                    kept.append(b"%b: %b\r\n" % (match[1], body))
+                end = match.end()
+    if body is not None and seen < max(occurrence, 1):
+        return insert(header_block, name, body, None)
+    return b"".join((*kept, header_block[end:]))

@@ -205,6 +205,26 @@ class NotWanted(PermanentFailure):
     status, text = "5.7.1", "Refused: the message looks like junk mail"
 
 
+class ScreenerRefused(PermanentFailure):
+    """A program that we ask about mail does not want it. `code`, `enhanced`: the reply it asks for, or 0 and ""."""
+
+    status, text = "5.7.1", "Refused"
+
+    def __init__(self, text: str | None = None, code: int = 0, enhanced: str = "") -> None:
+        super().__init__(text)
+        self.code, self.enhanced = code, enhanced
+
+
+class ScreenerDeferred(TransientFailure):
+    """A program that we ask about mail wants it later, or does not answer. `code`, `enhanced`: as with a refusal."""
+
+    status, text = "4.7.1", "Try again later"
+
+    def __init__(self, text: str | None = None, code: int = 0, enhanced: str = "") -> None:
+        super().__init__(text)
+        self.code, self.enhanced = code, enhanced
+
+
 class SenderPolicyRefused(PermanentFailure):
     """The owner of the author's domain wants such mail refused (RFC 9989 §5.4, §7.2)."""
 

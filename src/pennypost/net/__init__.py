@@ -11,6 +11,7 @@ self_signed a certificate for those who have none yet
 listener    binds, counts, accepts, starts a handler for each connection, stops gracefully
 resolver    Resolver: questions to the DNS, answered once for all who ask, and kept
 dns_records dnspython's messages become answers
+endpoint    where a listener listens, and where a server we ask is
 outbound    connections that we make; client_tls: the contexts of their TLS
 room        how much may be held in memory at the same time
 settings    what can be set of all this

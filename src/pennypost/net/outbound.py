@@ -8,6 +8,7 @@ from cryptography import x509
 
 from pennypost.model.peer import TlsInfo
 from pennypost.net.connection import TlsFailed
+from pennypost.net.endpoint import Endpoint, UnixEndpoint
 from pennypost.net.sockets import SocketConnection
 from pennypost.net.tls import server_end_point
 from pennypost.net.tls_stream import TlsStream
@@ -82,3 +83,10 @@ async def connect(
                 lambda: OutboundConnection(read_patience), host, port, local_addr=local
             )
     return connection
+
+
+async def connect_to(endpoint: Endpoint, patience: timedelta) -> OutboundConnection:
+    """Connect to a program of the administrator's. `patience`: for the connection, and for each read. Raises
+    OSError."""
+    host, port = (str(endpoint.path), 0) if isinstance(endpoint, UnixEndpoint) else (endpoint.host, endpoint.port)
+    return await connect(host, port, patience=patience, read_patience=patience)

@@ -92,6 +92,15 @@ class Spool:
             self._mapped = mmap.mmap(self._file.fileno(), self.size, access=mmap.ACCESS_READ)
         return self._mapped
 
+    def become(self, other: "Spool") -> None:
+        """Take over what `other` holds, which is empty then, and let go of what was here; views of `octets` must be
+        gone."""
+        self.close()
+        self._spools = other._spools
+        self._chunks, self._joined = other._chunks, other._joined
+        self._file, self._mapped, self.size = other._file, other._mapped, other.size
+        other._chunks, other._joined, other._file, other._mapped, other.size = [], None, None, None, 0
+
     def fileno(self) -> int | None:
         """Give the file's descriptor, which `close` closes; None for a message in memory."""
         return None if self._file is None else self._file.fileno()

@@ -110,7 +110,7 @@ async def test_everything_about_a_good_message(world: World, zone: FakeDns) -> N
     header = sign(HEADER, BODY, [key], int(world.clock.now.timestamp())) + HEADER
     async with verifying(world, zone) as verifier:
         found = await look(verifier, header)
-        amended = verifier.amend(header, CLIENT, CARL, found)
+        amended = verifier.results(CLIENT, CARL, found) + verifier.without_forged(header)
     assert found.spf is not None
     assert found.spf_helo is not None
     assert found.dmarc is not None
@@ -134,7 +134,8 @@ async def test_results_in_our_name_are_taken_out_and_those_of_others_stay(world:
     )
     foreign = b"Authentication-Results: other.example; spf=fail\r\n"
     async with verifying(world, zone) as verifier:
-        amended = verifier.amend(forged + foreign + HEADER, CLIENT, CARL, await look(verifier))
+        results = verifier.results(CLIENT, CARL, await look(verifier))
+        amended = results + verifier.without_forged(forged + foreign + HEADER)
     values = headers.values(amended, b"authentication-results")
     assert [value.partition(b";")[0] for value in values] == [b"mail.penny.test", b"other.example"]
     assert amended.endswith(foreign + HEADER)

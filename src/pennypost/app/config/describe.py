@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
-from pennypost.app.config.endpoint import TcpEndpoint, UnixEndpoint
 from pennypost.app.config.load import Loaded
 from pennypost.app.config.reader import field_default, hidden_fields
 from pennypost.app.config.settings import Config
 from pennypost.app.config.values import render_value
 from pennypost.model.secret import Secret
 from pennypost.model.units import Octets
+from pennypost.net.endpoint import TcpEndpoint, UnixEndpoint
 
 
 @dataclass(frozen=True, slots=True)

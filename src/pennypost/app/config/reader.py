@@ -19,11 +19,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pennypost.app.config.endpoint import Endpoint, TcpEndpoint, parse_endpoint, parse_tcp_endpoint
 from pennypost.app.config.values import parse_duration, parse_ip, parse_network, parse_octets
 from pennypost.model.errors import ConfigProblem
 from pennypost.model.secret import Secret
 from pennypost.model.units import Octets
+from pennypost.net.endpoint import Endpoint, TcpEndpoint, parse_endpoint, parse_tcp_endpoint
 
 INVALID = object()
 """What a value is when it was refused: the problem has been noted."""

@@ -10,7 +10,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
 from pennypost.app.config.reader import derived
 from pennypost.mail.forwarding import ForwardingSettings
 from pennypost.mail.judge import JunkSettings
@@ -18,11 +17,13 @@ from pennypost.mail.limit_settings import DefenceSettings, SendingSettings
 from pennypost.mail.own_policy import StsSettings
 from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.relay_settings import RelaySettings
+from pennypost.mail.screening_settings import ScreeningSettings
 from pennypost.mail.settings import AuthSettings, DeliverySettings
 from pennypost.mail.signing import SigningSettings
 from pennypost.mail.tls_reports import TlsReportSettings
 from pennypost.mail.verification_settings import VerificationSettings
 from pennypost.model.errors import ConfigProblem
+from pennypost.net.endpoint import Endpoint, TcpEndpoint
 from pennypost.net.settings import ListenerLimits, ResolverSettings, TlsSettings
 from pennypost.servers.http.settings import HttpSettings
 from pennypost.servers.imap.settings import ImapSettings
@@ -202,6 +203,7 @@ class Config:
     tls_reports: TlsReportSettings = field(default_factory=TlsReportSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
     verification: VerificationSettings = field(default_factory=VerificationSettings)
+    screening: ScreeningSettings = field(default_factory=ScreeningSettings)
     defence: DefenceSettings = field(default_factory=DefenceSettings)
     sending: SendingSettings = field(default_factory=SendingSettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings, metadata=derived("clear_text_login_on_loopback"))

@@ -80,6 +80,8 @@ CODES: Mapping[type[MailError], int] = MappingProxyType(
 
 def reply_for(error: MailError) -> Reply:
     """Turn an expected outcome into its reply. The first digits of code and enhanced status code agree."""
+    if isinstance(error, errors.ScreenerRefused | errors.ScreenerDeferred) and error.code:
+        return Reply(error.code, error.enhanced or error.status, (error.reason,))
     for kind in type(error).__mro__:
         if kind in CODES:
             return Reply(CODES[kind], error.status, (error.reason,))

@@ -46,6 +46,8 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.AuthenticationUnavailable: codes.UNAVAILABLE,
     errors.SigningKeyLocked: codes.UNAVAILABLE,
     errors.NotWanted: codes.CANNOT,
+    errors.ScreenerRefused: codes.CANNOT,
+    errors.ScreenerDeferred: codes.UNAVAILABLE,
     errors.SenderPolicyRefused: codes.CANNOT,
     errors.SenderNotVerifiable: codes.UNAVAILABLE,
     errors.SenderBanned: codes.CANNOT,

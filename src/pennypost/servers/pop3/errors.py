@@ -41,6 +41,8 @@ CODES: dict[type[MailError], Code] = {
     errors.AuthenticationUnavailable: Code.SYS_TEMP,
     errors.SigningKeyLocked: Code.SYS_TEMP,
     errors.NotWanted: Code.SYS_PERM,
+    errors.ScreenerRefused: Code.SYS_PERM,
+    errors.ScreenerDeferred: Code.SYS_TEMP,
     errors.SenderPolicyRefused: Code.SYS_PERM,
     errors.SenderNotVerifiable: Code.SYS_TEMP,
     errors.SenderBanned: Code.SYS_PERM,

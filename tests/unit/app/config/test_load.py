@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from pennypost.app.config.describe import show
-from pennypost.app.config.endpoint import TcpEndpoint
 from pennypost.app.config.load import load_config
 from pennypost.app.config.origin import key_lines
 from pennypost.app.config.settings import Config
 from pennypost.model.errors import ConfigError
+from pennypost.net.endpoint import TcpEndpoint
 
 FILE = """\
 # A comment = not a key

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import pytest
 
-from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
 from pennypost.app.config.reader import INVALID, Reader
 from pennypost.model.errors import ConfigProblem
 from pennypost.model.secret import Secret
 from pennypost.model.units import Octets
+from pennypost.net.endpoint import Endpoint, TcpEndpoint
 
 
 class Colour(Enum):

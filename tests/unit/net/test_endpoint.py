@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pennypost.app.config.endpoint import TcpEndpoint, UnixEndpoint, parse_endpoint
+from pennypost.net.endpoint import TcpEndpoint, UnixEndpoint, parse_endpoint
 
 BASE = Path("/etc/pennypost")
 

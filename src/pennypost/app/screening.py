@@ -1,0 +1,41 @@
+"""Who is asked about incoming mail, as the configuration says."""
+
+from collections.abc import Iterator
+
+from pennypost.app.figures import SCREENER_KINDS, SCREENING_OUTCOMES, Figures
+from pennypost.clients.clamav import Clamav
+from pennypost.clients.screening.guard import Guard, Observer
+from pennypost.clients.screening.shape import Screener
+from pennypost.mail.screening import Screeners
+from pennypost.mail.screening_settings import ScreeningSettings
+
+
+def make_screeners(settings: ScreeningSettings, figures: Figures) -> Screeners | None:
+    """Make all who are to be asked by one worker; None when nobody is."""
+    observe = screening_observer(figures)
+    open_now = {kind: figures.counter("pennypost_screeners_open", kind) for kind in SCREENER_KINDS}
+    guards = [
+        Guard(screener, observe, lambda kind, amount: open_now[kind].add(amount)) for screener in _screeners(settings)
+    ]
+    return Screeners(guards) if guards else None
+
+
+def _screeners(settings: ScreeningSettings) -> Iterator[Screener]:
+    if settings.clamav.address is not None:
+        yield Clamav(settings.clamav)
+
+
+def screening_observer(figures: Figures) -> Observer:
+    """Count how questions to others ended, and how long they took."""
+    counters = {
+        (kind, outcome): figures.counter("pennypost_screenings", kind, outcome)
+        for kind in SCREENER_KINDS
+        for outcome in SCREENING_OUTCOMES
+    }
+    times = {kind: figures.histogram("pennypost_screening_seconds", kind) for kind in SCREENER_KINDS}
+
+    def observe(kind: str, outcome: str, seconds: float) -> None:
+        counters[kind, outcome].add()
+        times[kind].observe(seconds)
+
+    return observe
