@@ -13,6 +13,7 @@ from pennypost.app.doors import Door, make_doors
 from pennypost.app.figures import Figures, exposition, store_gauges
 from pennypost.app.housekeeping import Housekeeper
 from pennypost.app.inbound import Inbound
+from pennypost.app.indexing import Indexer
 from pennypost.app.measured import MeasuredAuthenticator, commit_observer, measured_handler
 from pennypost.app.outbound import Outbound
 from pennypost.app.sockets import Sockets
@@ -70,6 +71,8 @@ class Server:
         self._http: HttpDoor | None = None
         self._housekeeper: Housekeeper | None = None
         self._housekeeping: asyncio.Task[None] | None = None
+        self._indexer: Indexer | None = None
+        self._indexing: asyncio.Task[None] | None = None
         self._gauges: tuple[tuple[str, str, float], ...] = ()
         self._gauges_until = 0.0
         self._serving = False
@@ -113,6 +116,8 @@ class Server:
             await self._http.start(sockets[HTTP])
         self._housekeeper = Housekeeper(store, config.auth, config.dkim)
         self._housekeeping = asyncio.create_task(self._housekeeper.run())
+        self._indexer = Indexer(store)
+        self._indexing = asyncio.create_task(self._indexer.run())
         self._outbound.begin()
         self._serving = True
         _log.info("serving", listeners={listener.name: listener.addresses for listener in self._listeners})
@@ -152,6 +157,11 @@ class Server:
             await asyncio.wait((self._housekeeping,))
             with suppress(MailError):  # the lease runs out by itself
                 await self._housekeeper.resign()
+        if self._indexer is not None and self._indexing is not None:
+            self._indexing.cancel()
+            await asyncio.wait((self._indexing,))
+            with suppress(MailError):
+                await self._indexer.resign()
         if self._inbound is not None:
             await self._inbound.close()
         if self._outbound is not None:

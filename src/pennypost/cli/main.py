@@ -22,6 +22,7 @@ _COMMANDS = {
     "mailbox": ("pennypost.cli.mailbox", "mailbox", "Look at mailboxes, and say who may see them."),
     "shared": ("pennypost.cli.shared", "shared", "Manage mailboxes that several people use."),
     "store": ("pennypost.cli.store", "store", "Check the store and count what it holds."),
+    "search": ("pennypost.cli.search", "search", "See how far messages are indexed, or index them anew."),
     "relay": ("pennypost.cli.relay", "relay", "Show what is remembered of how other domains take mail."),
     "reports": ("pennypost.cli.reports", "reports", "Show what other hosts report on our mail."),
     "demo": ("pennypost.cli.demo", "demo", "Show a running server with two accounts and a message."),

@@ -11,9 +11,11 @@ from pennypost.model.ids import AccountId, ModSeq
 from pennypost.store.blobs import Blobs
 from pennypost.store.engine import Engine, Operation, StoreUnusable, T, utc_now
 from pennypost.store.notices import Notices
+from pennypost.store.search import Search
 from pennypost.store.settings import StoreSettings
 from pennypost.store.spool import Spools
 from pennypost.store.sqlite.engine import SqliteEngine, unobserved
+from pennypost.store.sqlite.search_index import SqliteSearchIndex
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _STRANGERS = stat.S_IRWXO
@@ -42,6 +44,7 @@ class Store:
         self.engine = engine
         self.blobs = Blobs(settings)
         self.spools = Spools(settings)
+        self.search = Search(engine, self.blobs, SqliteSearchIndex(settings))
         self._notices = notices
         self._closed = False
 
@@ -107,6 +110,7 @@ class Store:
         if self._closed:
             return
         self._closed = True
+        await self.search.close()
         await self.blobs.close()
         await self.engine.close()
         self._notices.close()

@@ -12,7 +12,7 @@ from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import no
 from pennypost.proto.imap.search_keys import And, SearchKey
 from pennypost.proto.imap.search_syntax import CHARSETS
-from pennypost.servers.imap import object_ids
+from pennypost.servers.imap import object_ids, text_keys
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.matching import Known, Positions, is_known
 from pennypost.servers.imap.message_text import Read, Test, compile_test, needs_body
@@ -77,14 +77,26 @@ async def _find(session: Session, selected: Selected, key: SearchKey, piece: Sli
     hard = tuple(inner for inner in keys if not is_known(inner))
     if not hard or not positions:
         return positions
-    among = positions
+
+    async def scan(inner: SearchKey, among: Positions) -> Positions:
+        return await _scan(session, selected, inner, known, piece, among)
+
+    whole = hard[0] if len(hard) == 1 else And(hard)
+    whole = await text_keys.resolved(session, selected, whole, piece, positions, scan)
+    for easy in filter(is_known, whole.keys if isinstance(whole, And) else (whole,)):
+        positions = known.filter(easy, positions)
+    return positions if is_known(whole) else await scan(whole, positions)
+
+
+async def _scan(
+    session: Session, selected: Selected, key: SearchKey, known: Known, piece: Slice, among: Positions
+) -> list[int]:
+    """Read messages and give those that match."""
 
     def matching(inner: SearchKey) -> frozenset[int] | None:
         return frozenset(known.filter(inner, among)) if is_known(inner) else None
 
-    whole = hard[0] if len(hard) == 1 else And(hard)
-    scan = _Scan(session, selected, compile_test(whole, matching), needs_body(whole), piece)
-    return await scan.all(positions)
+    return await _Scan(session, selected, compile_test(key, matching), needs_body(key), piece).all(among)
 
 
 @dataclass(frozen=True, slots=True)

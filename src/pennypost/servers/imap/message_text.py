@@ -5,17 +5,14 @@ text it shows, and without regard to case. Runs off the event loop.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
-from unicodedata import normalize
 
-from pennypost.message import structure
+from pennypost.message import search_text, structure
 from pennypost.message.dates import parse_date
-from pennypost.message.decode import text
-from pennypost.message.headers import field_list, value, values
-from pennypost.message.structure import Part
-from pennypost.message.text import html_to_text, walk
+from pennypost.message.headers import value, values
+from pennypost.message.search_text import folded
 from pennypost.message.words import decode_words
 from pennypost.proto.imap.dates import parse_date as parse_imap_date
 from pennypost.proto.imap.search_keys import (
@@ -46,26 +43,20 @@ class Read:
 
     @property
     def header_text(self) -> str:
-        """All fields, decoded, one on each line, folded for comparison."""
+        """All fields, folded for comparison."""
         if self._folded_header is None:
-            self._folded_header = folded(_fields_text(self.header))
+            self._folded_header = search_text.header_text(self.header)
         return self._folded_header
 
     @property
     def body_text(self) -> str:
         """All text of the body, with the headers of enclosed messages, folded for comparison."""
         if self._folded_body is None:
-            index = structure.decode(self.stored_index)
-            self._folded_body = "\n".join(map(folded, _texts(index, self.body)))
+            self._folded_body = search_text.body_text(structure.decode(self.stored_index), self.body)
         return self._folded_body
 
 
 Test = Callable[[Read], bool]
-
-
-def folded(what: str) -> str:
-    """Take away what does not matter when texts are compared: case, and how characters are composed."""
-    return what.casefold() if what.isascii() else normalize("NFC", normalize("NFC", what).casefold())
 
 
 def needs_body(key: SearchKey) -> bool:
@@ -118,23 +109,6 @@ def _header_test(name: bytes, needle: str) -> Test:
         return any(needle in folded(decode_words(found)) for found in values(header, name))
 
     return test
-
-
-def _fields_text(header: bytes) -> str:
-    return "\n".join([f"{name.decode('ascii', 'replace')}: {decode_words(body)}" for name, body in field_list(header)])
-
-
-def _texts(index: Part, body: bytes) -> Iterator[str]:
-    if index.is_multipart and not index.children:
-        yield text(index, body)
-        return
-    for _, part in walk(index):
-        if part.is_message:
-            inner = part.children[0]
-            yield _fields_text(body[inner.header_start : inner.body_start])
-        elif part.type == b"text":
-            shown = text(part, body)
-            yield html_to_text(shown) if part.subtype == b"html" else shown
 
 
 _DAY = re.compile(rb"(?:[A-Za-z]+\s*,)?\s*([0-9]{1,2})\s+([A-Za-z]{3})[a-z]*\s+([0-9]{4})(?![0-9])")

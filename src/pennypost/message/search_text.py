@@ -1,0 +1,132 @@
+"""The text of a message that searches look at, and the words of it (RFC 9051 §6.4.4).
+
+Text is compared folded: without regard to case, and to how characters are composed. It is what a reader sees: encoded
+words, transfer encodings and charsets undone, HTML as the text it shows.
+
+*Words.* An index knows words, not substrings. A word is a run of letters and digits in folded text; in scripts that put
+no blanks between words (Chinese, Japanese, Thai, …) each character is one. So who looks for what begins at the
+beginning of a word finds by the index whatever comparing texts would find. `query_words` says which words those are.
+"""
+
+import re
+from collections.abc import Iterator
+from unicodedata import normalize
+
+import msgspec
+
+from pennypost.message.decode import text
+from pennypost.message.headers import field_list
+from pennypost.message.structure import Part
+from pennypost.message.text import file_name, html_to_text, walk
+from pennypost.message.words import decode_words
+
+MAX_WORD = 40
+"""Characters of a word that an index knows; of longer ones it knows the beginning."""
+
+MAX_WORDS = 20_000
+"""Different words of one message that are indexed; a message that has more is read whenever words are looked for."""
+
+# Scripts without blanks between words: Thai to Tibetan, Myanmar, Hangul (blanks stand between phrases), Khmer, further
+# ones of South-East Asia, kana and bopomofo, Han with its extensions.
+_SINGLE = (
+    "\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f"
+    "\u3040-\u30ff\u3100-\u318f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua980-\ua9df\uaa00-\uaa5f"
+    "\uaa60-\uaadf\uac00-\ud7ff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_WORD = re.compile(rf"[{_SINGLE}]|[^\W_{_SINGLE}]+")
+_MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u0670]+")
+
+
+class Words(msgspec.Struct, frozen=True):
+    """The words of one message, each set in one text with blanks between.
+
+    `plain`: words without their accents, of those that have some. `whole`: False when there were too many.
+    """
+
+    header: str
+    body: str
+    plain: str
+    whole: bool
+
+
+class Query(msgspec.Struct, frozen=True):
+    """The words that what is looked for has. `last_is_whole`: False when words that begin with the last one match too.
+    `exact`: a message that has these words has what is looked for: nothing has to be compared.
+    """
+
+    words: tuple[str, ...]
+    last_is_whole: bool
+    exact: bool
+
+
+def folded(what: str) -> str:
+    """Take away what does not matter when texts are compared: case, and how characters are composed."""
+    return what.casefold() if what.isascii() else normalize("NFC", normalize("NFC", what).casefold())
+
+
+def plain(what: str) -> str:
+    """Take accents away from folded text, and what tells compatible characters apart: for fuzzy searches."""
+    return what if what.isascii() else normalize("NFC", _MARKS.sub("", normalize("NFKD", what)).casefold())
+
+
+def header_text(header: bytes) -> str:
+    """Give all fields, decoded, one on each line, folded."""
+    return folded(_fields_text(header))
+
+
+def body_text(index: Part, body: bytes) -> str:
+    """Give all text of a body, with the headers of enclosed messages and the names of attached files, folded."""
+    return "\n".join(map(folded, _texts(index, body)))
+
+
+def index_words(header: str, body: str) -> Words:
+    """Gather the words of folded texts."""
+    in_header, in_body = _words(header), _words(body)
+    whole = len(in_header) + len(in_body) <= MAX_WORDS
+    if not whole:
+        return Words("", "", "", False)
+    accented = [word for word in in_header | in_body if not word.isascii()]
+    without = _words(plain(" ".join(accented))) - in_header - in_body if accented else set()
+    return Words(" ".join(in_header), " ".join(in_body), " ".join(without), True)
+
+
+def query_words(needle: str) -> Query | None:
+    """Give the words that a folded text has, as an index knows them; None if there are none: an index cannot help."""
+    found = _WORD.findall(needle)
+    if not found:
+        return None
+    last = found[-1]
+    ends_in_word = needle.endswith(last)
+    cut = tuple(word[:MAX_WORD] for word in found)
+    whole = not ends_in_word or len(last) > MAX_WORD
+    return Query(cut, whole, len(found) == 1 and last == needle and len(last) <= MAX_WORD)
+
+
+def begins_word(character: str) -> bool:
+    """Whether a text that begins with this has a first word."""
+    return _WORD.match(character) is not None
+
+
+def _words(text: str) -> set[str]:
+    found = set(_ASCII_WORD.findall(text) if text.isascii() else _WORD.findall(text))
+    return {word[:MAX_WORD] for word in found}
+
+
+def _fields_text(header: bytes) -> str:
+    return "\n".join([f"{name.decode('ascii', 'replace')}: {decode_words(body)}" for name, body in field_list(header)])
+
+
+def _texts(index: Part, body: bytes) -> Iterator[str]:
+    if index.is_multipart and not index.children:
+        yield text(index, body)
+        return
+    for _, part in walk(index):
+        if part.is_message:
+            inner = part.children[0]
+            yield _fields_text(body[inner.header_start : inner.body_start])
+        elif part.type == b"text":
+            shown = text(part, body)
+            yield html_to_text(shown) if part.subtype == b"html" else shown
+        if part.parameters or part.disposition_parameters:
+            yield file_name(part, default="")

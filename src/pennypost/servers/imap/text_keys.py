@@ -1,0 +1,67 @@
+"""BODY and TEXT by the full-text index (RFC 9051 §6.4.4): turned into the UIDs of the messages that match.
+
+The index finds words and beginnings of words. Where the words alone do not settle it, several of them for instance, the
+messages that have them are read and compared; so are those that the index does not know yet. What has no word in it is
+left as it is, and so is a search of few messages: those are read and compared throughout.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from pennypost.message.search_text import folded, query_words
+from pennypost.proto.imap.responses.search import ranges_of
+from pennypost.proto.imap.search_keys import And, BodyKey, Not, Or, SearchKey, TextKey, UidKey
+from pennypost.proto.imap.sequence import SequenceSet
+from pennypost.servers.imap.matching import Positions
+from pennypost.servers.imap.selected import Selected, Slice
+from pennypost.servers.imap.session import Session
+
+FEW = 200
+"""Messages that are rather read than looked up."""
+
+Scan = Callable[[SearchKey, Positions], Awaitable[Positions]]
+"""Reads messages and gives those that match a key."""
+
+
+async def resolved(
+    session: Session, selected: Selected, key: SearchKey, piece: Slice, among: Positions, scan: Scan
+) -> SearchKey:
+    """Put UIDs in the place of keys that the index answers. `among`: the messages that matter."""
+    if len(among) <= FEW:
+        return key
+    match key:
+        case And(keys=keys):
+            return And(tuple([await resolved(session, selected, inner, piece, among, scan) for inner in keys]))
+        case Or(keys=keys):
+            return Or(tuple([await resolved(session, selected, inner, piece, among, scan) for inner in keys]))
+        case Not(key=inner):
+            return Not(await resolved(session, selected, inner, piece, among, scan))
+        case BodyKey() | TextKey():
+            return await _looked_up(session, selected, key, piece, among, scan)
+    return key
+
+
+async def _looked_up(
+    session: Session,
+    selected: Selected,
+    key: BodyKey | TextKey,
+    piece: Slice,
+    among: Positions,
+    scan: Scan,
+) -> SearchKey:
+    query = query_words(folded(key.text))
+    if query is None:
+        return key
+    hits = await session.door.store.search.find(selected.account, query, header=isinstance(key, TextKey))
+    having, unsure = frozenset(hits.messages), frozenset(hits.unsure)
+    messages, upto = piece.messages, hits.upto
+    found: list[int] = []
+    to_read: list[int] = []
+    for at in among:
+        message = messages[at]
+        if message > upto or message in unsure:
+            to_read.append(at)
+        elif message in having:
+            (found if query.exact else to_read).append(at)
+    if to_read:
+        found = sorted([*found, *await scan(key, to_read)])
+    return UidKey(SequenceSet(ranges_of([piece.uids[at] for at in found])))
