@@ -4,9 +4,10 @@ A message never changes, so what was read once stays true: a mailbox's column on
 are parallel to ascending UIDs. The mailboxes that were asked for longest ago are forgotten.
 """
 
+import re
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -14,14 +15,20 @@ from unicodedata import normalize
 
 from pennypost.message.addresses import parse_addresses
 from pennypost.message.headers import unfold, values
+from pennypost.message.search_text import folded
 from pennypost.message.summary import display_key
+from pennypost.message.words import decode_words
 from pennypost.model.ids import AccountId, MailboxId, MessageId
+from pennypost.model.units import MIB
 from pennypost.store import messages
 from pennypost.store.engine import Engine, Row, Transaction
 from pennypost.store.messages import Column
 
-MAX_VALUES = 500_000
-"""Values kept in all. Some tens of octets each, a hundred and more for texts that are all different: 64 MiB or so."""
+MAX_OCTETS = 64 * MIB
+"""What is kept in all, about; a column that is larger is not kept."""
+
+_TEXT_OCTETS = 56
+_VALUE_OCTETS = 8
 
 
 _NO_UIDS = array("I")
@@ -53,6 +60,19 @@ def _display(name: bytes) -> Callable[[Row], str]:
     return value
 
 
+def _field(name: str) -> Callable[[Row], str | None]:
+    """Read a header field, as searches compare it, several with line ends between; None: it is not there."""
+    pattern = re.compile(rb"^%b[ \t]*+:(.*+(?:\n[ \t].*+)*+)" % name.encode("ascii"), re.IGNORECASE | re.MULTILINE)
+
+    def value(row: Row) -> str | None:
+        found = pattern.findall(row[0])
+        if not found:
+            return None
+        return "\n".join([folded(decode_words(unfold(one))) for one in found])
+
+    return value
+
+
 def _links(row: Row) -> Sequence[int]:
     octets = row[0]
     return () if octets is None else array("q", octets)
@@ -67,7 +87,10 @@ class _Kind:
 
 
 class SortColumn(Enum):
-    """What there is of each message. Texts are as `casemapped` gives them. `LINKS`: hashes, as `threads.links`."""
+    """What there is of each message. Texts are as `casemapped` gives them. `LINKS`: hashes, as `threads.links`.
+
+    `SUBJECT_FIELD` and so on are whole fields, folded for comparison, None where there is none: what searches look at.
+    """
 
     SENT = _Kind((Column.SENT_AT, Column.RECEIVED_AT), _date, lambda: array("q"))
     SUBJECT = _Kind((Column.BASE_SUBJECT,), _text)
@@ -78,6 +101,26 @@ class SortColumn(Enum):
     DISPLAY_TO = _Kind((Column.HEADER,), _display(b"to"))
     LINKS = _Kind((Column.LINKS,), _links)
     IS_REPLY = _Kind((Column.IS_REPLY,), _only, bytearray)
+    SUBJECT_FIELD = _Kind((Column.HEADER,), _field("subject"))
+    FROM_FIELD = _Kind((Column.HEADER,), _field("from"))
+    TO_FIELD = _Kind((Column.HEADER,), _field("to"))
+    CC_FIELD = _Kind((Column.HEADER,), _field("cc"))
+    BCC_FIELD = _Kind((Column.HEADER,), _field("bcc"))
+
+
+Order = tuple[tuple[Hashable, bool], ...]
+"""What a mailbox was sorted by, as the caller names it: something that can be compared."""
+
+MAX_ORDERS = 16
+"""Orders that are kept of whole mailboxes."""
+
+
+AnswerKey = tuple[AccountId, MailboxId, Hashable]
+"""A mailbox, and what was asked of it."""
+
+MAX_ANSWERS = 16
+MAX_ANSWER = 4 * MIB
+"""Octets of an answer that is kept."""
 
 
 class SortColumns:
@@ -86,7 +129,13 @@ class SortColumns:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._kept: OrderedDict[tuple[AccountId, MailboxId, SortColumn], tuple[array[int], Any]] = OrderedDict()
-        self._values = 0
+        self._orders: OrderedDict[tuple[AccountId, MailboxId, Order], tuple[array[int], array[int]]] = OrderedDict()
+        self._answers: OrderedDict[AnswerKey, tuple[array[int], bytes]] = OrderedDict()
+        self._octets = 0
+
+    def has(self, account: AccountId, mailbox: MailboxId, column: SortColumn) -> bool:
+        """Whether a column was read before: then it costs little to ask for it."""
+        return (account, mailbox, column) in self._kept
 
     async def column(
         self,
@@ -139,12 +188,58 @@ class SortColumns:
     def _keep(self, key: tuple[AccountId, MailboxId, SortColumn], uids: "array[int]", values: Any) -> None:
         before = self._kept.pop(key, None)
         if before is not None:
-            self._values -= len(before[0])
+            self._octets -= _octets(before[1])
+        octets = _octets(values)
+        if octets > MAX_OCTETS:
+            return
         self._kept[key] = (uids, values)
-        self._values += len(uids)
-        while self._values > MAX_VALUES and len(self._kept) > 1:
-            _, (old, _values) = self._kept.popitem(last=False)
-            self._values -= len(old)
+        self._octets += octets
+        while self._octets > MAX_OCTETS:
+            _, (_uids, oldest) = self._kept.popitem(last=False)
+            self._octets -= _octets(oldest)
+
+    def order(self, account: AccountId, mailbox: MailboxId, order: Order, uids: "array[int]") -> "array[int] | None":
+        """Give the positions of all messages of a mailbox, sorted, if that was done before."""
+        known = self._orders.get((account, mailbox, order))
+        if known is None or known[0] != uids:
+            return None
+        self._orders.move_to_end((account, mailbox, order))
+        return known[1]
+
+    def keep_order(
+        self, account: AccountId, mailbox: MailboxId, order: Order, uids: "array[int]", positions: Sequence[int]
+    ) -> None:
+        """Keep what sorting a whole mailbox came to."""
+        self._orders[(account, mailbox, order)] = (uids, array("I", positions))
+        self._orders.move_to_end((account, mailbox, order))
+        while len(self._orders) > MAX_ORDERS:
+            self._orders.popitem(last=False)
+
+    def answer(self, key: AnswerKey, uids: "array[int]") -> bytes | None:
+        """Give what was answered before about a whole mailbox, if it holds the same messages."""
+        known = self._answers.get(key)
+        if known is None or known[0] != uids:
+            return None
+        self._answers.move_to_end(key)
+        return known[1]
+
+    def keep_answer(self, key: AnswerKey, uids: "array[int]", answer: bytes) -> None:
+        """Keep what can be told of a mailbox from its messages alone."""
+        if len(answer) > MAX_ANSWER:
+            return
+        self._answers[key] = (uids, answer)
+        self._answers.move_to_end(key)
+        while len(self._answers) > MAX_ANSWERS:
+            self._answers.popitem(last=False)
+
+
+def _octets(values: Any) -> int:
+    """Estimate what a column takes."""
+    if isinstance(values, array):
+        return len(values) * values.itemsize
+    if isinstance(values, bytearray):
+        return len(values)
+    return sum([_TEXT_OCTETS + len(value) * _VALUE_OCTETS // 4 if value else _VALUE_OCTETS for value in values])
 
 
 _GONE: dict[SortColumn, Row] = {
@@ -157,6 +252,11 @@ _GONE: dict[SortColumn, Row] = {
     SortColumn.FROM: ("",),
     SortColumn.TO: ("",),
     SortColumn.CC: ("",),
+    SortColumn.SUBJECT_FIELD: (b"",),
+    SortColumn.FROM_FIELD: (b"",),
+    SortColumn.TO_FIELD: (b"",),
+    SortColumn.CC_FIELD: (b"",),
+    SortColumn.BCC_FIELD: (b"",),
 }
 
 

@@ -48,7 +48,7 @@ class Found:
     def names_of(self, positions: Positions, uid: bool) -> list[int]:
         """Give UIDs or message numbers of positions, in their order."""
         column = self.piece.uids if uid else self.piece.numbers
-        return [column[at] for at in positions]
+        return list(column) if positions == range(len(column)) else list(map(column.__getitem__, positions))
 
 
 def check_charset(command: Search) -> None:

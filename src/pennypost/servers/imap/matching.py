@@ -7,6 +7,8 @@ ascending positions; what needs the message itself is left to `message_text`.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from itertools import compress
 
 from pennypost.proto.imap.search_keys import (
     AgeKey,
@@ -91,6 +93,11 @@ class Known:
                 return self._within(positions, self._ranges(messages, uid=False))
             case UidKey(uids=uids):
                 return self._within(positions, self._ranges(uids, uid=True))
+            case FlagKey(flag=flag, present=present) if isinstance(self._piece.flags, bytearray):
+                wanted = self._piece.flags.translate(_table(int(flag), present))
+                if isinstance(positions, range):
+                    return list(compress(positions, wanted))
+                return [position for position in positions if wanted[position]]
         test = self._test(key)
         return [position for position in positions if test(position)]
 
@@ -159,6 +166,12 @@ class Known:
         for first, end in ranges:
             found += positions[bisect_left(positions, first) : bisect_left(positions, end)]
         return found
+
+
+@cache
+def _table(bit: int, present: bool) -> bytes:
+    """Translate flags to whether a message matches."""
+    return bytes([bool(flags & bit) is present for flags in range(256)])
 
 
 _EVER = 2**62

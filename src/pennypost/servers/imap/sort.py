@@ -1,6 +1,5 @@
 """SORT and UID SORT (RFC 5256 §3, RFC 5957, RFC 5267 §3)."""
 
-from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ from pennypost.proto.imap.responses import thread as responses
 from pennypost.proto.imap.responses.status import Tagged, ok
 from pennypost.proto.imap.sort_keys import SortCriterion, SortKey
 from pennypost.servers.imap import finding, search_result
+from pennypost.servers.imap.columns import stored_column, uids_of
 from pennypost.servers.imap.finding import Found
 from pennypost.servers.imap.matching import asks_modseq
 from pennypost.servers.imap.selected import Selected, Slice
@@ -46,10 +46,27 @@ async def sort(session: Session, command: Sort) -> Tagged:
     return ok("SORT completed")
 
 
-async def in_order(session: Session, selected: Selected, found: Found, keys: Sequence[SortKey]) -> list[int]:
-    """Give the positions of what was found, sorted; what is equal stays in mailbox order (RFC 5256 §3)."""
-    columns = [(await column_of(session, selected, found.piece, key.criterion), key.reverse) for key in keys]
-    return sort_positions(found.positions, columns)
+async def in_order(session: Session, selected: Selected, found: Found, keys: Sequence[SortKey]) -> Sequence[int]:
+    """Give the positions of what was found, sorted; what is equal stays in mailbox order (RFC 5256 §3).
+
+    The order of a whole mailbox is kept: of what comes to many of its messages, they are picked out of it.
+    """
+    piece, positions = found.piece, found.positions
+    uids, cache = uids_of(piece), session.door.sort_columns
+    place, order = (selected.account, selected.id), tuple((key.criterion, key.reverse) for key in keys)
+    known = cache.order(*place, order, uids)
+    if known is None or len(positions) * 8 < len(uids):
+        columns = [(await column_of(session, selected, piece, key.criterion), key.reverse) for key in keys]
+        ordered = sort_positions(positions, columns)
+        if len(ordered) == len(uids):
+            cache.keep_order(*place, order, uids, ordered)
+        return ordered
+    if len(positions) == len(uids):
+        return known
+    chosen = bytearray(len(uids))
+    for at in positions:
+        chosen[at] = 1
+    return [at for at in known if chosen[at]]
 
 
 async def column_of(session: Session, selected: Selected, piece: Slice, criterion: SortCriterion) -> Sequence[Any]:
@@ -60,9 +77,3 @@ async def column_of(session: Session, selected: Selected, piece: Slice, criterio
         case SortCriterion.SIZE:
             return piece.sizes
     return await stored_column(session, selected, piece, _COLUMNS[criterion])
-
-
-async def stored_column(session: Session, selected: Selected, piece: Slice, column: SortColumn) -> Sequence[Any]:
-    """Give a column that is not in the snapshot."""
-    uids = piece.uids if isinstance(piece.uids, array) else array("I", piece.uids)
-    return await session.door.sort_columns.column(selected.account, selected.id, column, uids, piece.messages)

@@ -1,5 +1,6 @@
-"""BODY and TEXT by the full-text index (RFC 9051 §6.4.4): turned into the UIDs of the messages that match.
+"""Keys of text that need not read messages (RFC 9051 §6.4.4): turned into the UIDs of the messages that match.
 
+Fields that are often looked for are kept in memory, as SORT's are. BODY and TEXT go by the full-text index.
 The index finds words and beginnings of words. Where the words alone do not settle it, several of them for instance, the
 messages that have them are read and compared; so are those that the index does not know yet. What has no word in it is
 left as it is, and so is a search of few messages: those are read and compared throughout.
@@ -9,11 +10,13 @@ from collections.abc import Awaitable, Callable
 
 from pennypost.message.search_text import folded, query_words
 from pennypost.proto.imap.responses.search import ranges_of
-from pennypost.proto.imap.search_keys import And, BodyKey, Not, Or, SearchKey, TextKey, UidKey
+from pennypost.proto.imap.search_keys import And, BodyKey, HeaderKey, Not, Or, SearchKey, TextKey, UidKey
 from pennypost.proto.imap.sequence import SequenceSet
+from pennypost.servers.imap.columns import stored_column
 from pennypost.servers.imap.matching import Positions
 from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.servers.imap.session import Session
+from pennypost.store.sort_columns import SortColumn
 
 FEW = 200
 """Messages that are rather read than looked up."""
@@ -37,7 +40,34 @@ async def resolved(
             return Not(await resolved(session, selected, inner, piece, among, scan))
         case BodyKey() | TextKey():
             return await _looked_up(session, selected, key, piece, among, scan)
+        case HeaderKey(name=name, text=wanted):
+            column = _FIELDS.get(name.lower())
+            if column is not None and "\n" not in wanted and _is_worthwhile(session, selected, column, piece, among):
+                return await _compared(session, selected, column, folded(wanted), piece, among)
     return key
+
+
+_FIELDS = {
+    "subject": SortColumn.SUBJECT_FIELD,
+    "from": SortColumn.FROM_FIELD,
+    "to": SortColumn.TO_FIELD,
+    "cc": SortColumn.CC_FIELD,
+    "bcc": SortColumn.BCC_FIELD,
+}
+
+
+def _is_worthwhile(session: Session, selected: Selected, column: SortColumn, piece: Slice, among: Positions) -> bool:
+    """Whether a field is better had of all messages: it is kept already, or most of them are looked at."""
+    return 2 * len(among) >= len(piece.uids) or session.door.sort_columns.has(selected.account, selected.id, column)
+
+
+async def _compared(
+    session: Session, selected: Selected, column: SortColumn, needle: str, piece: Slice, among: Positions
+) -> SearchKey:
+    """Compare a field that is kept in memory. An empty text asks whether it is there (RFC 9051 §6.4.4)."""
+    fields = await stored_column(session, selected, piece, column)
+    found = [piece.uids[at] for at in among if (field := fields[at]) is not None and needle in field]
+    return UidKey(SequenceSet(ranges_of(found)))
 
 
 async def _looked_up(

@@ -6,10 +6,10 @@ from pennypost.proto.imap.commands.thread import Thread, ThreadAlgorithm
 from pennypost.proto.imap.responses import thread as responses
 from pennypost.proto.imap.responses.status import Tagged, ok
 from pennypost.servers.imap import finding
+from pennypost.servers.imap.columns import stored_column, uids_of
 from pennypost.servers.imap.finding import Found
 from pennypost.servers.imap.matching import asks_modseq
 from pennypost.servers.imap.session import Session
-from pennypost.servers.imap.sort import stored_column
 from pennypost.store.engine import Transaction
 from pennypost.store.sort_columns import SortColumn
 
@@ -27,17 +27,28 @@ async def thread(session: Session, command: Thread) -> Tagged:
     if asks_modseq(search.key):
         session.use_condstore()
     found = await finding.find(session, session.open_mailbox, search.key)
-    messages = await _threaded(session, found)
-    names = found.named(search.uid)
-    algorithm = _ALGORITHMS[command.algorithm]
-
-    async def operation(_: Transaction) -> bytes:
-        forest = algorithm(messages)
-        return responses.thread(forest.roots, forest.children, names)
-
-    session.write(await session.door.store.scan(operation))
+    session.write(await _told(session, found, command.algorithm, search.uid))
     await session.flush()
     return ok("THREAD completed")
+
+
+async def _told(session: Session, found: Found, algorithm: ThreadAlgorithm, uid: bool) -> bytes:
+    """Give the response. That of a whole mailbox is kept: clients ask for it again and again."""
+    selected, piece, cache = session.open_mailbox, found.piece, session.door.sort_columns
+    key, uids = (selected.account, selected.id, (algorithm, uid)), uids_of(piece)
+    is_whole = len(found.positions) == len(uids) and piece.numbers == range(1, len(uids) + 1)
+    if is_whole and (known := cache.answer(key, uids)) is not None:
+        return known
+    messages, names, tie = await _threaded(session, found), found.named(uid), _ALGORITHMS[algorithm]
+
+    async def operation(_: Transaction) -> bytes:
+        forest = tie(messages)
+        return responses.thread(forest.roots, forest.children, names)
+
+    line = await session.door.store.scan(operation)
+    if is_whole:
+        cache.keep_answer(key, uids, line)
+    return line
 
 
 async def _threaded(session: Session, found: Found) -> Threaded:

@@ -1,0 +1,19 @@
+"""What SORT, THREAD and searches look at and the snapshot has not: columns that the door keeps for all sessions."""
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from pennypost.servers.imap.selected import Selected, Slice
+from pennypost.servers.imap.session import Session
+from pennypost.store.sort_columns import SortColumn
+
+
+async def stored_column(session: Session, selected: Selected, piece: Slice, column: SortColumn) -> Sequence[Any]:
+    """Give a column that is not in the snapshot."""
+    return await session.door.sort_columns.column(selected.account, selected.id, column, uids_of(piece), piece.messages)
+
+
+def uids_of(piece: Slice) -> "array[int]":
+    """Give the UIDs of a whole mailbox."""
+    return piece.uids if isinstance(piece.uids, array) else array("I", piece.uids)
