@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import apsw
 import pytest
 import pytest_asyncio
 from tests.contracts.world import Clock, append, header
@@ -134,6 +136,9 @@ async def test_what_has_too_many_words_is_always_unsure(store: Store, monkeypatc
     await store.search.catch_up(ann)
     hits = await store.search.find(ann, query("word5"), header=True)
     assert (list(hits.messages), list(hits.unsure)) == ([two], [one])
+    await expunge(store, ann, 1)
+    assert await store.search.sweep(ann) == 1
+    assert list((await store.search.find(ann, query("word5"), header=True)).unsure) == []
 
 
 async def test_an_account_whose_number_is_used_again_starts_anew(store: Store) -> None:
@@ -217,6 +222,76 @@ async def test_a_damaged_index_is_made_anew(store: Store, damage: bytes) -> None
     one = await deliver(store, ann, "apple")
     (store.settings.data_dir / search_index.FILE).write_bytes(damage * 1000)
     assert await found(store.search, ann, "apple") == [one]
+
+
+@pytest.mark.parametrize("damage", ["emptied", "scribbled", "removed"])
+async def test_an_index_that_is_damaged_while_it_is_open_is_made_anew(store: Store, damage: str) -> None:
+    ann = await account(store)
+    there = [await deliver(store, ann, f"apple {n} " + "pear " * n) for n in range(200)]
+    other = Search(store.engine, store.blobs, SqliteSearchIndex(store.settings))
+    assert await found(other, ann, "apple") == there
+    assert await found(store.search, ann, "apple") == there
+    file = store.settings.data_dir / search_index.FILE
+    with closing(apsw.Connection(str(file))) as connection:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    if damage == "removed":
+        file.unlink()
+    else:
+        size = file.stat().st_size
+        with file.open("r+b") as stream:
+            if damage == "emptied":
+                stream.truncate(0)
+            else:
+                stream.write(b"\xff" * size)
+    there.append(await deliver(store, ann, "apple"))
+    for search_ in (store.search, other, store.search):
+        assert await found(search_, ann, "apple") == there
+    with closing(apsw.Connection(str(file))) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.execute("INSERT INTO text (text) VALUES ('integrity-check')")
+    await other.close()
+
+
+async def test_an_index_that_cannot_be_used_knows_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = await account(store)
+    await deliver(store, ann, "apple")
+    (store.settings.data_dir / search_index.FILE).mkdir()
+    assert await store.search.find(ann, query("apple"), header=True) == search.NOTHING_KNOWN
+
+
+async def test_an_index_that_cannot_be_written_to_is_still_asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = await account(store)
+    one = await deliver(store, ann, "apple")
+    await store.search.catch_up(ann)
+    two = await deliver(store, ann, "apple")
+
+    def full(*_: object) -> bool:
+        raise apsw.FullError
+
+    monkeypatch.setattr(search, "FEW", 0)
+    monkeypatch.setattr(search_index, "_add", full)
+    hits = await store.search.find(ann, query("apple"), header=True)
+    assert (list(hits.messages), hits.upto < two) == ([one], True)
+
+
+async def test_no_index_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
+    store = await Store.open(StoreSettings(tmp_path / "data", full_text_index=False), clock=Clock())
+    await store.write(lambda tx: directory.add_domain(tx, "example.org"))
+    ann = await account(store)
+    await deliver(store, ann, "apple")
+    assert await store.search.find(ann, query("apple"), header=True) == search.NOTHING_KNOWN
+    await store.close()
+    assert not (tmp_path / "data" / search_index.FILE).exists()
+
+
+async def test_accounts_have_words_of_their_own(store: Store) -> None:
+    there = {}
+    for number in range(12):  # so that one account's number begins another's
+        ann = await account(store, f"a{number}@example.org")
+        there[ann] = await deliver(store, ann, "apple", "pear")
+    for ann, one in there.items():
+        assert await found(store.search, ann, "app") == [one]
+        assert await found(store.search, ann, "pear", header=True) == [one]
 
 
 async def test_an_index_made_by_other_rules_is_made_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,8 +116,9 @@ class Server:
             await self._http.start(sockets[HTTP])
         self._housekeeper = Housekeeper(store, config.auth, config.dkim)
         self._housekeeping = asyncio.create_task(self._housekeeper.run())
-        self._indexer = Indexer(store)
-        self._indexing = asyncio.create_task(self._indexer.run())
+        if store.search.enabled:
+            self._indexer = Indexer(store)
+            self._indexing = asyncio.create_task(self._indexer.run())
         self._outbound.begin()
         self._serving = True
         _log.info("serving", listeners={listener.name: listener.addresses for listener in self._listeners})

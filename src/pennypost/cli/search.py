@@ -32,22 +32,24 @@ def status(loaded: Loaded, as_json: bool) -> None:
     async def work(store: Store) -> list[AccountProgress]:
         return await store.search.status()
 
-    rows = [asdict(_Shown(one.name, one.indexed, one.pending)) for one in with_store(loaded, work)]
-    show_records(rows, as_json=as_json, empty="no accounts")
+    _show(with_store(loaded, work), as_json)
 
 
 @search.command("rebuild")
 @configured
-def rebuild(loaded: Loaded) -> None:
+@as_json
+def rebuild(loaded: Loaded, as_json: bool) -> None:
     """Throw the index away and make it anew. Searches are answered meanwhile, if slowly."""
 
-    async def work(store: Store) -> int:
+    async def work(store: Store) -> list[AccountProgress]:
         await store.search.clear()
-        count = 0
         for account in await store.search.behind():
             await store.search.catch_up(account)
-            count += 1
-        return count
+        return await store.search.status()
 
-    count = with_store(loaded, work)
-    click.echo(f"indexed {count} accounts")
+    _show(with_store(loaded, work), as_json)
+
+
+def _show(progress: list[AccountProgress], as_json: bool) -> None:
+    rows = [asdict(_Shown(one.name, one.indexed, one.pending)) for one in progress]
+    show_records(rows, as_json=as_json, empty="no accounts")

@@ -103,11 +103,6 @@ def query_words(needle: str) -> Query | None:
     return Query(cut, whole, len(found) == 1 and last == needle and len(last) <= MAX_WORD)
 
 
-def begins_word(character: str) -> bool:
-    """Whether a text that begins with this has a first word."""
-    return _WORD.match(character) is not None
-
-
 def _words(text: str) -> set[str]:
     found = set(_ASCII_WORD.findall(text) if text.isascii() else _WORD.findall(text))
     return {word[:MAX_WORD] for word in found}

@@ -19,10 +19,12 @@ that is ahead of its account, which happens when the store was brought back from
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from pennypost.message import search_text, structure
 from pennypost.message.search_text import Query, Words
+from pennypost.model.errors import ServerBusy, StorageFull
 from pennypost.model.ids import AccountId, BlobId, MessageId
 from pennypost.store.blobs import Blobs
 from pennypost.store.engine import Engine, Row, Transaction
@@ -61,6 +63,9 @@ class Hits(NamedTuple):
     messages: Sequence[int]
     unsure: Sequence[int]
     upto: int
+
+
+NOTHING_KNOWN = Hits((), (), 0)
 
 
 class SearchIndex(Protocol):
@@ -120,7 +125,9 @@ class AccountProgress(NamedTuple):
 class Search:
     """Full-text search as one worker uses it."""
 
-    def __init__(self, engine: Engine, blobs: Blobs, index: SearchIndex) -> None:
+    def __init__(self, engine: Engine, blobs: Blobs, index: SearchIndex, *, enabled: bool = True) -> None:
+        """`enabled`: whether an index is kept at all. Without it nothing is known of any message."""
+        self.enabled = enabled
         self._engine = engine
         self._blobs = blobs
         self._index = index
@@ -133,9 +140,18 @@ class Search:
     async def find(
         self, account: AccountId, query: Query, *, header: bool, body: bool = True, fuzzy: bool = False
     ) -> Hits:
-        """Find messages by words, after bringing the index up to date but for a few messages."""
-        await self.catch_up(account, FEW)
-        return await self._index.find(account, query, header, body, fuzzy)
+        """Find messages by words, after bringing the index up to date but for a few messages.
+
+        An index that cannot be written to, or not be read, knows less, or nothing: that is no reason not to answer.
+        """
+        if not self.enabled:
+            return NOTHING_KNOWN
+        with suppress(StorageFull, ServerBusy):
+            await self.catch_up(account, FEW)
+        try:
+            return await self._index.find(account, query, header, body, fuzzy)
+        except (StorageFull, ServerBusy):
+            return NOTHING_KNOWN
 
     async def catch_up(self, account: AccountId, leave: int = 0) -> None:
         """Index what is not indexed; `leave`: unless it is so few messages."""
@@ -176,9 +192,10 @@ class Search:
         if batch is None:
             return False
         after, documents, more = batch
+        has_to = bool(documents) or (before != NOT_INDEXED and not _continues(before, after))
+        if has_to and not await self._index.add(account, before, after, documents):
+            return True  # another worker was faster: what is left is to be seen
         self._looked_at[account] = after
-        if documents or (before != NOT_INDEXED and not _continues(before, after)):
-            await self._index.add(account, before, after, documents)
         return more
 
     async def _next_batch(
@@ -228,6 +245,11 @@ class Search:
             for account, created_at, modseq, _ in rows
             if IndexState(created_at, modseq) not in (states.get(account), self._looked_at.get(account))
         ]
+
+    async def changes(self) -> int:
+        """Count the changes to all accounts so far: a measure of how busy the store is."""
+        rows = await self._engine.scan(lambda tx: tx.fetch_all("SELECT COALESCE(SUM(modseq), 0) FROM account"))
+        return int(rows[0][0])
 
     async def indexed(self) -> list[AccountId]:
         """List the accounts that something is indexed of."""

@@ -73,6 +73,10 @@ class StoreSettings:
     spool_memory_total: Octets = Octets(64 * MIB)
     """What all of them in one worker may take together."""
 
+    # -- Searching
+    full_text_index: bool = True
+    """Keep an index of words, in `search.db` of the data folder. Without it a search of texts reads all messages."""
+
     # -- Meaning
     subaddress_separator: str = "+"
     """What parts `user` from `tag` in `user+tag` (RFC 5233): one character; empty: nothing does."""

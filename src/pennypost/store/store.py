@@ -44,7 +44,7 @@ class Store:
         self.engine = engine
         self.blobs = Blobs(settings)
         self.spools = Spools(settings)
-        self.search = Search(engine, self.blobs, SqliteSearchIndex(settings))
+        self.search = Search(engine, self.blobs, SqliteSearchIndex(settings), enabled=settings.full_text_index)
         self._notices = notices
         self._closed = False
 

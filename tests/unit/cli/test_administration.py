@@ -319,3 +319,13 @@ def test_junk(shell: Shell, tmp_path: Path) -> None:
     assert {one["name"] for one in found["evidence"]} >= {"words", "link-to-a-number"}
     assert shell.run("junk", "train", str(offer))[0] == 2
     assert shell.run("junk", "explain", str(offer), "--account", "nobody@example.org")[0] == 1
+
+
+def test_the_full_text_index(shell: Shell) -> None:
+    assert shell("search", "status") == "no accounts\n"
+    shell("account", "add", "alice@example.org", "--generate-password")
+    assert shell.records("search", "status") == [{"account": "alice@example.org", "indexed": 0, "pending": 0}]
+    assert shell.records("search", "rebuild") == [{"account": "alice@example.org", "indexed": 0, "pending": 0}]
+    shell("search", "rebuild")
+    (shell.folder / "search.db").write_bytes(b"no database" * 1000)
+    assert shell.records("search", "rebuild") == [{"account": "alice@example.org", "indexed": 0, "pending": 0}]

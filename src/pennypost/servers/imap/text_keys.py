@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from pennypost.message.search_text import folded, query_words
 from pennypost.proto.imap.responses.search import ranges_of
-from pennypost.proto.imap.search_keys import And, BodyKey, HeaderKey, Not, Or, SearchKey, TextKey, UidKey
+from pennypost.proto.imap.search_keys import All, And, BodyKey, HeaderKey, Not, Or, SearchKey, TextKey, UidKey
 from pennypost.proto.imap.sequence import SequenceSet
 from pennypost.servers.imap.columns import stored_column
 from pennypost.servers.imap.matching import Positions
@@ -20,6 +20,9 @@ from pennypost.store.sort_columns import SortColumn
 
 FEW = 200
 """Messages that are rather read than looked up."""
+
+MANY = 250_000
+"""Messages whose fields are not kept in memory."""
 
 Scan = Callable[[SearchKey, Positions], Awaitable[Positions]]
 """Reads messages and gives those that match a key."""
@@ -38,7 +41,9 @@ async def resolved(
             return Or(tuple([await resolved(session, selected, inner, piece, among, scan) for inner in keys]))
         case Not(key=inner):
             return Not(await resolved(session, selected, inner, piece, among, scan))
-        case BodyKey() | TextKey():
+        case BodyKey(text="") | TextKey(text=""):
+            return All()  # RFC 9051 §6.4.4: every text has the empty one in it
+        case BodyKey() | TextKey() if session.door.store.search.enabled:
             return await _looked_up(session, selected, key, piece, among, scan)
         case HeaderKey(name=name, text=wanted):
             column = _FIELDS.get(name.lower())
@@ -58,6 +63,8 @@ _FIELDS = {
 
 def _is_worthwhile(session: Session, selected: Selected, column: SortColumn, piece: Slice, among: Positions) -> bool:
     """Whether a field is better had of all messages: it is kept already, or most of them are looked at."""
+    if len(piece.uids) > MANY:
+        return False
     return 2 * len(among) >= len(piece.uids) or session.door.sort_columns.has(selected.account, selected.id, column)
 
 

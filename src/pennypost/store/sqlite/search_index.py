@@ -2,25 +2,33 @@
 
 The table keeps no text, and of each word only in which messages and fields it stands (`detail=column`). Words come as
 `message.search_text` cuts them, so the tokenizer does no more than split at blanks: `ascii` takes every other character
-for a letter, whatever version of Unicode SQLite knows. A row's number is the account's and the message's together, so
-that what one account has lies together, and a search of it touches nothing else.
+for a letter, whatever version of Unicode SQLite knows. Each word stands behind the number of its account, so that a
+search, of beginnings of words too, touches nothing that others have. A row's number is the account's and the message's
+together.
+
+A file that is damaged, or that was removed, is made anew, also while workers have it open: before each use they look
+whether it is still the same file. SQLite leaves the log alone when the connection to a removed file is closed.
 """
 
 import asyncio
+import os
 import threading
 import unicodedata
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import apsw
+import structlog
 
 from pennypost.message.search_text import Query
-from pennypost.model.errors import ShuttingDown
+from pennypost.model.errors import ServerBusy, ShuttingDown
 from pennypost.model.ids import AccountId
 from pennypost.store.engine import Row
 from pennypost.store.search import NOT_INDEXED, Document, Hits, IndexState
@@ -30,6 +38,8 @@ from pennypost.store.sqlite.lock import FairLock
 
 T = TypeVar("T")
 
+_log = structlog.stdlib.get_logger("pennypost.search")
+
 FILE = "search.db"
 _LOCKS = "lock"
 _READERS = 2
@@ -37,8 +47,17 @@ _BUSY = timedelta(seconds=60)
 _CACHE_KIB = 8 * 1024
 _MESSAGE_BITS = 40
 _DELETE_STEP = 500
+_LOG_LIMIT = 16 * 1024 * 1024
+"""Octets that the log keeps when it begins anew."""
 
-VERSION = f"1 {unicodedata.unidata_version}"
+_TAG_END = "\u00b7"
+"""What stands between an account's number and a word: no part of any word, and a letter for the tokenizer."""
+
+_NO_FILE = (0, 0)
+
+_DAMAGED = (apsw.NotADBError, apsw.CorruptError)
+
+VERSION = f"2 {unicodedata.unidata_version}"
 """What is stored with the index: one that was made by other rules is made anew. Words depend on Unicode's version."""
 
 _SCHEMA = """
@@ -59,9 +78,8 @@ class SqliteSearchIndex:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="search-write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="search-read")
         self._local = threading.local()
-        self._open: list[apsw.Connection] = []
-        self._prepared = threading.Lock()
-        self._is_prepared = False
+        self._open: set[_Opened] = set()
+        self._opening = threading.Lock()
         self._closed = False
 
     async def state(self, account: AccountId) -> IndexState:
@@ -71,14 +89,13 @@ class SqliteSearchIndex:
         return await self._write(lambda connection: _add(connection, account, before, after, new))
 
     async def find(self, account: AccountId, query: Query, header: bool, body: bool, fuzzy: bool) -> Hits:
-        match = match_expression(query, header, body, fuzzy)
+        match = match_expression(account, query, header, body, fuzzy)
         return await self._read(lambda connection: _find(connection, account, match))
 
     async def messages(self, account: AccountId, after: int, limit: int) -> list[int]:
         low, high = _rows(account)
-        sql = "SELECT rowid FROM text WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"
         return await self._read(
-            lambda connection: [row[0] - low for row in _all(connection, sql, low + after, high, limit)]
+            lambda connection: [row[0] - low for row in _all(connection, _ROWS, low + after, high, limit)]
         )
 
     async def remove(self, account: AccountId, messages: Sequence[int]) -> None:
@@ -102,8 +119,8 @@ class SqliteSearchIndex:
         self._closed = True
         for pool in (self._writer, self._readers):
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
-        for connection in self._open:
-            connection.close()
+        for opened in self._open:
+            opened.connection.close()
 
     # -- Connections
 
@@ -118,7 +135,7 @@ class SqliteSearchIndex:
             try:
                 result = work(connection)
             except BaseException:
-                connection.execute("ROLLBACK")
+                _end(connection, "ROLLBACK")
                 raise
             connection.execute("COMMIT")
             return result
@@ -129,35 +146,90 @@ class SqliteSearchIndex:
         if self._closed:
             raise ShuttingDown
 
-        def run() -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, self._work, work)
+
+    def _work(self, work: Callable[[apsw.Connection], T]) -> T:
+        for last in (False, True):
+            opened: _Opened | None = None
             try:
-                return work(self._connection())
+                opened = self._connection()
+                return work(opened.connection)
             except apsw.Error as error:
-                raise translate(error) from None
+                if last or not _is_damage(error):
+                    raise ServerBusy from error if _is_damage(error) else translate(error)
+                self._discard(opened)
+        raise AssertionError("not reached")
 
-        return await asyncio.get_running_loop().run_in_executor(pool, run)
-
-    def _connection(self) -> apsw.Connection:
-        """Give this thread's connection."""
-        found: apsw.Connection | None = getattr(self._local, "connection", None)
-        if found is None:
-            with self._prepared:
-                if not self._is_prepared:
-                    _prepare(self._folder)
-                    self._is_prepared = True
-            found = _connect(self._folder / FILE)
-            self._local.connection = found
-            self._open.append(found)
+    def _connection(self) -> "_Opened":
+        """Give this thread's connection to the file that is there."""
+        file = self._folder / FILE
+        found: _Opened | None = getattr(self._local, "opened", None)
+        if found is not None:
+            if found.identity == _identity(file):
+                return found
+            self._let_go(found)
+        with self._opening, _locked(self._folder):
+            connection = _open(file)
+            found = _Opened(connection, _identity(file))
+        self._local.opened = found
+        self._open.add(found)
         return found
 
+    def _let_go(self, opened: "_Opened") -> None:
+        del self._local.opened
+        self._open.discard(opened)
+        opened.connection.close()
 
-def match_expression(query: Query, header: bool, body: bool, fuzzy: bool) -> str:
+    def _discard(self, opened: "_Opened | None") -> None:
+        """Throw a damaged index away, unless another worker has done so."""
+        if opened is None:
+            return  # `_open` has made it anew as often as it could
+        file = self._folder / FILE
+        _log.warning("the full-text index is damaged and is made anew", file=str(file))
+        with self._opening, _locked(self._folder):
+            if opened.identity == _identity(file):
+                _unlink(file)
+        self._let_go(opened)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Opened:
+    """A connection, and which file it is to."""
+
+    connection: apsw.Connection
+    identity: tuple[int, int]
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    """Tell files of one name apart; one that was emptied is none."""
+    try:
+        status = os.stat(file)
+    except FileNotFoundError:
+        return _NO_FILE
+    return (status.st_dev, status.st_ino) if status.st_size else _NO_FILE
+
+
+def _is_damage(error: apsw.Error) -> bool:
+    """Whether the file cannot be used. One that was emptied beneath us has no tables."""
+    return isinstance(error, _DAMAGED) or "no such table" in str(error)
+
+
+def match_expression(account: AccountId, query: Query, header: bool, body: bool, fuzzy: bool) -> str:
     """Write what FTS5 is to look for. Words are letters and digits only: nothing has to be quoted within them."""
     fields = [*(("header",) if header else ()), *(("body",) if body else ()), *(("plain",) if fuzzy else ())]
-    words = [f'"{word}"' for word in dict.fromkeys(query.words[:-1])]
-    words.append(f'"{query.words[-1]}"' + ("" if query.last_is_whole else "*"))
+    tag = _tag(account)
+    words = [f'"{tag}{word}"' for word in dict.fromkeys(query.words[:-1])]
+    words.append(f'"{tag}{query.words[-1]}"' + ("" if query.last_is_whole else "*"))
     columns, wanted = " ".join(fields), " AND ".join(words)
     return f"{{{columns}}} : ({wanted})"
+
+
+def _tag(account: AccountId) -> str:
+    return f"{account}{_TAG_END}"
+
+
+def _tagged(words: str, tag: str) -> str:
+    return tag + words.replace(" ", " " + tag) if words else ""
 
 
 def _rows(account: AccountId) -> tuple[int, int]:
@@ -165,47 +237,85 @@ def _rows(account: AccountId) -> tuple[int, int]:
     return low, low + (1 << _MESSAGE_BITS) - 1
 
 
-def _connect(file: Path) -> apsw.Connection:
-    connection = apsw.Connection(str(file))
-    connection.set_busy_timeout(_BUSY // timedelta(milliseconds=1))
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"cache_size=-{_CACHE_KIB}", "temp_store=MEMORY"):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
-    return connection
-
-
-def _prepare(folder: Path) -> None:
-    """Make the index, anew where it is damaged or was made by other rules. One process at a time."""
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Open, make or remove the index as the only one, of all processes."""
     locks = folder / _LOCKS
     locks.mkdir(mode=0o700, exist_ok=True)
     lock = FairLock(locks, "search")
     try:
         with lock:
-            try:
-                _make(folder / FILE)
-            except (apsw.NotADBError, apsw.CorruptError):
-                for suffix in ("", "-wal", "-shm"):
-                    (folder / f"{FILE}{suffix}").unlink(missing_ok=True)
-                _make(folder / FILE)
+            yield
     finally:
         lock.close()
 
 
-def _make(file: Path) -> None:
-    connection = _connect(file)
+def _open(file: Path) -> apsw.Connection:
+    """Open the index; make it, anew where it is damaged or was made by other rules."""
+    if _identity(file) == _NO_FILE:
+        _unlink(file)  # what others have open of it is none of ours
+    try:
+        return _open_once(file)
+    except _DAMAGED:
+        _unlink(file)
+        return _open_once(file)
+
+
+def _open_once(file: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(file))
     try:
         file.chmod(0o600)
-        connection.execute("BEGIN IMMEDIATE")
-        there = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchall()
-        if there and connection.execute("SELECT version FROM meta").fetchall() == [(VERSION,)]:
-            connection.execute("ROLLBACK")
-            return
+        connection.set_busy_timeout(_BUSY // timedelta(milliseconds=1))
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            f"cache_size=-{_CACHE_KIB}",
+            "temp_store=MEMORY",
+            f"journal_size_limit={_LOG_LIMIT}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        _make(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _unlink(file: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+
+
+def _make(connection: apsw.Connection) -> None:
+    if _is_made(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
         for table in ("text", "unsure", "progress", "meta"):
             connection.execute(f"DROP TABLE IF EXISTS {table}")
         connection.execute(_SCHEMA)
         connection.execute("INSERT INTO meta VALUES (?)", (VERSION,))
-        connection.execute("COMMIT")
-    finally:
-        connection.close()
+    except BaseException:
+        _end(connection, "ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _end(connection: apsw.Connection, how: str) -> None:
+    """End a transaction, if SQLite has not ended it itself when something failed."""
+    if connection.in_transaction:
+        connection.execute(how)
+
+
+def _is_made(connection: apsw.Connection) -> bool:
+    there = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchall()
+    return bool(there) and connection.execute("SELECT version FROM meta").fetchall() == [(VERSION,)]
+
+
+_ROWS = """
+SELECT rowid FROM text WHERE rowid > ?1 AND rowid <= ?2
+UNION SELECT id FROM unsure WHERE id > ?1 AND id <= ?2 ORDER BY 1 LIMIT ?3
+"""
 
 
 def _all(connection: apsw.Connection, sql: str, *values: int | str) -> list[Row]:
@@ -229,10 +339,14 @@ def _add(
         return False
     if before != NOT_INDEXED and (before.created_at != after.created_at or after.upto < before.upto):
         _forget(connection, account)
-    low, _ = _rows(account)
+    low, tag = _rows(account)[0], _tag(account)
     connection.executemany(
         "INSERT INTO text (rowid, header, body, plain) VALUES (?, ?, ?, ?)",
-        [(low + one.message, one.words.header, one.words.body, one.words.plain) for one in new if one.words.whole],
+        [
+            (low + one.message, *[_tagged(words, tag) for words in (one.words.header, one.words.body, one.words.plain)])
+            for one in new
+            if one.words.whole
+        ],
     )
     connection.executemany(
         "INSERT INTO unsure VALUES (?)", [(low + one.message,) for one in new if not one.words.whole]
@@ -246,10 +360,10 @@ def _find(connection: apsw.Connection, account: AccountId, match: str) -> Hits:
     connection.execute("BEGIN")
     try:
         state = _state(connection, account)
-        rows = _all(connection, "SELECT rowid FROM text WHERE text MATCH ? AND rowid BETWEEN ? AND ?", match, low, high)
+        rows = _all(connection, "SELECT rowid FROM text WHERE text MATCH ?", match)
         unsure = _all(connection, "SELECT id FROM unsure WHERE id BETWEEN ? AND ?", low, high)
     finally:
-        connection.execute("COMMIT")
+        _end(connection, "ROLLBACK")
     return Hits(array("q", [row[0] - low for row in rows]), [row[0] - low for row in unsure], state.upto)
 
 
