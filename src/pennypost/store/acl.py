@@ -23,6 +23,9 @@ from pennypost.store.keys import parse_key
 MAX_ENTRIES = 1_000
 """Identifiers on one list."""
 
+SHARING = AccountId(-1)
+"""Who hears of every change of rights: notices of it go to this account too, which is nobody's."""
+
 ANYONE = "anyone"
 AUTHENTICATED = "authenticated"
 
@@ -251,6 +254,7 @@ async def _tell(tx: Transaction, owner: AccountId, mailbox: MailboxId) -> None:
     """Let sessions that have the mailbox open look at their rights again."""
     modseq = await advance(tx, owner)
     await record(tx, owner, modseq, mailbox, ChangeKind.MAILBOX_UPDATED)
+    tx.changed(SHARING, modseq)
 
 
 async def inherit(tx: Transaction, account: AccountId, above: MailboxId, made: MailboxId) -> None:

@@ -99,6 +99,25 @@ async def change(
     if mailbox != SERVER:
         modseq = await advance(tx, account)
         await record(tx, account, modseq, mailbox, ChangeKind.MAILBOX_UPDATED)
+    else:
+        tx.changed(account, await advance(tx, account))
+
+
+async def marks(tx: Transaction, account: AccountId, reader: AccountId) -> dict[MailboxId, dict[tuple[bool, str], int]]:
+    """Give a mark of each entry's value, by mailbox, whether it is private, and its name: another mark, another value.
+
+    Of the entries of an account that a reader sees: those that are shared, and the reader's own.
+    """
+    rows = await tx.fetch_all(
+        "SELECT mailbox, reader, entry, value FROM annotation WHERE account = ? AND reader IN (?, ?)",
+        account,
+        EVERYBODY,
+        reader,
+    )
+    found: dict[MailboxId, dict[tuple[bool, str], int]] = {}
+    for mailbox, whose, entry, value in rows:
+        found.setdefault(mailbox, {})[whose != EVERYBODY, entry] = hash(value)
+    return found
 
 
 async def usage(tx: Transaction, account: AccountId) -> tuple[int, int, int | None]:

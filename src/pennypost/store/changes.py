@@ -110,6 +110,31 @@ async def since(
     return [Change(row[0], row[1], ChangeKind(row[2]), row[3], row[4]) for row in rows]
 
 
+async def touched(
+    tx: Transaction, account: AccountId, modseq: ModSeq, reader: AccountId
+) -> tuple[ModSeq, frozenset[MailboxId] | None]:
+    """Give the account's last modseq, and the mailboxes in which messages came, went or changed after a state.
+
+    `reader`: who asks; what others set for themselves alone is left out. None: mailboxes themselves were made,
+    changed or removed, or the log does not go back that far. Raises NoSuchAccount.
+    """
+    newest, floor = await state(tx, account)
+    if modseq < floor:
+        return newest, None
+    if modseq >= newest:
+        return newest, frozenset()
+    rows = await tx.fetch_all(
+        "SELECT mailbox, MAX(CASE WHEN kind IN (4, 5, 6) THEN 1 ELSE 0 END) FROM change "
+        "WHERE account = ? AND modseq > ? AND (kind < 7 OR messages = ?) GROUP BY mailbox",
+        account,
+        modseq,
+        str(reader),
+    )
+    if any(itself for _, itself in rows):
+        return newest, None
+    return newest, frozenset(mailbox for mailbox, _ in rows)
+
+
 async def vanished(
     tx: Transaction, account: AccountId, mailbox: MailboxId, modseq: ModSeq
 ) -> list[tuple[Uid, Uid]] | None:

@@ -381,6 +381,8 @@ async def _record_subscription(tx: Transaction, account: AccountId, name: str) -
     mailbox = await find(tx, account, name)
     if mailbox is not None:
         await record(tx, account, modseq, mailbox.id, ChangeKind.MAILBOX_UPDATED)
+    else:
+        tx.changed(account, modseq)
 
 
 async def subscriptions(tx: Transaction, account: AccountId) -> list[str]:

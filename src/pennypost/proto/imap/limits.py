@@ -35,6 +35,9 @@ MAX_PART_DEPTH = 64
 MAX_LIST_ITEMS = 256
 """Items of any other list: flags, LIST patterns and options, STATUS items, ENABLE, SETQUOTA resources."""
 
+MAX_WATCHED_NAMES = 4_096
+"""Mailbox names of one group of events of NOTIFY."""
+
 MAX_ENTRY_NAME = 1024
 """Octets of the name of an annotation (RFC 5464 §3.2)."""
 

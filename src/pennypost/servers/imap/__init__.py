@@ -16,5 +16,6 @@ records, sections, large   the values of FETCH
 matching, message_text, search_result   the parts of SEARCH
 patterns      the wildcards of LIST
 transfer      COPY and MOVE
+watch, interest, survey, watch_news   what NOTIFY asked for, and what is told of it
 flag_change   STORE and FETCH, in one's own mailboxes and in others'
 """

@@ -70,6 +70,7 @@ async def _keep(session: Session, arrived: list[Arrived]) -> Tagged:
         return [await _store(tx, user, message) for message in arrived]
 
     appended = await session.door.store.write_rows(operation, len(arrived))
+    _note(session, arrived, appended)
     await news.tell(session, News.ALL)
     return ok("APPEND completed", _appenduid(appended))
 
@@ -96,8 +97,14 @@ async def replace(session: Session, start: Append) -> Tagged:
     appended = await session.door.store.write(operation)
     # RFC 8508 §3.3: ahead of the EXPUNGE
     session.write(untagged(Condition.OK, "Replacement stored", _appenduid(appended)))
-    await news.tell(session, News.ALL)
+    _note(session, arrived, appended)
+    await news.tell(session, News.ALL, answers=True)
     return ok("REPLACE completed")
+
+
+def _note(session: Session, arrived: Sequence[Arrived], appended: Sequence[Appended]) -> None:
+    if session.watch is not None:
+        session.watch.note_arrivals(arrived[0].start.mailbox, [message.uid for message in appended])
 
 
 def _appenduid(appended: Sequence[Appended]) -> ResponseCode:

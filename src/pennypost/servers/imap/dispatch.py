@@ -27,6 +27,7 @@ from pennypost.proto.imap.commands.metadata import GetMetadata, SetMetadata
 from pennypost.proto.imap.commands.move import Move
 from pennypost.proto.imap.commands.namespace import Namespace
 from pennypost.proto.imap.commands.noop import Noop
+from pennypost.proto.imap.commands.notify import Notify
 from pennypost.proto.imap.commands.quota import GetQuota, GetQuotaRoot, SetQuota
 from pennypost.proto.imap.commands.rename import Rename
 from pennypost.proto.imap.commands.search import Search
@@ -40,7 +41,7 @@ from pennypost.proto.imap.commands.thread import Thread
 from pennypost.proto.imap.commands.uidbatches import UidBatches
 from pennypost.proto.imap.commands.unauthenticate import Unauthenticate
 from pennypost.proto.imap.commands.urlauth import GenUrlAuth, ResetKey, UrlFetch
-from pennypost.proto.imap.responses.status import Tagged
+from pennypost.proto.imap.responses.status import Condition, Tagged
 from pennypost.servers.imap import news, progress
 from pennypost.servers.imap.acl import deleteacl, getacl, listrights, myrights, setacl
 from pennypost.servers.imap.append import catenate
@@ -67,6 +68,7 @@ from pennypost.servers.imap.move import move
 from pennypost.servers.imap.namespace import namespace
 from pennypost.servers.imap.news import News
 from pennypost.servers.imap.noop import noop
+from pennypost.servers.imap.notify import notify
 from pennypost.servers.imap.quota import getquota, getquotaroot, setquota
 from pennypost.servers.imap.rename import rename
 from pennypost.servers.imap.search import search
@@ -118,6 +120,7 @@ HANDLERS: dict[type, Handler] = {
     MyRights: myrights,
     Namespace: namespace,
     Noop: noop,
+    Notify: notify,
     Rename: rename,
     ResetKey: resetkey,
     Search: search,
@@ -153,8 +156,10 @@ async def handle(session: Session, body: CommandBody) -> Tagged:
         await news.tell(session, News.NO_EXPUNGE)
     with progress.told(session, body):
         tagged = await HANDLERS[type(body)](session, body)
-    await news.tell(session, which)
+    await news.tell(session, which, answers=isinstance(body, Expunge | Move))
     news.tell_settled(session)
+    if session.watch is not None and tagged.condition is Condition.OK:
+        session.watch.note(body)
     return tagged
 
 

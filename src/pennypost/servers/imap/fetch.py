@@ -11,7 +11,7 @@ from pennypost.model.errors import StorageFull
 from pennypost.model.flags import Flags
 from pennypost.model.ids import MessageId, Uid
 from pennypost.model.rights import Rights
-from pennypost.proto.imap.commands.fetch import Fetch, FetchAttribute
+from pennypost.proto.imap.commands.fetch import Fetch, FetchAttribute, FetchItem
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Tagged, no, ok
@@ -52,14 +52,19 @@ async def fetch(session: Session, command: Fetch) -> Tagged:
         # RFC 9051 §6.4.5: the change is part of the response; RFC 7162 §3.1: with its mod-sequence
         told = (FetchAttribute.FLAGS, FetchAttribute.MODSEQ) if session.condstore else (FetchAttribute.FLAGS,)
         items = (*items, *[item for item in told if item not in items])
+    await send(session, items, numbers)
+    if selected.missed and not command.uid:
+        return no("Some messages are gone", codes.EXPUNGEISSUED)  # RFC 2180 §4.1.2, RFC 5530 §3
+    return ok("FETCH completed")
+
+
+async def send(session: Session, items: Sequence[FetchItem], numbers: Ranges) -> None:
+    """Send data of messages, and change nothing."""
     plan = Plan(items, session.uid_only)
     if not plan.columns:
         await _send_known(session, plan, numbers)
     else:
         await _send_stored(session, plan, numbers)
-    if selected.missed and not command.uid:
-        return no("Some messages are gone", codes.EXPUNGEISSUED)  # RFC 2180 §4.1.2, RFC 5530 §3
-    return ok("FETCH completed")
 
 
 async def _mark_seen(session: Session, numbers: Ranges) -> bool:

@@ -13,7 +13,8 @@ async def idle(session: Session, command: Idle) -> Tagged:
     """Tell what changes in the open mailbox, as it happens, until the client says DONE.
 
     A commit of any worker that touches the account wakes the pending read. Without a mailbox open there is nothing to
-    tell. Now and then the client hears that we are still here: that shows both sides a connection that was cut.
+    tell but what NOTIFY asked for. Now and then the client hears that we are still here: that shows both sides a
+    connection that was cut.
     """
     session.write(session.machine.continue_())
     connection, selected = session.connection, session.selected
@@ -25,6 +26,8 @@ async def idle(session: Session, command: Idle) -> Tagged:
     try:
         while True:
             await news.tell(session, news.News.ALL)
+            if session.watch is not None:
+                await session.watch.tell_others()  # RFC 5465 §4: the events that NOTIFY named, no others
             match await session.next_event():
                 case IdleDone():
                     return ok("IDLE terminated")

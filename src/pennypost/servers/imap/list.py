@@ -104,14 +104,21 @@ async def list_mailboxes(session: Session, command: List) -> Tagged:
 async def names_of(tx: Transaction, user: AccountId, patterns: Patterns) -> list[Name]:
     """Bring mailboxes and subscriptions together, sorted by name as INBOX first. Those of others, where the patterns
     may mean any, are there as far as the user may look them up, and what is above them too."""
+    others = any(patterns.may_match_below(head) for head in (OTHER_USERS, SHARED))
+    return await every_name(tx, user, others=others, shows_above=patterns.shows_above)
+
+
+async def every_name(tx: Transaction, user: AccountId, *, others: bool, shows_above: bool = False) -> list[Name]:
+    """Give all names a user has; with `others` those too that the user may look up, and with `shows_above` what is
+    above these."""
     existing = {
         mailbox.name: Reached(user, mailbox, mailbox.name, ALL_RIGHTS) for mailbox in await mailboxes.list_all(tx, user)
     }
     above: set[str] = set()
-    if any(patterns.may_match_below(head) for head in (OTHER_USERS, SHARED)):
+    if others:
         foreign = {reached.name: reached for reached in await places.others(tx, user)}
         existing |= foreign
-        above = {ancestor for name in foreign for ancestor in _ancestors(name)} if patterns.shows_above else set()
+        above = {ancestor for name in foreign for ancestor in _ancestors(name)} if shows_above else set()
     subscribed = set(await mailboxes.subscriptions(tx, user))
     parents = {ancestor for name in existing for ancestor in _ancestors(name)}
     every = sorted(existing.keys() | subscribed | above, key=lambda name: (name != "INBOX", name))
@@ -155,17 +162,23 @@ def _below(known: list[Name], criteria: list[ListSelection], patterns: Patterns)
 
 
 def _attributes(name: Name, command: List) -> list[bytes]:
+    subscribed = bool(command.selection & ListSelection.SUBSCRIBED or command.returns & ListReturn.SUBSCRIBED)
+    attributes = attributes_of(name, tells_subscribed=subscribed)
+    if command.xlist and name.name == "INBOX":
+        attributes.append(b"\\Inbox")
+    return attributes
+
+
+def attributes_of(name: Name, *, tells_subscribed: bool) -> list[bytes]:
     """List the attributes of a name (RFC 9051 §7.3.1)."""
     attributes = []
     if name.mailbox is None:
         attributes.append(b"\\NonExistent")
     elif not name.selectable:
         attributes.append(b"\\Noselect")
-    if name.subscribed and (command.selection & ListSelection.SUBSCRIBED or command.returns & ListReturn.SUBSCRIBED):
+    if name.subscribed and tells_subscribed:
         attributes.append(b"\\Subscribed")
     attributes.append(b"\\HasChildren" if name.has_children else b"\\HasNoChildren")
     if name.mailbox is not None and name.mailbox.role in ROLE_ATTRIBUTES:
         attributes.append(ROLE_ATTRIBUTES[name.mailbox.role])
-    elif command.xlist and name.name == "INBOX":
-        attributes.append(b"\\Inbox")
     return attributes

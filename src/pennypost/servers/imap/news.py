@@ -71,13 +71,16 @@ async def tell(
     quiet: Collection[Uid] = frozenset(),
     as_of: ModSeq = EVER,
     also: Collection[Uid] = frozenset(),
+    *,
+    answers: bool = False,
 ) -> None:
     """Look at the store, and tell the client what is new in its open mailbox.
 
     `quiet`: messages whose flags the client knows, as they are at the modseq `as_of`. `also`: messages whose flags are
-    told in any case: what `hold_flags` gave.
+    told in any case: what `hold_flags` gave. `answers`: the client asked for the change that is told, so that
+    it is told whatever NOTIFY says.
     """
-    change = await _look(session, which)
+    change = await _look(session, which, answers)
     if change is None:
         return
     updated: Sequence[Uid] = change.updated
@@ -96,14 +99,18 @@ async def hold_flags(session: "Session") -> Sequence[Uid]:
     return change.updated if change is not None else ()
 
 
-async def _look(session: "Session", which: News) -> ViewChange | None:
-    """Take in what is new, and tell all of it but flags."""
+async def _look(session: "Session", which: News, answers: bool = False) -> ViewChange | None:
+    """Take in what is new, and tell all of it but flags. Gives those flags that are to be told (RFC 5465 §3.1)."""
     selected = session.selected
     if selected is None or which is News.NONE:
         return None
     if selected.foreign:
         await _check_rights(session)
+    watch = session.watch
     try:
+        if watch is not None and not watch.tells_messages and not answers:
+            await selected.snapshot.advance()  # what is answered is true all the same
+            return None
         change = await selected.refresh(expunge=which is News.ALL)
     except NoSuchMailbox:
         session.end("Mailbox was deleted")
@@ -118,8 +125,12 @@ async def _look(session: "Session", which: News) -> ViewChange | None:
             await session.flush()  # EXISTS does not wait for the store
             await recent.take(session)
             session.write(mailbox.recent(selected.recent_count))
+    if watch is not None and not watch.tells_flags:
+        change = change._replace(updated=())
     if change.updated or change.appended:
         tell_keywords(session)
+    if watch is not None and change.appended:
+        await watch.tell_new(change.appended)
     return change
 
 
@@ -148,7 +159,7 @@ async def tell_flags(session: "Session", uids: Sequence[Uid]) -> None:
             session.write(
                 _UID_FLAGS_MODSEQ.lines(list(zip(piece.numbers, piece.uids, texts, piece.modseqs, strict=True)))
             )
-        elif session.tells_uids:
+        elif session.tells_uids or session.watch is not None:  # RFC 5465 §5.1
             session.write(_UID_FLAGS.lines(list(zip(piece.numbers, piece.uids, texts, strict=True))))
         else:
             session.write(_FLAGS.lines(list(zip(piece.numbers, texts, strict=True))))

@@ -39,6 +39,7 @@ from pennypost.servers.imap.selected import Selected
 
 if TYPE_CHECKING:
     from pennypost.servers.imap.door import ImapDoor
+    from pennypost.servers.imap.watch import Watch
 
 _log = structlog.stdlib.get_logger("pennypost.imap")
 
@@ -56,7 +57,8 @@ class Session:
 
     `account`: who logged in, None before. `selected`: the open mailbox, None without. `enabled`: what ENABLE switched
     on, in capitals. `tag`: of the command in hand; `tells_uids`: it goes by UID, so FETCH responses have them too.
-    `compression`: what was agreed on by COMPRESS. `broken`: a literal was cut short, nothing more can be said.
+    `compression`: what was agreed on by COMPRESS. `watch`: what NOTIFY asked for, None before it. `broken`: a literal
+    was cut short, nothing more can be said.
     """
 
     __slots__ = (
@@ -73,6 +75,7 @@ class Session:
         "selected",
         "tag",
         "tells_uids",
+        "watch",
     )
 
     def __init__(self, door: "ImapDoor", connection: Connection) -> None:
@@ -87,6 +90,7 @@ class Session:
         self.commands = 0
         self.tag = b""
         self.tells_uids = False
+        self.watch: Watch | None = None
         self._gathered: list[bytes] = []
         self._gathered_octets = 0
 
@@ -157,15 +161,18 @@ class Session:
             self._farewell(str(problem))
         finally:
             self._log_end()
+            self.stop_watching()
             self.close_mailbox()
 
     async def _serve(self) -> None:
         offered = codes.capabilities(capabilities.offered(self))
         self.write(untagged(Condition.OK, "Pennypost ready", offered))
         while True:
+            if self.watch is not None:
+                await self._tell_watched(self.watch)
             event = await self.next_event()
             if event is None:
-                continue  # woken without need: news are told in IDLE and with commands only
+                continue  # woken: for what is watched, or without need
             await self._carry(event)
             if self.machine.state is State.LOGOUT:
                 await self.flush()
@@ -210,6 +217,19 @@ class Session:
         elif isinstance(event, Command) and isinstance(event.body, Compress) and tagged.condition is Condition.OK:
             self.send_gathered()
             self.compression = DeflateStream()
+
+    async def _tell_watched(self, watch: "Watch") -> None:
+        """Tell what is new while no command is in hand (RFC 5465)."""
+        try:
+            await watch.tell()
+        except (ConnectionEnded, PeerError, _Finished, _Ending):
+            raise
+        except Exception as problem:
+            if not isinstance(problem, MailError):
+                log_incident("imap.notify", problem, account=self.owner.name, peer=str(self.connection.peer))
+            if self.broken:
+                raise _Finished from problem
+            watch.overflow()
 
     async def _begin_tls(self) -> None:
         """Go from clear text to TLS, right behind the OK; what came in clear is forgotten (RFC 9051 §6.2.1, §11.1)."""
@@ -301,6 +321,12 @@ class Session:
         self._gathered.clear()
         self._gathered_octets = 0
         self.connection.write(octets if self.compression is None else self.compression.compress(octets))
+
+    def stop_watching(self) -> None:
+        """Forget what NOTIFY asked for."""
+        if self.watch is not None:
+            watch, self.watch = self.watch, None
+            watch.close()
 
     # -- The open mailbox
 

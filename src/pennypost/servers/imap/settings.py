@@ -34,6 +34,9 @@ class ImapSettings:
     annotation_size: Octets = Octets(16 * KIB)
     """How large what SETMETADATA says of a mailbox or the server may be, each entry (RFC 5464)."""
 
+    watched_mailboxes: int = 2_000
+    """How many mailboxes a client may watch at once by NOTIFY (RFC 5465), the open one aside."""
+
     comment: str = ""
     """What the server says of itself to all who log in: its /shared/comment (RFC 5464 §6.2.1)."""
 

@@ -33,6 +33,8 @@ async def transfer(session: Session, chosen: SequenceSet, uid: bool, name: str, 
         return await (across.move if moving else across.copy)(tx, source, uids, target)
 
     copied = await session.door.store.write_rows(within, len(uids))
+    if session.watch is not None:
+        session.watch.note_arrivals(name, [target for _, target in copied.pairs])
     return copied if copied.pairs else None
 
 

@@ -10,6 +10,7 @@ from pennypost.servers.imap.session import Session
 async def unauthenticate(session: Session, command: Unauthenticate) -> Tagged:
     """Become a stranger's connection again: nothing of the account stays but TLS and compression (RFC 8437 §3)."""
     session.close_mailbox()
+    session.stop_watching()
     session.account = None
     session.enabled = frozenset()
     session.connection.timeout = session.door.settings.login_timeout

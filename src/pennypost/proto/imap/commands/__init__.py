@@ -43,6 +43,7 @@ from pennypost.proto.imap.commands.metadata import GetMetadata, SetMetadata, par
 from pennypost.proto.imap.commands.move import Move, parse_move, parse_uid_move
 from pennypost.proto.imap.commands.namespace import Namespace, parse_namespace
 from pennypost.proto.imap.commands.noop import Noop, parse_noop
+from pennypost.proto.imap.commands.notify import Notify, parse_notify
 from pennypost.proto.imap.commands.quota import (
     GetQuota,
     GetQuotaRoot,
@@ -107,6 +108,7 @@ CommandBody = (
     | MyRights
     | Namespace
     | Noop
+    | Notify
     | Rename
     | ResetKey
     | Search
@@ -176,6 +178,7 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"STATUS": CommandSpec(parse_status, AUTHENTICATED),
     b"APPEND": CommandSpec(parse_append, AUTHENTICATED, begin=begin_append, end=end_append),
     b"IDLE": CommandSpec(parse_idle, AUTHENTICATED),
+    b"NOTIFY": CommandSpec(parse_notify, AUTHENTICATED),
     b"GETQUOTA": CommandSpec(parse_getquota, AUTHENTICATED),
     b"GETQUOTAROOT": CommandSpec(parse_getquotaroot, AUTHENTICATED),
     b"SETQUOTA": CommandSpec(parse_setquota, AUTHENTICATED),

@@ -171,6 +171,11 @@ def _read_items(reader: Reader) -> tuple[FetchItem, ...]:
             reader.word("a fetch item")
             return macro
         return (_read_item(reader),)
+    return read_items_to_end(reader)
+
+
+def read_items_to_end(reader: Reader) -> tuple[FetchItem, ...]:
+    """Read data items behind an opening parenthesis, and the closing one; what is there twice is kept once."""
     items: dict[FetchItem, None] = {}
     for _ in range(MAX_FETCH_ITEMS):
         items[_read_item(reader)] = None

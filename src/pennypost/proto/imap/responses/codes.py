@@ -45,6 +45,7 @@ ALREADYEXISTS = ResponseCode(b"ALREADYEXISTS")
 NONEXISTENT = ResponseCode(b"NONEXISTENT")
 
 TOOBIG = ResponseCode(b"TOOBIG")  # RFC 4469 §4.2, used by RFC 7889 §4
+NOTIFICATIONOVERFLOW = ResponseCode(b"NOTIFICATIONOVERFLOW")  # RFC 5465 §5.8
 UIDREQUIRED = ResponseCode(b"UIDREQUIRED")  # RFC 9586 §3.2
 COMPRESSIONACTIVE = ResponseCode(b"COMPRESSIONACTIVE")  # RFC 4978 §3
 USEATTR = ResponseCode(b"USEATTR")  # RFC 6154 §6
@@ -69,6 +70,11 @@ _NOT_IN_CODE = re.compile(rb"[^\x01-\x09\x0b\x0c\x0e-\x5b\x5d-\x7e]|\]")
 def badurl(url: bytes) -> ResponseCode:
     """BADURL (RFC 4469 §4.1): what a URL names cannot be had. Octets that a code may not hold are question marks."""
     return ResponseCode(b"BADURL " + _NOT_IN_CODE.sub(b"?", url))
+
+
+def badevent(known: Iterable[bytes]) -> ResponseCode:
+    """BADEVENT (RFC 5465 §3.1): the events we know, where one was asked for that we do not."""
+    return ResponseCode(b"BADEVENT (%b)" % b" ".join(known))
 
 
 def capabilities(names: Iterable[bytes]) -> ResponseCode:

@@ -11,6 +11,11 @@ def metadata(name: str, values: Sequence[tuple[bytes, bytes | None]], utf8: bool
     return b"* METADATA %b (%b)\r\n" % (mailbox(name, utf8), inner)
 
 
+def metadata_changed(name: str, entries: Sequence[bytes], utf8: bool) -> bytes:
+    """METADATA without values: entries that changed (RFC 5464 §4.4.2)."""
+    return b"* METADATA %b %b\r\n" % (mailbox(name, utf8), b" ".join([astring(entry) for entry in entries]))
+
+
 def _value(value: bytes | None) -> bytes:
     if value is None:
         return NIL
