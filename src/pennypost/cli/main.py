@@ -14,6 +14,8 @@ _COMMANDS = {
     "app-password": ("pennypost.cli.app_password", "app_password", "Manage app passwords, one for each program."),
     "verify": ("pennypost.cli.verify", "verify", "Say what is thought of the sender of a message in a file."),
     "ban": ("pennypost.cli.ban", "ban", "Keep networks and sender domains out, or let them in."),
+    "dns": ("pennypost.cli.dns", "dns", "Say what our domains have to publish."),
+    "doctor": ("pennypost.cli.doctor", "doctor", "Find out what keeps a domain's mail from going through."),
     "dkim": ("pennypost.cli.dkim", "dkim", "Manage the keys that sign mail of our domains."),
     "junk": ("pennypost.cli.junk", "junk", "Teach what is wanted mail, and see why a message is not."),
     "queue": ("pennypost.cli.queue", "queue", "Look at the queue of mail for other hosts, and act on it."),

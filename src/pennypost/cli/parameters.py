@@ -1,9 +1,11 @@
 """Kinds of values that commands take."""
 
 from datetime import timedelta
+from ipaddress import ip_address
 
 import click
 
+from pennypost.app.config.endpoint import parse_tcp_endpoint
 from pennypost.app.config.values import parse_duration, parse_octets
 from pennypost.model.rights import Rights, parse_rights
 from pennypost.model.units import Octets
@@ -33,6 +35,16 @@ def rights_(letters: str) -> Rights:
 def bound(octets: int | None) -> Octets | None:
     """Give what the store calls a quota."""
     return None if octets is None or octets == UNBOUNDED else Octets(octets)
+
+
+def resolver_address(text: str) -> tuple[str, int]:
+    """Read the IP address and the port of a resolver."""
+    try:
+        endpoint = parse_tcp_endpoint(text)
+        ip_address(endpoint.host)
+    except ValueError as error:
+        raise click.BadParameter(f"expected the address of a resolver and its port: {error}") from None
+    return endpoint.host, endpoint.port
 
 
 def duration(text: str) -> timedelta:

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from pennypost.cli.options import Loaded, as_json, configured
+from pennypost.cli.parameters import resolver_address
 from pennypost.mail.verification import Verdicts, filing
 from pennypost.mail.verifier import Verifier, outcomes
 from pennypost.message import headers
@@ -36,17 +37,6 @@ def _sender(text: str) -> Address | None:
     return Address(*split_key(bare))
 
 
-def _server(text: str) -> tuple[str, int]:
-    try:
-        endpoint = parse_endpoint(text, Path())
-        if not isinstance(endpoint, TcpEndpoint):
-            raise ValueError("expected host:port")
-        ip_address(endpoint.host)
-    except ValueError as error:
-        raise click.BadParameter(f"expected the address of a resolver and its port: {error}") from None
-    return endpoint.host, endpoint.port
-
-
 def _ip(text: str) -> Peer:
     try:
         return Peer(ip_address(text), 0)
@@ -60,7 +50,7 @@ def _ip(text: str) -> Peer:
 @click.option("--ip", "peer", type=_ip, required=True, help="The address of the host that sent it.")
 @click.option("--helo", required=True, help="What that host called itself.")
 @click.option("--mail-from", "sender", type=_sender, required=True, help="The reverse-path; <> is the null one.")
-@click.option("--resolver", type=_server, metavar="HOST:PORT", help="Whom to ask. [default: as configured]")
+@click.option("--resolver", type=resolver_address, metavar="HOST:PORT", help="Whom to ask. [default: as configured]")
 @as_json
 def verify(
     loaded: Loaded,

@@ -1,0 +1,134 @@
+"""`pennypost dns`."""
+
+from ipaddress import ip_address
+from pathlib import Path
+
+import click
+
+from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
+from pennypost.app.config.settings import Config
+from pennypost.cli.options import Loaded, as_json, configured
+from pennypost.cli.output import show_records
+from pennypost.cli.running import read
+from pennypost.mail.checkup import certificates
+from pennypost.mail.checkup.doctor import Patient
+from pennypost.mail.checkup.findings import Finding
+from pennypost.mail.dns_plan import PlanSettings, Service, authority_of, plan, zone_file
+from pennypost.mail.route import route
+from pennypost.model.address import Address
+from pennypost.model.errors import MailError
+from pennypost.net.settings import CertificateFiles
+from pennypost.store import signing_keys
+from pennypost.store.directory import require_domain
+from pennypost.store.engine import Transaction
+from pennypost.store.keys import canonical_domain
+from pennypost.store.signing_keys import KeyState
+
+_SERVICES = (
+    ("submissions", "submissions", 0),
+    ("submission", "submission", 1),
+    ("imaps", "imaps", 0),
+    ("imap", "imap", 1),
+    ("pop3s", "pop3s", 10),
+    ("pop3", "pop3", 11),
+)
+"""Names of services, the doors that serve them, and which is liked better (RFC 8314 §5.1: TLS from the start)."""
+
+
+def find_out(
+    loaded: Loaded, domain: str, *, authority: str = "", autoconfig: str = ""
+) -> tuple[Patient, list[Finding]]:
+    """Gather what the records of a domain are made of, and what is wrong with the files of certificates."""
+    config = loaded.config
+    hostname = canonical_domain(config.server.own_hostname)
+    known, findings = certificates.load(_certificate_files(config))
+    settled = config.verification.report_addresses
+    report_address = settled[0] if settled else "postmaster"
+    separator = config.store.subaddress_separator
+
+    async def operation(tx: Transaction) -> Patient:
+        name = (await require_domain(tx, domain)).name
+        keys = await signing_keys.of_domain(tx, name)
+        states = signing_keys.states(keys, tx.now)
+        try:
+            address = Address(report_address, name)
+            await route(tx, address, separator, relay=False, subaddress_mailboxes=False)
+            takes_reports = True
+        except MailError:
+            takes_reports = False
+        settings = PlanSettings(
+            hostname,
+            config.sts,
+            report_address,
+            keys,
+            certificates.for_host(known, hostname),
+            _services(config),
+            authority or authority_of(known),
+            autoconfig,
+        )
+        waiting = [selector for selector, (state, _) in states.items() if state is not KeyState.ACTIVE]
+        return Patient(name, settings, waiting, takes_reports)
+
+    return read(loaded, operation), findings
+
+
+def _certificate_files(config: Config) -> tuple[CertificateFiles, ...]:
+    """Give the files of the configuration, or the self-signed one, if the server has made it."""
+    if config.tls.certificates:
+        return config.tls.certificates
+    made = config.server.data_dir / "tls" / "self-signed.pem"
+    return (CertificateFiles(made, made),) if _exists(made) else ()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _services(config: Config) -> list[Service]:
+    found = []
+    for name, door, priority in _SERVICES:
+        endpoints: tuple[Endpoint, ...] = getattr(config.listeners, door)
+        ports = [e.port for e in endpoints if isinstance(e, TcpEndpoint) and e.port and not _is_loopback(e.host)]
+        found.append(Service(name, ports[0] if ports else 0, priority))
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@click.group("dns")
+def dns() -> None:
+    """Say what our domains have to publish."""
+
+
+@dns.command("records")
+@configured
+@click.argument("domain")
+@click.option("--table", "as_table", is_flag=True, help="Write a table, for web pages where records are typed in.")
+@click.option("--authority", default="", metavar="NAME", help="Who may issue certificates, as CAA records call it.")
+@click.option("--autoconfig", default="", metavar="HOST", help="A host that gives mail programs their settings.")
+@as_json
+def records(loaded: Loaded, domain: str, as_table: bool, authority: str, autoconfig: str, as_json: bool) -> None:
+    """Print everything that DOMAIN has to publish for its mail, as a part of a zone file.
+
+    What is there already is not looked at: pennypost doctor does that.
+    """
+    patient, _ = find_out(loaded, domain, authority=authority, autoconfig=autoconfig.rstrip("."))
+    planned = plan(patient.domain, patient.plan)
+    if as_json:
+        found = [
+            {"name": r.name, "type": r.type.value, "value": r.value, "data": r.data, "purpose": r.purpose}
+            for r in planned
+        ]
+        show_records(found, as_json=True)
+    elif as_table:
+        show_records([{"name": r.name, "type": r.type.value, "value": r.value} for r in planned], as_json=False)
+    else:
+        click.echo(zone_file(patient.domain, planned), nl=False)
