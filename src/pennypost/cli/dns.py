@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from pennypost.app.config.endpoint import Endpoint, TcpEndpoint
 from pennypost.app.config.settings import Config
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_records
@@ -17,6 +16,7 @@ from pennypost.mail.dns_plan import PlanSettings, Service, authority_of, plan, z
 from pennypost.mail.route import route
 from pennypost.model.address import Address
 from pennypost.model.errors import MailError
+from pennypost.net.endpoint import Endpoint, TcpEndpoint
 from pennypost.net.settings import CertificateFiles
 from pennypost.store import signing_keys
 from pennypost.store.directory import require_domain

@@ -5,10 +5,10 @@ from ipaddress import ip_address
 
 import click
 
-from pennypost.app.config.endpoint import parse_tcp_endpoint
 from pennypost.app.config.values import parse_duration, parse_octets
 from pennypost.model.rights import Rights, parse_rights
 from pennypost.model.units import Octets
+from pennypost.net.endpoint import parse_tcp_endpoint
 
 UNBOUNDED = -1
 """What "none" is as a size: None is an option that was not given."""

@@ -19,7 +19,6 @@ from pennypost.message import headers
 from pennypost.model.address import Address
 from pennypost.model.errors import BadAddress
 from pennypost.model.peer import Peer
-from pennypost.net.endpoint import TcpEndpoint, parse_endpoint
 from pennypost.net.resolver import Resolver
 from pennypost.store.keys import parse_key, split_key
 from pennypost.verify import authentication_results
