@@ -51,7 +51,7 @@ class Inbound:
         self.judge = Judge(store, config.junk)
         self.screeners = make_screeners(config.screening, figures)
         self.learner = Learner(store)
-        self._learns = config.junk.learn
+        self._learns = config.junk.enabled and config.junk.learn
         self._settings = config.verification
         self._store = store
         self._resolver = resolver

@@ -2,11 +2,14 @@
 
 The log of changes says what was moved and flagged. A message that somebody put into the mailbox for junk, or marked
 `$Junk`, is learnt as junk; one that was taken out of it, marked `$NotJunk`, put away for keeping or answered, as
-wanted. What only lies where the server put it teaches nothing. Each message is learnt once, and anew when its owner
-thinks again; how far the log was followed is kept with what was learnt, so a worker that dies loses nothing and repeats
-nothing.
+wanted. What only lies where the server put it teaches nothing, and what a client brings from elsewhere no more than
+`IMPORTED_ENOUGH` messages of a kind: somebody who moves in with all his mail is not to be learnt for hours. Each
+message is learnt once, and anew when its owner thinks again; how far the log was followed is kept with what was
+learnt, so a worker that dies loses nothing and repeats nothing.
 """
 
+import asyncio
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -25,8 +28,12 @@ from pennypost.store.messages import Column
 from pennypost.store.store import Store
 
 ACCOUNTS_A_ROUND = 100
-MESSAGES_A_STEP = 10
-"""Messages of one account that are learnt in one transaction: some 1,200 rows each, which mail that comes waits for."""
+MESSAGES_A_STEP = 4
+"""Messages of one account that are learnt in one transaction: some 1,200 rows each, which mail that comes waits for.
+After each step as much time is left to others as it took."""
+
+IMPORTED_ENOUGH = 1000
+"""Once an account has learnt so many messages of a kind, those that a client brings from elsewhere teach no more."""
 
 ARRIVAL = timedelta(seconds=5)
 """How soon after it came a message is where the server put it."""
@@ -65,7 +72,9 @@ class Learner:
         for start in range(0, len(opinions), MESSAGES_A_STEP):
             step = opinions[start : start + MESSAGES_A_STEP]
             lessons = await store.scan(partial(self._lessons, account=account, opinions=step))
+            begun = time.monotonic()
             learnt += await store.write_large(partial(_learn, account=account, lessons=lessons))
+            await asyncio.sleep(time.monotonic() - begun)
         await store.write(lambda tx: junk.follow(tx, account, newest))
         return learnt
 
@@ -106,11 +115,18 @@ async def opinions_since(tx: Transaction, account: AccountId, modseq: ModSeq) ->
         if change.kind is ChangeKind.EXPUNGED:
             moved_from.setdefault(change.modseq, set()).add(roles.get(change.mailbox))
     opinions: dict[MessageId, bool] = {}
+    imported: dict[bool, list[MessageId]] = {False: [], True: []}
     for change in found:
         if change.kind is ChangeKind.APPENDED:
-            opinions |= await _of_moved(tx, account, change, roles, moved_from.get(change.modseq, set()))
+            left = moved_from.get(change.modseq, set())
+            opinions |= await _of_moved(tx, account, change, roles, left, imported)
         elif change.kind is ChangeKind.UPDATED:
             opinions |= await _of_flagged(tx, account, change)
+    seen = await junk.learnt(tx, account)
+    for junk_, learnt in ((False, seen.wanted), (True, seen.junk)):
+        room = max(0, IMPORTED_ENOUGH - learnt)
+        newly = imported[junk_][-room:] if room else []
+        opinions = dict.fromkeys(newly, junk_) | opinions
     return [Opinion(message, junk_) for message, junk_ in opinions.items()], newest
 
 
@@ -120,28 +136,25 @@ async def _of_moved(
     change: Change,
     roles: dict[MailboxId, MailboxRole | None],
     left: set[MailboxRole | None],
+    imported: dict[bool, list[MessageId]],
 ) -> dict[MessageId, bool]:
-    """Give opinions shown by putting messages somewhere."""
+    """Give opinions shown by moving messages somewhere; add to `imported` those that were brought from elsewhere."""
     role = roles.get(change.mailbox)
     if change.mailbox not in roles:
         return {}
-    if role is MailboxRole.JUNK:
-        return dict.fromkeys(await _put_there(tx, account, change), True)
+    is_junk = role is MailboxRole.JUNK
     taken_out = MailboxRole.JUNK in left and role is not MailboxRole.TRASH
     put_away = role in _KEPT and role is not MailboxRole.INBOX
-    if taken_out or put_away:
-        return dict.fromkeys(await _put_there(tx, account, change), False)
-    return {}
-
-
-async def _put_there(tx: Transaction, account: AccountId, change: Change) -> list[MessageId]:
-    """Give those messages of a change that somebody put there: not those that came there first."""
+    if not (is_junk or taken_out or put_away):
+        return {}
     arrival = ARRIVAL // timedelta(microseconds=1)
-    return [
-        entry.message
-        for entry in await _entries(tx, account, change)
-        if entry.saved_at - entry.received_at > arrival or entry.message < change.modseq
-    ]
+    moved = {}
+    for entry in await _entries(tx, account, change):
+        if entry.message < change.modseq:
+            moved[entry.message] = is_junk
+        elif entry.saved_at - entry.received_at > arrival:  # else it is where the server put it
+            imported[is_junk].append(entry.message)
+    return moved
 
 
 async def _of_flagged(tx: Transaction, account: AccountId, change: Change) -> dict[MessageId, bool]:

@@ -102,7 +102,7 @@ async def _count(tx: Transaction, account: AccountId, lesson: Lesson, *, junk: b
             "INSERT INTO junk_token (account, token, wanted, junk) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (account, token) DO UPDATE SET "
             f"{_added('junk_token')}",
-            [(owner, token, *first, *change) for token in lesson.tokens],
+            [(owner, token, *first, *change) for token in sorted(lesson.tokens)],  # neighbours share pages
         )
         await tx.execute(
             "INSERT INTO junk_learnt (account, wanted, junk) VALUES (?, ?, ?) "

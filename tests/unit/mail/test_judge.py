@@ -20,7 +20,7 @@ from pennypost.model.flags import Flags
 from pennypost.model.ids import AccountId, MailboxId, MessageId, Uid
 from pennypost.model.mailbox import MailboxRole
 from pennypost.model.verification import SpfResult, SpfVerdict
-from pennypost.store import flags, junk, mailboxes, messages
+from pennypost.store import blobs, flags, junk, mailboxes, messages
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import Column
 
@@ -191,3 +191,30 @@ def test_thresholds_make_sense() -> None:
         JunkSettings(threshold=5.0, refuse_threshold=2.0)
     with pytest.raises(ValueError, match="threshold"):
         JunkSettings(threshold=0)
+
+
+async def test_a_move_from_another_server_teaches_a_little_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pennypost.mail.learner.IMPORTED_ENOUGH", 3)
+    archive = await mailbox(world, MailboxRole.ARCHIVE)
+
+    async def bring(number: int) -> None:
+        header, _, body = (GOOD % number).partition(b"\r\n\r\n")
+        header += b"\r\n\r\n"
+        draft = world.store.blobs.draft(body)
+        found, came = digest(header, body), world.clock() - timedelta(days=9)
+
+        async def operation(tx: Transaction) -> None:
+            message = messages.NewMessage(header, await blobs.put(tx, draft), draft.size, found, came)
+            await messages.append(tx, world.anna, archive, message)
+
+        await world.store.write(operation)
+
+    for number in range(5):
+        await bring(number)
+    assert await learn(world) == 3
+    await bring(6)
+    assert await learn(world) == 0
+    await receive(world, GOOD % 7)
+    ((uid, _, _),) = await held(world, MailboxRole.INBOX)
+    await move(world, uid, MailboxRole.INBOX, MailboxRole.ARCHIVE)
+    assert await learn(world) == 1  # what somebody does himself counts for ever
