@@ -12,6 +12,7 @@ from pennypost.app.config.settings import Config
 from pennypost.app.figures import Figures
 from pennypost.app.measured import delivery_observer
 from pennypost.clients.http.https import Https
+from pennypost.mail import key_watch
 from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.queue.manager import QueueManager
 from pennypost.mail.queue.outbox import Outbox
@@ -107,6 +108,7 @@ class Outbound:
             return False
         now = store.clock()
         await self.policies.refresh()
+        await key_watch.watch(store, self._resolver)
         await self.reporter.send_due()
         await store.write_large(lambda tx: transport.sweep(tx, now - self._config.relay.tls_memory))
         await store.write_large(lambda tx: tls_results.sweep_reports(tx, now - self._config.tls_reports.keep))

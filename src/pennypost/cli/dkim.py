@@ -58,11 +58,16 @@ def generate(loaded: Loaded, domain: str, chosen: tuple[str, ...]) -> None:
     "--now", "at_once", is_flag=True, help="Sign with the new keys at once: the old ones may be known to others."
 )
 def rotate(loaded: Loaded, domain: str, chosen: tuple[str, ...], at_once: bool) -> None:
-    """Make new keys for DOMAIN. They sign after `dkim.publish_time`, when the DNS has them everywhere; the old ones are
-    forgotten `dkim.retire_time` after that."""
+    """Make new keys for DOMAIN. They sign after `dkim.publish_time`, when the server has seen them in the DNS, which it
+    looks at every half hour; until then the old ones do. Those are forgotten `dkim.retire_time` later."""
     settings = loaded.config.dkim
     keys = {algorithm: make_key(algorithm, settings.rsa_bits) for algorithm in _algorithms(chosen)}
-    _tell(write(loaded, lambda tx: generate_keys(tx, settings, domain, keys, at_once=at_once)))
+    made = write(loaded, lambda tx: generate_keys(tx, settings, domain, keys, at_once=at_once))
+    _tell(made)
+    if at_once:
+        click.echo("\nThey sign from now on: until they are published, signatures of this mail fail.", err=True)
+    else:
+        click.echo(f"\nThey sign from {made[0].active_from:%Y-%m-%d %H:%M} UTC on, if they are published by then.")
 
 
 @dkim.command("list")
@@ -111,6 +116,7 @@ def _record(key: StoredKey, state: KeyState) -> dict[str, object]:
         "algorithm": key.algorithm,
         "state": state.value,
         "active_from": key.active_from.isoformat(timespec="seconds"),
+        "published": None if key.published_at is None else key.published_at.isoformat(timespec="seconds"),
         "sealed": key.sealed,
         "name": f"{key.selector}._domainkey.{key.domain}",
         "record": key.record,

@@ -111,11 +111,11 @@ async def generate(
     at_once: bool = False,
 ) -> list[StoredKey]:
     """Give a domain new keys, made before by `make_key`. Each signs at once if the domain has none of its algorithm,
-    else after `publish_time`. Raises NoSuchDomain, BadAddress."""
+    or with `at_once`; else after `publish_time`, if it is published by then. Raises NoSuchDomain, BadAddress."""
     name = canonical_domain(domain)
     have = await signing_keys.of_domain(tx, name)
     box = KeyBox(settings.key_secret)
-    taken = {key.selector for key in have}
+    taken = await signing_keys.selectors(tx, name)
     made: list[StoredKey] = []
     for algorithm, key in keys.items():
         selector = _selector(algorithm, tx.now, taken)
@@ -125,7 +125,8 @@ async def generate(
         stored, sealed = box.seal(octets, name, selector)
         active_from = tx.now if first or at_once else tx.now + settings.publish_time
         record = public_record(key.public_key())
-        new = StoredKey(name, selector, algorithm.value, stored, sealed, record, tx.now, active_from)
+        published_at = tx.now if at_once else None
+        new = StoredKey(name, selector, algorithm.value, stored, sealed, record, tx.now, active_from, published_at)
         await signing_keys.add(tx, new)
         made.append(new)
     return made
@@ -147,8 +148,7 @@ class Signer:
         self._store = store
         self._settings = settings
         self._box = KeyBox(settings.key_secret)
-        self._opened: dict[StoredKey, SigningKey] = {}
-        # By the whole row: a selector may come again with another key after one was removed.
+        self._opened: dict[tuple[str, str], SigningKey] = {}
 
     async def keys(self, domain: str) -> list[SigningKey]:
         """Give the keys that sign for a domain now: its own, or those of a domain of ours above it, which DMARC takes
@@ -170,11 +170,11 @@ class Signer:
         return [self._open(key) for key in await _active(tx, domain)]
 
     def _open(self, key: StoredKey) -> SigningKey:
-        known = self._opened.get(key)
+        known = self._opened.get((key.domain, key.selector))
         if known is None:
             private = load_der_private_key(self._box.open(key), None)
             assert isinstance(private, RSAPrivateKey | Ed25519PrivateKey)
-            known = self._opened[key] = SigningKey(key.domain, key.selector, private)
+            known = self._opened[key.domain, key.selector] = SigningKey(key.domain, key.selector, private)
         return known
 
     async def keys_for(self, header_block: bytes) -> list[SigningKey]:

@@ -27,7 +27,8 @@ class KeyState(Enum):
 @dataclass(frozen=True, slots=True)
 class StoredKey:
     """A key. `private_key`: PKCS #8 in DER, or sealed. `record`: the text of its TXT record at
-    `selector`._domainkey.`domain`."""
+    `selector`._domainkey.`domain`. `active_from`: it does not sign before. `published_at`: when it was seen there; a
+    key that follows another does not sign before, either."""
 
     domain: str
     selector: str
@@ -37,17 +38,27 @@ class StoredKey:
     record: str
     created_at: datetime
     active_from: datetime
+    published_at: datetime | None = None
 
 
-_COLUMNS = "domain, selector, algorithm, private_key, sealed, record, created_at, active_from"
+_COLUMNS = "domain, selector, algorithm, private_key, sealed, record, created_at, active_from, published_at"
 
 
 async def add(tx: Transaction, key: StoredKey) -> None:
-    """Keep a new key. Raises NoSuchDomain, AlreadyExists."""
+    """Keep a new key. Raises NoSuchDomain, AlreadyExists: there is, or was, a key with this selector.
+
+    A selector never comes again: others may remember the key that it had, and signatures of that one would fail.
+    """
     await require_domain(tx, key.domain)
     row = await tx.fetch_one(
-        f"INSERT INTO signing_key ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (domain, selector) DO NOTHING RETURNING domain",
+        "INSERT INTO used_selector (domain, selector) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING domain",
+        key.domain,
+        key.selector,
+    )
+    if row is None:
+        raise AlreadyExists(f"{key.domain} has, or had, a key with the selector {key.selector}")
+    await tx.execute(
+        f"INSERT INTO signing_key ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         key.domain,
         key.selector,
         key.algorithm,
@@ -56,9 +67,24 @@ async def add(tx: Transaction, key: StoredKey) -> None:
         key.record,
         to_microseconds(key.created_at),
         to_microseconds(key.active_from),
+        None if key.published_at is None else to_microseconds(key.published_at),
     )
-    if row is None:
-        raise AlreadyExists(f"{key.domain} has a key with the selector {key.selector} already")
+
+
+async def selectors(tx: Transaction, domain: str) -> set[str]:
+    """Give the selectors that a domain has, or had."""
+    rows = await tx.fetch_all("SELECT selector FROM used_selector WHERE domain = ?", domain)
+    return {selector for (selector,) in rows}
+
+
+async def published(tx: Transaction, domain: str, selector: str) -> None:
+    """Note that a key was seen in the DNS."""
+    await tx.execute(
+        "UPDATE signing_key SET published_at = ? WHERE domain = ? AND selector = ? AND published_at IS NULL",
+        to_microseconds(tx.now),
+        domain,
+        selector,
+    )
 
 
 async def of_domain(tx: Transaction, domain: str) -> list[StoredKey]:
@@ -85,15 +111,22 @@ def states(keys: Sequence[StoredKey], now: datetime) -> dict[str, tuple[KeyState
     """Give, by selector, the state of each key of one domain, and since when it is retired."""
     found: dict[str, tuple[KeyState, datetime | None]] = {}
     for key in keys:
-        later = [k.active_from for k in keys if k.algorithm == key.algorithm and _order(key) < _order(k)]
-        succeeded = min((instant for instant in later if instant <= now), default=None)
-        if key.active_from > now:
+        others = [k for k in keys if k.algorithm == key.algorithm and k is not key]
+        later = [_signs_from(k) for k in others if _order(key) < _order(k)]
+        succeeded = min((instant for instant in later if instant is not None and instant <= now), default=None)
+        follows = any(_order(k) < _order(key) for k in others)
+        if key.active_from > now or (follows and key.published_at is None):
             found[key.selector] = (KeyState.WAITING, None)
         elif succeeded is None:
             found[key.selector] = (KeyState.ACTIVE, None)
         else:
             found[key.selector] = (KeyState.RETIRED, succeeded)
     return found
+
+
+def _signs_from(key: StoredKey) -> datetime | None:
+    """Give when a key takes the place of those before it; None: it is not known to be published."""
+    return None if key.published_at is None else max(key.active_from, key.published_at)
 
 
 def _order(key: StoredKey) -> tuple[datetime, str]:
@@ -122,7 +155,7 @@ async def remove_retired(tx: Transaction, keep: timedelta) -> list[StoredKey]:
 
 
 def _key(row: Row) -> StoredKey:
-    domain, selector, algorithm, private_key, sealed, record, created_at, active_from = row
+    domain, selector, algorithm, private_key, sealed, record, created_at, active_from, published_at = row
     return StoredKey(
         domain,
         selector,
@@ -132,4 +165,5 @@ def _key(row: Row) -> StoredKey:
         record,
         from_microseconds(created_at),
         from_microseconds(active_from),
+        None if published_at is None else from_microseconds(published_at),
     )

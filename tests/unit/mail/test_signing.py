@@ -2,23 +2,28 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from tests.dns_server import FakeDns, Fault
 from tests.unit.mail.conftest import World
 from tests.unit.mail.test_transaction import STRANGER, SUBMITTED, address, post, stored
 from tests.unit.verify.dkim.keys import verdicts
 
+from pennypost.mail import key_watch
 from pennypost.mail.signing import Signer, SigningSettings, generate, make_key
 from pennypost.mail.submit import Submitter
 from pennypost.model.authentication import Authenticated
 from pennypost.model.envelope import Envelope, Recipient
-from pennypost.model.errors import NoSuchDomain, SigningKeyLocked
+from pennypost.model.errors import AlreadyExists, NoSuchDomain, SigningKeyLocked
 from pennypost.model.secret import Secret
 from pennypost.model.verification import DkimResult
+from pennypost.net.resolver import Resolver
+from pennypost.net.settings import ResolverSettings
 from pennypost.store import signing_keys
 from pennypost.store.engine import Transaction
 from pennypost.store.signing_keys import KeyState, StoredKey
-from pennypost.verify.dkim import SigningAlgorithm, sign
+from pennypost.verify.dkim import SigningAlgorithm, public_record
 
 SETTINGS = SigningSettings(rsa_bits=1024)
 KEYS = {algorithm: make_key(algorithm, 1024) for algorithm in SigningAlgorithm}
@@ -43,6 +48,14 @@ async def submit(world: World, message: bytes, settings: SigningSettings = SETTI
 
 def records(*keys: StoredKey) -> dict[str, list[bytes]]:
     return {f"{key.selector}._domainkey.{key.domain}": [key.record.encode()] for key in keys}
+
+
+def name_of(key: StoredKey) -> str:
+    return f"{key.selector}._domainkey.{key.domain}"
+
+
+def txt(text: str) -> str:
+    return " ".join(f'"{text[start : start + 255]}"' for start in range(0, len(text), 255))
 
 
 def results(message: bytes, keys: list[StoredKey]) -> list[tuple[str, DkimResult]]:
@@ -101,6 +114,20 @@ async def test_new_keys_are_published_before_they_sign(world: World) -> None:
 
     assert await signing() == sorted(key.selector for key in first)
     world.clock.forward(SETTINGS.publish_time + timedelta(seconds=1))
+    with FakeDns() as dns:
+        resolver = Resolver(ResolverSettings(cache_entries=0), (dns.server,))
+        for text in (None, "v=DKIM1; p=", public_record(make_key(SigningAlgorithm.RSA_SHA256, 1024).public_key())):
+            if text is not None:
+                dns.records.update({(name_of(key), "TXT"): [txt(text)] for key in second})
+            await key_watch.watch(world.store, resolver)
+            assert await signing() == sorted(key.selector for key in first)
+        dns.records.update({(name_of(key), "TXT"): [txt(key.record)] for key in second})
+        dns.faults = dict.fromkeys(map(name_of, second), Fault.SERVFAIL)
+        await key_watch.watch(world.store, resolver)
+        assert await signing() == sorted(key.selector for key in first)
+        dns.faults.clear()
+        await key_watch.watch(world.store, resolver)
+        await resolver.close()
     assert await signing() == sorted(key.selector for key in second)
 
     async def states(tx: Transaction) -> list[KeyState]:
@@ -131,20 +158,27 @@ async def test_only_domains_of_ours_have_keys(world: World) -> None:
         await world.store.write(lambda tx: generate(tx, SETTINGS, "other.example", KEYS))
 
 
-async def test_a_selector_that_comes_again_has_its_new_key(world: World) -> None:
-    signer = Signer(world.store, SETTINGS)
-    header = b"From: anna@penny.test\r\n"
-    others = {algorithm: make_key(algorithm, 1024) for algorithm in SigningAlgorithm}
+async def test_a_selector_never_comes_again(world: World) -> None:
+    """Others may remember the key that it had, also when the domain was gone meanwhile."""
 
-    async def replace_keys(tx: Transaction) -> list[StoredKey]:
+    async def remove_all(tx: Transaction) -> None:
         for key in await signing_keys.every(tx):
             await signing_keys.remove(tx, key.domain, key.selector)
-        return await generate(tx, SETTINGS, "penny.test", others)
 
     first = await make(world)
-    await signer.keys("penny.test")
-    second = await world.store.write(replace_keys)
-    assert {key.selector for key in second} == {key.selector for key in first}
-    signed = sign(header, b"Body\r\n", await signer.keys("penny.test"), 2_000_000_000)
-    found = results(signed + header + b"\r\nBody\r\n", second)
-    assert dict(found) == {key.selector: DkimResult.PASS for key in second}
+    await world.store.write(remove_all)
+    second = await make(world)
+    assert {key.selector for key in second}.isdisjoint(key.selector for key in first)
+    with pytest.raises(AlreadyExists):
+        await world.store.write(lambda tx: signing_keys.add(tx, first[0]))
+
+
+async def test_without_the_key_before_it_a_new_one_signs(world: World) -> None:
+    """An unpublished key is no worse than none."""
+    first = await make(world)
+    second = await make(world)
+    world.clock.forward(SETTINGS.publish_time)
+    for key in first:
+        await world.store.write(partial(signing_keys.remove, domain=key.domain, selector=key.selector))
+    found = await Signer(world.store, SETTINGS).keys("penny.test")
+    assert [key.selector for key in found] == sorted(key.selector for key in second)
