@@ -56,7 +56,7 @@ async def test_domains(world: World) -> None:
     await world.write(directory.set_domain_quota, "example.org", None)
     await world.write(directory.set_catch_all, "example.org", "All@Elsewhere.example")
     found = await world.read(directory.find_domain, "example.org")
-    assert (found.quota_octets, found.catch_all) == (None, "all@elsewhere.example")
+    assert (found.quota_octets, found.catch_all) == (None, "All@elsewhere.example")
     with pytest.raises(NoSuchDomain):
         await world.write(directory.set_catch_all, "example.net", None)
 
@@ -216,10 +216,32 @@ async def test_aliases_lead_on(world: World) -> None:
     found = await leads(world, "all")
     assert found is not None
     assert [(one.account, one.detail) for one in found.accounts] == [(ann, None), (bob, "t")]
-    assert found.remote == (Address("x", "f.example"),)
+    # Only its own host knows whether these are two (RFC 5321 §2.4).
+    assert found.remote == (Address("X", "f.example"), Address("x", "f.example"))
     found = await leads(world, "team+tag")
     assert found is not None
     assert [(one.account, one.detail) for one in found.accounts] == [(ann, "tag"), (bob, "t")]
+
+
+async def test_addresses_elsewhere_stay_as_they_are_written(world: World) -> None:
+    """RFC 5321 §2.4: the case of a local part is its own host's business."""
+    ann = await world.account()
+    made = await world.write(
+        directory.add_alias, "team@example.org", ["Gro\u00df@F.example", "GROSS@f.example", "ANN@Example.org"]
+    )
+    assert made.targets == ("Gro\u00df@f.example", "GROSS@f.example", "ann@example.org")
+    found = await leads(world, "team")
+    assert found is not None
+    assert found.remote == (Address("Gro\u00df", "f.example"), Address("GROSS", "f.example"))
+    assert [one.account for one in found.accounts] == [ann]
+    await world.write(directory.set_catch_all, "example.org", "All@F.example")
+    found = await leads(world, "nobody")
+    assert found is not None
+    assert found.remote == (Address("All", "f.example"),)
+    # A domain that becomes ours later is looked up as ours are.
+    await world.write(directory.add_domain, "f.example")
+    gross = await world.write(directory.add_account, "gross@f.example")
+    assert {account for account, _ in await local(world, "team")} == {ann, gross.id}
 
 
 async def test_circles_end_and_depth_is_bounded(world: World) -> None:

@@ -66,11 +66,13 @@ class Outgoing:
         if host.max_size is not None and len(octets) > host.max_size:
             raise MessageTooLarge(f"The next host takes {host.max_size} octets, the message has {len(octets)}")
         sender = envelope.reverse_path
-        smtputf8 = envelope.smtputf8 and host.smtputf8
+        # An alias may lead to an address that needs the extension, whatever the message came with.
+        needed = envelope.smtputf8 or not all(a.is_ascii for a in (sender, *(r.address for r in recipients)) if a)
+        smtputf8 = needed and host.smtputf8
         refused: frozenset[int] = frozenset()
-        if envelope.smtputf8 and not host.smtputf8:
+        if needed and not host.smtputf8:
             # RFC 6531 §3.2, §4.2: only a message that does not need the extension may go on without it.
-            if not self._headers_are_ascii:
+            if envelope.smtputf8 and not self._headers_are_ascii:
                 raise NonAsciiAddress("The next host does not take UTF-8 in header fields")
             sender = _in_ascii(sender) if sender is not None else None
             if sender is not None and not sender.is_ascii:

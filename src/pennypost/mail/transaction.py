@@ -16,7 +16,7 @@ commits them as one group.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -217,11 +217,15 @@ class MailTransaction(ABC):
         """Give what has to go to other hosts, with its places in the queue."""
         now = parcel.now
         sendings: list[Sending] = []
-        remote: dict[str, Recipient] = {}
+        remote: dict[tuple[str, str], Recipient] = {}
         if self._envelope.hold is not None:  # all wait, whoever they are, and are routed anew when it is time
-            everybody = {d.recipient.address.key: d.recipient for d in destinations}
-            here = [d.recipient for d in destinations if d.route.local or d.recipient.address not in d.route.remote]
-            return [self._sending(b"", everybody.values(), now, here)]
+            here: dict[tuple[str, str], Recipient] = {}
+            for recipient, found in ((d.recipient, d.route) for d in destinations):
+                if found.local or recipient.address not in found.remote:
+                    here[recipient.address.key, ""] = recipient
+                else:
+                    remote[_who(recipient.address)] = recipient
+            return [self._sending(b"", (*here.values(), *remote.values()), now, frozenset(here.values()))]
         for destination in destinations:
             if not destination.route.remote:
                 continue
@@ -230,7 +234,7 @@ class MailTransaction(ABC):
                 # An alias sends it on: the mark lets us know the message if it comes back (RFC 9228 §1).
                 sendings.append(await self._forwarding(destination.recipient.address, onward, parcel))
             else:
-                remote.setdefault(onward[0].address.key, onward[0])
+                remote.setdefault(_who(onward[0].address), onward[0])
         if remote:
             sendings.append(self._sending(b"", remote.values(), now))
         return sendings
@@ -252,7 +256,7 @@ class MailTransaction(ABC):
         mark: bytes,
         recipients: Iterable[Recipient],
         now: datetime,
-        here: Sequence[Recipient] = (),
+        here: Container[Recipient] = (),
         sender: Address | None = None,
     ) -> Sending:
         """`sender`: the reverse-path, None for the message's own."""
@@ -354,6 +358,11 @@ class MailTransaction(ABC):
         original = Original(self._envelope, parcel.prepared.header, None, parcel.now)
         fates = [Fate(recipient, Action.DELIVERED, "2.0.0") for recipient in delivered]
         await bounce.post(tx, self._store, self._post.hostname, original, fates, trace, self._post.signer)
+
+
+def _who(address: Address) -> tuple[str, str]:
+    """Tell recipients elsewhere apart: which differences in a local part count, its own host knows (RFC 5321 §2.4)."""
+    return address.local_part, address.domain.lower()
 
 
 def refuse_loops(header: bytes, recipients: Iterable[Address], max_hops: int) -> None:

@@ -24,7 +24,7 @@ from pennypost.store.credentials import (
     touch_credential,
 )
 from pennypost.store.engine import Row, Transaction, from_microseconds, to_microseconds
-from pennypost.store.keys import MAX_ALIAS_TARGETS, canonical_domain, parse_key, split_key
+from pennypost.store.keys import MAX_ALIAS_TARGETS, canonical_domain, key_of, parse_key, parse_target, split_key
 from pennypost.store.resolve import LocalRecipient, Resolution, identities, owns, resolve
 
 __all__ = [
@@ -75,7 +75,7 @@ async def add_domain(
     name = canonical_domain(name)
     if name.startswith("["):
         raise BadAddress("An address literal is no domain")
-    target = None if catch_all is None else parse_key(catch_all)
+    target = None if catch_all is None else await _target(tx, catch_all)
     row = await tx.fetch_one(
         "INSERT INTO domain (name, quota_octets, catch_all, created_at) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (name) DO NOTHING RETURNING id",
@@ -117,7 +117,7 @@ async def find_domain(tx: Transaction, name: str) -> Domain | None:
 
 async def set_catch_all(tx: Transaction, name: str, catch_all: str | None) -> None:
     """Set where mail for unknown local parts goes, or None to refuse it. Raises NoSuchDomain, BadAddress."""
-    target = None if catch_all is None else parse_key(catch_all)
+    target = None if catch_all is None else await _target(tx, catch_all)
     domain = await require_domain(tx, name)
     await tx.execute("UPDATE domain SET catch_all = ? WHERE id = ?", target, domain.id)
 
@@ -285,7 +285,7 @@ async def add_alias(tx: Transaction, address: str, targets: Sequence[str]) -> Al
     more than `keys.MAX_ALIAS_TARGETS`).
     """
     key = parse_key(address)
-    keys = tuple(dict.fromkeys(parse_key(target) for target in targets))
+    keys = tuple(dict.fromkeys([await _target(tx, target) for target in targets]))
     if not keys:
         raise BadAddress("An alias needs a target")
     if len(keys) > MAX_ALIAS_TARGETS:
@@ -298,6 +298,13 @@ async def add_alias(tx: Transaction, address: str, targets: Sequence[str]) -> Al
         [(key, position, target) for position, target in enumerate(keys)],
     )
     return Alias(key, keys)
+
+
+async def _target(tx: Transaction, text: str) -> str:
+    """Read where mail is to go: one of ours as its key, another as it is written."""
+    target = parse_target(text)
+    ours = await find_domain(tx, split_key(target)[1]) is not None
+    return key_of(target) if ours else target
 
 
 async def remove_alias(tx: Transaction, address: str) -> None:

@@ -48,9 +48,21 @@ def split_key(key: str) -> tuple[str, str]:
 
 def parse_key(text: str) -> str:
     """Give the key of an address written as `local@domain`, unquoted, as administrators do. Raises BadAddress."""
+    return key_of(parse_target(text))
+
+
+def parse_target(text: str) -> str:
+    """Give an address, written in the same way, to which mail goes on: the local part as it is, since only its own host
+    knows which differences count (RFC 5321 §2.4). Raises BadAddress."""
     local, domain = split_key(text.strip())
     if not local or len(local.encode("utf-8", "replace")) > MAX_LOCAL_PART_OCTETS:
         raise BadAddress
     if not local.isprintable():
         raise BadAddress
-    return f"{local_key(local)}@{canonical_domain(domain)}"
+    return f"{local}@{canonical_domain(domain)}"
+
+
+def key_of(target: str) -> str:
+    """Give the key that a target has if it is ours."""
+    local, domain = split_key(target)
+    return f"{local_key(local)}@{domain}"

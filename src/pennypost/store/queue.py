@@ -29,6 +29,15 @@ QUEUE = AccountId(0)
 """Whose notices say that something in the queue is to be looked at: no account has this id."""
 
 
+LOCAL_HOP = "local"
+"""The next hop that is this server."""
+
+
+def hop_of_domain(domain: str) -> str:
+    """Name the next hop that is a domain's own mail hosts. `domain`: lower case, without a final dot."""
+    return domain if domain != LOCAL_HOP else f"{domain}."
+
+
 class DeliveryState(IntEnum):
     """How it stands with one recipient. The numbers are stored, and written out in the indexes: never change them."""
 
@@ -101,7 +110,7 @@ def by_domain(envelope: Envelope, now: datetime) -> list[Place]:
     """Give the places of a message whose next hops are the recipients' domains."""
     domains: dict[str, list[Recipient]] = {}
     for recipient in envelope.recipients:
-        domains.setdefault(recipient.address.domain.lower(), []).append(recipient)
+        domains.setdefault(hop_of_domain(recipient.address.domain.lower()), []).append(recipient)
     turn = to_microseconds(now)
     return [Place(domain, tuple(recipients), turn) for domain, recipients in domains.items()]
 

@@ -22,7 +22,7 @@ from pennypost.model.errors import BadAddress, NoSuchRecipient, RecipientDisable
 from pennypost.model.ids import AccountId, MailboxId
 from pennypost.store import names
 from pennypost.store.engine import Row, Transaction
-from pennypost.store.keys import address_key, local_key, split_key
+from pennypost.store.keys import address_key, key_of, local_key, split_key
 
 MAX_DEPTH = 10
 """Aliases that lead to aliases."""
@@ -109,7 +109,7 @@ async def resolve(tx: Transaction, address: Address, separator: str = "+") -> Re
         return None
     if row[0] is not None:
         target = _address(row[0])
-        if await _follow(tx, target, row[0], separator, found) is False and not await _is_ours(tx, row[0]):
+        if await _follow(tx, target, key_of(row[0]), separator, found) is False and not await _is_ours(tx, row[0]):
             found.remote.setdefault(row[0], target)
     if not found and split_key(key)[0] in ALWAYS_THERE:
         await _first_account(tx, domain, found)
@@ -122,8 +122,8 @@ def _resolution(found: _Found) -> Resolution:
     return Resolution(tuple(found.accounts.values()), tuple(found.remote.values()))
 
 
-def _address(key: str) -> Address:
-    return Address(*split_key(key))
+def _address(target: str) -> Address:
+    return Address(*split_key(target))
 
 
 async def _look_up(tx: Transaction, address: Address, key: str, separator: str) -> tuple[list[Row], str | None]:
@@ -154,7 +154,7 @@ async def _follow(tx: Transaction, address: Address, key: str, separator: str, f
                 elif row[1] not in found.seen and len(found.seen) <= MAX_TARGETS:
                     found.seen.add(row[1])
                     target = _address(row[1])
-                    next_rows, own = await _look_up(tx, target, row[1], separator)
+                    next_rows, own = await _look_up(tx, target, key_of(row[1]), separator)
                     if next_rows:
                         deeper.append((next_rows, own or tag))
                     elif not await _is_ours(tx, row[1]):

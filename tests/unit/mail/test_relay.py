@@ -456,6 +456,17 @@ async def test_utf8_addresses(dns: FakeDns) -> None:
         assert host.kept[0].sender == "me@xn--bcher-kva.example"
 
 
+async def test_utf8_addresses_that_an_alias_brought_in(dns: FakeDns) -> None:
+    """RFC 6531 §3.1: whatever the message came with."""
+    message = replace(outgoing(), envelope=Envelope(Address("me", "me.example"), recipients("alice", "j\u00fcrgen")))
+    async with NextHost() as host, relaying(dns, host.port) as relayer:
+        assert await states(relayer, message) == [(SENT, "2.0.0"), (SENT, "2.0.0")]
+        assert "SMTPUTF8" in " ".join(host.lines)
+    async with NextHost((PIPELINING, EIGHT)) as host, relaying(dns, host.port) as relayer:
+        assert await states(relayer, message) == [(SENT, "2.0.0"), (FAILED, "5.6.7")]
+        assert " ".join(host.lines).isascii()
+
+
 async def test_bare_line_ends_are_never_sent(dns: FakeDns) -> None:
     """RFC 5321 §2.3.8."""
     async with NextHost((PIPELINING,)) as host, relaying(dns, host.port) as relayer:

@@ -315,6 +315,20 @@ async def test_a_submission_is_completed_and_discloses_nothing(world: World) -> 
     assert len({d.queued for d in waiting}) == 1
 
 
+@pytest.mark.parametrize("hold", [None, timedelta(hours=1)])
+async def test_recipients_elsewhere_differ_as_their_host_says(world: World, hold: timedelta | None) -> None:
+    """RFC 5321 §2.4: each of them was told 250."""
+    wanted = ["Bob@other.example", "bob@other.example", "stra\u00dfe@other.example", "strasse@other.example"]
+    await submit(world, *wanted, "bob@OTHER.example", message=SUBMITTED, smtputf8=True, hold=hold)
+    assert sorted(str(d.recipient.address).lower() for d in await queued(world)) == sorted(map(str.lower, wanted))
+
+
+async def test_a_domain_called_local_is_not_this_server(world: World) -> None:
+    await submit(world, "x@local", message=SUBMITTED)
+    (delivery,) = await queued(world)
+    assert delivery.hop == "local."
+
+
 async def test_a_submission_that_is_held_is_held_for_everybody(world: World) -> None:
     """RFC 4865 §5: also for those who have mailboxes here."""
     accepted = await submit(world, "bert@penny.test", "x@example.org", message=SUBMITTED, hold=timedelta(hours=1))

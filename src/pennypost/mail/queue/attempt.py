@@ -10,7 +10,7 @@ import structlog
 
 from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.queue.channel import Job, octets_of, split
-from pennypost.mail.queue.local import LOCAL_HOP, deliver_here, digest_of
+from pennypost.mail.queue.local import deliver_here, digest_of
 from pennypost.mail.queue.pacing import complaint
 from pennypost.mail.queue.routing import Router
 from pennypost.mail.queue.schedule import deadlines
@@ -25,7 +25,7 @@ from pennypost.net.incident import log_incident
 from pennypost.store import dispatch, queue
 from pennypost.store.dispatch import Leased
 from pennypost.store.engine import Operation, T, Transaction
-from pennypost.store.queue import QUEUE, QueuedMessage
+from pennypost.store.queue import LOCAL_HOP, QUEUE, QueuedMessage
 from pennypost.store.store import Store
 from pennypost.store.timeline import trace_id
 

@@ -19,9 +19,6 @@ from pennypost.store.messages import NewMessage
 from pennypost.store.queue import QueuedMessage
 from pennypost.store.store import Store
 
-LOCAL_HOP = "local"
-"""The name of the next hop that is this server: no domain is called so."""
-
 
 def digest_of(message: QueuedMessage, octets: bytes) -> MessageDigest:
     """Digest a queued message. `octets`: header and body."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from pennypost.mail.queue.local import LOCAL_HOP
 from pennypost.mail.queue.routing import Router
 from pennypost.mail.queue.schedule import RELEASE_STEP
 from pennypost.model.envelope import Envelope, Recipient
@@ -21,7 +20,7 @@ from pennypost.model.ids import AccountId
 from pennypost.store import queue
 from pennypost.store.blobs import BlobDraft
 from pennypost.store.engine import Transaction, to_microseconds
-from pennypost.store.queue import Enqueued, Place, QueuedMessage
+from pennypost.store.queue import LOCAL_HOP, Enqueued, Place, QueuedMessage
 
 TURN_STEP_MICROSECONDS = 30_000_000
 """How much later each further recipient of one sender stands, as long as they come faster than one in this time."""

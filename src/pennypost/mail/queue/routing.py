@@ -7,6 +7,7 @@ from pennypost.model.address import Address
 from pennypost.model.errors import BadAddress
 from pennypost.model.relaying import HopKind, NextHop
 from pennypost.store.keys import canonical_domain
+from pennypost.store.queue import hop_of_domain
 
 _MAX_KNOWN = 20_000
 
@@ -21,7 +22,7 @@ def canonical(domain: str) -> str:
 
 def hop_name(hop: NextHop) -> str:
     """Give the name of a next hop: what the queue groups by, and an administrator reads."""
-    name = str(hop)
+    name = hop_of_domain(str(hop))
     if hop.login:
         name += f" as {hop.login}"
     return f"{name} from {hop.source}" if hop.source else name

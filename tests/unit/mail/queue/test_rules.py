@@ -14,6 +14,7 @@ from pennypost.model.address import Address
 from pennypost.model.envelope import DeliverBy, DeliverByMode, Envelope, Recipient
 from pennypost.model.relaying import HopKind, RecipientResult, RelayOutcome, RelayState
 from pennypost.store.dispatch import Pace
+from pennypost.store.queue import LOCAL_HOP, hop_of_domain
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -41,6 +42,7 @@ def test_next_hops() -> None:
     assert hop(settings, "other.example", 2, sender=None) == "other.example"
     assert hop(settings, "other.example", 3, sender=None) == "smarthost:help.example"
     assert hop(settings, "[192.0.2.1]", sender=None) == "[192.0.2.1]"
+    assert hop(settings, "Local.", sender=None) == hop_of_domain("local") != LOCAL_HOP
     assert Router(settings).find(None, Address("x", "a.example"))[1].kind is HopKind.MX
     assert hop_name(Router(settings).find(None, Address("x", "a.example"))[1]) == "a.example"
 
