@@ -229,9 +229,10 @@ def _recipient_fields(fate: Fate) -> list[tuple[str, str]]:
 
 def returned_body(envelope: Envelope, action: Action, size: int, limit: int) -> bool:
     """Whether the whole message goes back: a failure, not too large, unless the sender wants the header only (RFC 3461
-    §4.3), or it is of lines that no report can hold (RFC 3030 §3)."""
+    §4.3), or it is of lines that no report can hold (RFC 3030 §3), or had to go under TLS all the way (RFC 8689 §5)."""
     return (
         action is Action.FAILED
+        and not envelope.require_tls
         and size <= limit
         and envelope.return_content is not ReturnContent.HEADERS
         and envelope.body is not BodyType.BINARY_MIME

@@ -36,10 +36,11 @@ class Spool:
     `size`: octets written so far.
     """
 
-    __slots__ = ("_chunks", "_file", "_joined", "_mapped", "_spools", "size")
+    __slots__ = ("_chunks", "_file", "_held", "_joined", "_mapped", "_spools", "size")
 
     def __init__(self, spools: Spools) -> None:
         self._spools = spools
+        self._held = 0  # octets of the budget that are ours
         self._chunks: list[bytes] = []
         self._file: IO[bytes] | None = None
         self._joined: bytes | None = None
@@ -70,9 +71,10 @@ class Spool:
         if self._file is None:
             if self.size <= spools.memory_limit and spools.memory_used + length <= spools.memory_total:
                 spools.memory_used += length
+                self._held += length
                 self._chunks.append(chunk)
                 return
-            self._to_file(length)
+            self._to_file()
         assert self._file is not None
         with storage_errors():
             write_all(self._file.fileno(), chunk)
@@ -122,9 +124,8 @@ class Spool:
 
     def close(self) -> None:
         """Let go of memory and file. Idempotent; views of `octets` must be gone."""
-        if self._file is None:
-            self._spools.memory_used -= self.size
-        else:
+        self._give_back()
+        if self._file is not None:
             if self._mapped is not None:
                 self._mapped.close()
                 self._mapped = None
@@ -134,7 +135,11 @@ class Spool:
         self._joined = None
         self.size = 0
 
-    def _to_file(self, coming: int) -> None:
+    def _give_back(self) -> None:
+        self._spools.memory_used -= self._held
+        self._held = 0
+
+    def _to_file(self) -> None:
         """Move what is in memory to a file."""
         folder = self._spools.folder
         with storage_errors():
@@ -142,7 +147,7 @@ class Spool:
             # Buffering is ours: chunks are large. Unnamed: nothing is left to be cleaned up after a crash.
             file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 -- closed by `close`
         self._file = file
-        self._spools.memory_used -= self.size - coming
+        self._give_back()
         with storage_errors():
             for chunk in self._chunks:
                 write_all(file.fileno(), chunk)

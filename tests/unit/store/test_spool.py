@@ -86,6 +86,19 @@ def test_a_full_disk_is_storage_full(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert makes.memory_used == 0
 
 
+def test_a_file_that_cannot_be_made_costs_no_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(**_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(spool_module.tempfile, "TemporaryFile", none_left)
+    makes = spools(tmp_path)
+    with makes.new() as spool:
+        spool.write(b"x" * 50)
+        with pytest.raises(OSError, match="Too many"):
+            spool.write(b"x" * 1000)
+    assert makes.memory_used == 0
+
+
 @pytest.mark.parametrize("size", [10, 70_000, 3_000_000])
 async def test_a_spooled_body_becomes_a_draft(tmp_path: Path, size: int) -> None:
     store = await Store.open(StoreSettings(tmp_path / "data"))

@@ -140,7 +140,10 @@ def _hold_until(into: MailParameters, value: bytes) -> None:
     """RFC 4865 §4: an instant."""
     if _DATE_TIME.fullmatch(value) is None or into.hold is not None:
         raise ValueError("no instant, or a second one")
-    into.hold = datetime.fromisoformat(str(value.upper(), "ascii")).astimezone(UTC)
+    try:
+        into.hold = datetime.fromisoformat(str(value.upper(), "ascii")).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("an instant outside of all years") from None
 
 
 def _by(into: MailParameters, value: bytes) -> None:

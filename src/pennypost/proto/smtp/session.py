@@ -175,6 +175,7 @@ class SmtpServerSession:
         self._lines.clear()
         self.offer = offer if offer is not None else self.offer
         self.tls = True
+        self.authenticated = False
         self.extended = False
         self._idle_commands = 0
         self.state = State.GREETED

@@ -310,6 +310,7 @@ class Session:
         self._write_gathered()
         await self.connection.start_tls()
         self.machine.tls_started(self.door.offer(self.connection))  # now with the channel binding of this connection
+        self.authenticated = None
         self._hello = Hello("", extended=False)
         self._client = None
 

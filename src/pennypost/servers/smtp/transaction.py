@@ -7,7 +7,7 @@ import structlog
 
 from pennypost.mail.reception import Acceptance, Reception, SmtpClient
 from pennypost.model.envelope import Envelope, Recipient
-from pennypost.model.errors import MailError, MessageTooLarge
+from pennypost.model.errors import MailError
 
 _log = structlog.stdlib.get_logger("pennypost.smtp")
 
@@ -49,7 +49,7 @@ class Transaction:
         if self.problem is None:
             try:
                 self.reception.write(chunk)
-            except MessageTooLarge as error:
+            except MailError as error:  # too large, or the disk is full: no reply is due yet
                 self.problem = error
                 self.reception.discard()
 

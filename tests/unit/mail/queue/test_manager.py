@@ -15,7 +15,7 @@ from pennypost.mail.queue.outbox import Outbox, Outgoing
 from pennypost.mail.queue.routing import Router
 from pennypost.mail.queue.settings import QueueSettings, Smarthost
 from pennypost.model.address import Address
-from pennypost.model.envelope import DeliverBy, DeliverByMode, Envelope, Notify, Recipient
+from pennypost.model.envelope import DeliverBy, DeliverByMode, Envelope, Notify, Recipient, ReturnContent
 from pennypost.model.ids import QueuedId
 from pennypost.model.relaying import (
     HopKind,
@@ -273,6 +273,30 @@ async def test_a_failure_is_told_to_its_sender_here_in_the_same_commit(world: Wo
         assert b"\r\n" + field + b"\r\n" in report
     assert b"y@a.example" not in report.partition(HEADER)[0]
     assert HEADER + BODY in report
+
+
+async def test_what_had_to_go_under_tls_comes_back_without_its_body(world: World) -> None:
+    """RFC 8689 §5: whatever RET says."""
+    async with sending(world) as q:
+        q.relay.answers["x@a.example"] = (RelayState.FAILED, "550 5.1.1 No such user")
+        await q.submit("x@a.example", require_tls=True, return_content=ReturnContent.FULL)
+        await q.until(lambda: q.relay.given)
+        await q.settled()
+        (report,) = await q.inbox()
+    assert b"text/rfc822-headers" in report
+    assert BODY not in report
+
+
+async def test_mail_for_a_domain_called_local_goes_there(world: World) -> None:
+    """This server's name among the next hops is another one: what was taken for it went round for ever."""
+    async with sending(world) as q:
+        q.relay.answers["x@local"] = (RelayState.FAILED, "550 5.1.1 No such user")
+        await q.submit("x@local", sender=Address("y", "local"))
+        await q.until(lambda: len(q.relay.given) == 2)
+        await q.settled()
+        assert q.relay.to == [["x@local"], ["y@local"]]
+        assert [hop.domain for hop, _, _ in q.relay.given] == ["local", "local"]
+        assert await q.queued() == []
 
 
 async def test_a_bounce_is_never_bounced(world: World) -> None:

@@ -72,6 +72,8 @@ def test_what_users_may_ask_for(octets: bytes, envelope: Envelope) -> None:
         b"HOLDUNTIL=2026-12-24",
         b"HOLDUNTIL=2026-13-24T18:00:00Z",
         b"HOLDUNTIL=2026-12-24T18:00:00",
+        b"HOLDUNTIL=9999-12-31T23:59:59-23:59",
+        b"HOLDUNTIL=0001-01-01T00:00:00+23:59",
         b"BY=0;R",
         b"BY=10",
         b"BY=10;X",

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from tests.transcripts.smtp.intake import FakeIntake, FakeReception
 
 from pennypost.mail.reception import Language, SmtpClient
-from pennypost.model.errors import MessageTooLarge
+from pennypost.model.errors import MessageTooLarge, StorageFull
 from pennypost.net.memory import MemoryConnection
 from pennypost.proto.smtp import Flavour
 from pennypost.servers.smtp import SmtpDoor, SmtpSettings
@@ -184,6 +184,25 @@ class TestBugs:
             client.connection.send(b"x\r\n")
             heard = await client.say(b"y\r\n.\r\nNOOP\r\n", b"250 2.0.0 OK\r\n")
             assert heard == b"552 5.3.4 Message too large\r\n250 2.0.0 OK\r\n"
+
+    async def test_a_disk_that_is_full_while_the_text_comes(self) -> None:
+        intake = FakeIntake()
+
+        class Full(FakeReception):
+            def write(self, chunk: bytes) -> None:
+                if not self.text:
+                    self.text = chunk
+                    raise StorageFull
+                super().write(chunk)  # there is room again: what comes now would lack its beginning
+
+        intake.begin = lambda client: Full(intake, client)  # type: ignore[method-assign]
+        intake.open = 1
+        async with client_of(intake) as client:
+            await client.say(TRANSACTION, b"<CRLF>.<CRLF>\r\n")
+            client.connection.send(b"x\r\n")
+            heard = await client.say(b"y\r\n.\r\nNOOP\r\n", b"250 2.0.0 OK\r\n")
+            assert heard == b"452 4.3.1 Insufficient system storage\r\n250 2.0.0 OK\r\n"
+        assert intake.stored == []
 
 
 class TestLog:
