@@ -41,12 +41,14 @@ _MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u0670
 class Words(msgspec.Struct, frozen=True):
     """The words of one message, each set in one text with blanks between.
 
-    `plain`: words without their accents, of those that have some. `whole`: False when there were too many.
+    `plain_header`, `plain_body`: words without their accents, of those that have some. `whole`: False when there were
+    too many.
     """
 
     header: str
     body: str
-    plain: str
+    plain_header: str
+    plain_body: str
     whole: bool
 
 
@@ -82,13 +84,17 @@ def body_text(index: Part, body: bytes) -> str:
 
 def index_words(header: str, body: str) -> Words:
     """Gather the words of folded texts."""
-    in_header, in_body = _words(header), _words(body)
+    in_header, in_body = words_of(header), words_of(body)
     whole = len(in_header) + len(in_body) <= MAX_WORDS
     if not whole:
-        return Words("", "", "", False)
-    accented = [word for word in in_header | in_body if not word.isascii()]
-    without = _words(plain(" ".join(accented))) - in_header - in_body if accented else set()
-    return Words(" ".join(in_header), " ".join(in_body), " ".join(without), True)
+        return Words("", "", "", "", False)
+    bare_header, bare_body = _without_accents(in_header), _without_accents(in_body)
+    return Words(" ".join(in_header), " ".join(in_body), " ".join(bare_header), " ".join(bare_body), True)
+
+
+def _without_accents(words: set[str]) -> set[str]:
+    accented = [word for word in words if not word.isascii()]
+    return words_of(plain(" ".join(accented))) - words if accented else set()
 
 
 def query_words(needle: str) -> Query | None:
@@ -103,7 +109,8 @@ def query_words(needle: str) -> Query | None:
     return Query(cut, whole, len(found) == 1 and last == needle and len(last) <= MAX_WORD)
 
 
-def _words(text: str) -> set[str]:
+def words_of(text: str) -> set[str]:
+    """Give the words of folded text, as an index knows them."""
     found = set(_ASCII_WORD.findall(text) if text.isascii() else _WORD.findall(text))
     return {word[:MAX_WORD] for word in found}
 

@@ -4,6 +4,7 @@ Text is decoded already, and matches as a substring without regard to case (RFC 
 key asks only that the field is there.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -156,6 +157,22 @@ class SavedKey:
     day: date
 
 
+@dataclass(frozen=True, slots=True)
+class Fuzzy:
+    """FUZZY: a text, as well as it goes (RFC 6203). Only texts come so; what else FUZZY stands before means what it
+    always means."""
+
+    key: HeaderKey | BodyKey | TextKey
+
+
+@dataclass(frozen=True, slots=True)
+class FilterKey:
+    """FILTER: keys that were stored under a name (RFC 5466). `fuzzy`: FUZZY stands before it."""
+
+    name: str
+    fuzzy: bool = False
+
+
 SearchKey = (
     All
     | And
@@ -176,4 +193,42 @@ SearchKey = (
     | ThreadIdKey
     | SavedKey
     | ModSeqKey
+    | Fuzzy
+    | FilterKey
 )
+
+
+def inner_keys(key: SearchKey) -> tuple[SearchKey, ...]:
+    """Give the keys that a key is made of; none, if it is simple."""
+    match key:
+        case And(keys=keys) | Or(keys=keys):
+            return keys
+        case Not(key=inner) | Fuzzy(key=inner):
+            return (inner,)
+    return ()
+
+
+def replaced(key: SearchKey, change: Callable[[SearchKey], SearchKey]) -> SearchKey:
+    """Give a key in which each simple key is what `change` gives for it."""
+    match key:
+        case And(keys=keys):
+            return And(tuple([replaced(inner, change) for inner in keys]))
+        case Or(keys=keys):
+            return Or(tuple([replaced(inner, change) for inner in keys]))
+        case Not(key=inner):
+            return Not(replaced(inner, change))
+    return change(key)
+
+
+def fuzzied(key: SearchKey) -> SearchKey:
+    """Put FUZZY before a key (RFC 6203 §3, §5)."""
+
+    def change(simple: SearchKey) -> SearchKey:
+        match simple:
+            case HeaderKey() | BodyKey() | TextKey():
+                return Fuzzy(simple)
+            case FilterKey(name=name):
+                return FilterKey(name, True)
+        return simple
+
+    return replaced(key, change)

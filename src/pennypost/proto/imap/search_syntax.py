@@ -21,6 +21,7 @@ from pennypost.proto.imap.search_keys import (
     DateKey,
     DateRelation,
     EmailIdKey,
+    FilterKey,
     FlagKey,
     HeaderKey,
     KeywordKey,
@@ -35,6 +36,7 @@ from pennypost.proto.imap.search_keys import (
     TextKey,
     ThreadIdKey,
     UidKey,
+    fuzzied,
 )
 
 CHARSETS: dict[str, str] = {
@@ -97,13 +99,15 @@ _SEQUENCE_OCTETS = frozenset(b"0123456789*$")
 class SearchReader:
     """Reads the keys of one search program. `codec`: of the charset the texts are in."""
 
-    __slots__ = ("_codec", "_count", "_depth", "_reader")
+    __slots__ = ("_codec", "_count", "_depth", "_reader", "fuzzy")
 
     def __init__(self, reader: Reader, codec: str) -> None:
         self._reader = reader
         self._codec = codec
         self._depth = 0
         self._count = 0
+        self.fuzzy = False
+        """Whether FUZZY was among the keys, or a FILTER, which may hold it."""
 
     def keys(self) -> SearchKey:
         """Read one key or more, to whatever ends the list; several mean all of them."""
@@ -132,6 +136,10 @@ class SearchReader:
             return Not(self._nested(self.key))
         if word == b"OR":
             return self._or()
+        if word == b"FUZZY":
+            self.fuzzy = True
+            reader.space("a search key")
+            return fuzzied(self._nested(self.key))
         return self._with_argument(word)
 
     def _nested(self, read: Callable[[], SearchKey]) -> SearchKey:
@@ -192,6 +200,9 @@ class SearchReader:
                 return SizeKey(word == b"LARGER", reader.number64("a number of octets"))
             case b"YOUNGER" | b"OLDER":
                 return AgeKey(word == b"YOUNGER", self._seconds())
+            case b"FILTER":
+                self.fuzzy = True
+                return FilterKey(self._filter_name())
             case b"EMAILID":
                 return EmailIdKey(self._objectid())
             case b"THREADID":
@@ -210,6 +221,13 @@ class SearchReader:
             return octets.decode(self._codec)
         except UnicodeDecodeError:
             raise BadSyntax("search text is not in its charset") from None
+
+    def _filter_name(self) -> str:
+        self._reader.space("the name of a filter")
+        name = self._reader.atom("the name of a filter")
+        if b"/" in name:
+            raise BadSyntax("bad name of a filter")  # RFC 5466 §4
+        return name.decode("ascii")
 
     def _seconds(self) -> int:
         self._reader.space("a number of seconds")
@@ -244,3 +262,14 @@ class SearchReader:
             return parse_date(self._reader.astring("a date"))
         except ValueError:
             raise BadSyntax("bad date") from None
+
+
+def read_filter(octets: bytes) -> SearchKey | None:
+    """Read the keys of a stored filter, which are in UTF-8; None if they are none (RFC 5466 §3.1)."""
+    reader = Reader(octets)
+    try:
+        key = SearchReader(reader, "utf-8").keys()
+        reader.end()
+    except BadSyntax:
+        return None
+    return key

@@ -1,4 +1,4 @@
-"""What SORT orders by (RFC 5256 §3, RFC 5957 §4)."""
+"""What SORT orders by (RFC 5256 §3, RFC 5957 §4, RFC 6203 §6)."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -16,6 +16,7 @@ class SortCriterion(Enum):
     DISPLAYFROM = b"DISPLAYFROM"
     DISPLAYTO = b"DISPLAYTO"
     FROM = b"FROM"
+    RELEVANCY = b"RELEVANCY"  # RFC 6203 §6: the highest first
     SIZE = b"SIZE"
     SUBJECT = b"SUBJECT"
     TO = b"TO"

@@ -34,6 +34,9 @@ _AFTER_LOGIN = (
     b"THREAD=REFERENCES",
     b"THREAD=REFS",
     b"ESORT",  # RFC 5267
+    b"CONTEXT=SEARCH",
+    b"CONTEXT=SORT",
+    b"SEARCH=FUZZY",  # RFC 6203
     b"SORT=DISPLAY",  # RFC 5957
     b"LIST-EXTENDED",  # RFC 5258
     b"LIST-STATUS",  # RFC 5819
@@ -48,6 +51,7 @@ _AFTER_LOGIN = (
     b"RIGHTS=kxte",
     b"LIST-MYRIGHTS",  # RFC 8440
     b"METADATA",  # RFC 5464
+    b"FILTERS",  # RFC 5466
     b"LIST-METADATA",  # RFC 9590
     b"CATENATE",  # RFC 4469
     b"URLAUTH",  # RFC 4467

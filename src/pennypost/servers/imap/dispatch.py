@@ -6,6 +6,7 @@ from typing import Any
 from pennypost.proto.imap.commands import CommandBody
 from pennypost.proto.imap.commands.acl import DeleteAcl, GetAcl, ListRights, MyRights, SetAcl
 from pennypost.proto.imap.commands.authenticate import Authenticate
+from pennypost.proto.imap.commands.cancelupdate import CancelUpdate
 from pennypost.proto.imap.commands.capability import Capability
 from pennypost.proto.imap.commands.catenate import Catenate
 from pennypost.proto.imap.commands.check import Check
@@ -50,6 +51,7 @@ from pennypost.servers.imap.capability import capability
 from pennypost.servers.imap.check import check
 from pennypost.servers.imap.close import close, unselect
 from pennypost.servers.imap.compress import compress
+from pennypost.servers.imap.contexts import cancelupdate
 from pennypost.servers.imap.copy import copy
 from pennypost.servers.imap.create import create
 from pennypost.servers.imap.delete import delete
@@ -90,6 +92,7 @@ Handler = Callable[[Session, Any], Awaitable[Tagged]]
 
 HANDLERS: dict[type, Handler] = {
     Authenticate: authenticate,
+    CancelUpdate: cancelupdate,
     Capability: capability,
     Catenate: catenate,
     Check: check,

@@ -4,6 +4,7 @@ What the snapshot answers narrows the messages first; the rest of the criteria i
 are read for it in batches on a reader thread.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pennypost.model.ids import MessageId
@@ -12,9 +13,10 @@ from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import no
 from pennypost.proto.imap.search_keys import And, SearchKey
 from pennypost.proto.imap.search_syntax import CHARSETS
-from pennypost.servers.imap import object_ids, text_keys
+from pennypost.servers.imap import filters, fuzzy, object_ids, text_keys
 from pennypost.servers.imap.errors import Refused
-from pennypost.servers.imap.matching import Known, Positions, is_known
+from pennypost.servers.imap.fuzzy import Scores
+from pennypost.servers.imap.matching import Known, Positions, asks_modseq, is_known
 from pennypost.servers.imap.message_text import Read, Test, compile_test, needs_body
 from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.servers.imap.session import Session
@@ -32,10 +34,14 @@ _NOTHING = Slice((), (), (), {}, (), (), (), ())
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What matched: `positions`, ascending, in `piece`, which holds the whole mailbox as the session sees it."""
+    """What matched: `positions`, ascending, in `piece`, which holds the whole mailbox as the session sees it.
+
+    `scores`: how relevant messages are, where FUZZY keys weighed them (RFC 6203 §4).
+    """
 
     piece: Slice
     positions: Positions
+    scores: Scores
 
     @property
     def uids(self) -> list[int]:
@@ -51,22 +57,30 @@ class Found:
         return list(column) if positions == range(len(column)) else list(map(column.__getitem__, positions))
 
 
-def check_charset(command: Search) -> None:
-    """Raise Refused where the texts of a command mean nothing."""
+async def criteria(session: Session, command: Search) -> SearchKey:
+    """Give what a command looks for, filters put in. Raises Refused where its texts mean nothing.
+
+    Takes note of a client that asks for mod-sequences: the answer tells one then (RFC 7162 §3.1.5).
+    """
     if not command.charset_known:
         raise Refused(no("Unknown charset", codes.badcharset(CHARSETS)))
+    key = await filters.resolved(session, command)
+    if asks_modseq(key):
+        session.use_condstore()
+    return key
 
 
 async def find(session: Session, selected: Selected, key: SearchKey) -> Found:
     """Find the messages of a mailbox that match."""
     piece = next(selected.slices(((1, selected.count),), selected.count), None) if selected.count else None
     if piece is None:
-        return Found(_NOTHING, ())
+        return Found(_NOTHING, (), {})
     key = await object_ids.resolved(session, selected, key)
-    return Found(piece, await _find(session, selected, key, piece))
+    scores: Scores = {}
+    return Found(piece, await _find(session, selected, key, piece, scores), scores)
 
 
-async def _find(session: Session, selected: Selected, key: SearchKey, piece: Slice) -> Positions:
+async def _find(session: Session, selected: Selected, key: SearchKey, piece: Slice, scores: Scores) -> Positions:
     """Give the positions, ascending, of the messages in `piece` that match."""
     now = to_microseconds(session.door.store.clock())
     known = Known(selected, piece, session.recents_of(selected), now)
@@ -78,10 +92,14 @@ async def _find(session: Session, selected: Selected, key: SearchKey, piece: Sli
     if not hard or not positions:
         return positions
 
+    async def read(test: Test, bodies: bool, among: Positions) -> Sequence[int]:
+        return await _Scan(session, selected, test, bodies, piece).all(among)
+
     async def scan(inner: SearchKey, among: Positions) -> Positions:
         return await _scan(session, selected, inner, known, piece, among)
 
     whole = hard[0] if len(hard) == 1 else And(hard)
+    whole = await fuzzy.resolved(session, selected, whole, piece, positions, read, scores)
     whole = await text_keys.resolved(session, selected, whole, piece, positions, scan)
     for easy in filter(is_known, whole.keys if isinstance(whole, And) else (whole,)):
         positions = known.filter(easy, positions)

@@ -17,7 +17,9 @@ from pennypost.proto.imap.search_keys import (
     BodyKey,
     DateKey,
     DateRelation,
+    FilterKey,
     FlagKey,
+    Fuzzy,
     HeaderKey,
     KeywordKey,
     ModSeqKey,
@@ -29,6 +31,7 @@ from pennypost.proto.imap.search_keys import (
     SizeKey,
     TextKey,
     UidKey,
+    inner_keys,
 )
 from pennypost.proto.imap.sequence import SequenceSet
 from pennypost.servers.imap.recent import Recents
@@ -47,7 +50,7 @@ def is_known(key: SearchKey) -> bool:
             return all(map(is_known, keys))
         case Not(key=inner):
             return is_known(inner)
-        case HeaderKey() | BodyKey() | TextKey():
+        case HeaderKey() | BodyKey() | TextKey() | Fuzzy() | FilterKey():
             return False
         case DateKey(sent=sent):
             return not sent
@@ -56,12 +59,7 @@ def is_known(key: SearchKey) -> bool:
 
 def asks_modseq(key: SearchKey) -> bool:
     """Whether a key asks for mod-sequences anywhere: the answer tells one then (RFC 7162 §3.1.5)."""
-    match key:
-        case And(keys=keys) | Or(keys=keys):
-            return any(map(asks_modseq, keys))
-        case Not(key=inner):
-            return asks_modseq(inner)
-    return isinstance(key, ModSeqKey)
+    return isinstance(key, ModSeqKey) or any(map(asks_modseq, inner_keys(key)))
 
 
 class Known:

@@ -24,7 +24,7 @@ from pennypost.proto.imap.responses import codes, fetch, mailbox
 from pennypost.proto.imap.responses.fetch import FetchFormat
 from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Condition, untagged
-from pennypost.servers.imap import recent
+from pennypost.servers.imap import contexts, recent
 from pennypost.servers.imap.flag_text import flag_texts
 from pennypost.store import acl
 from pennypost.store.view import ViewChange
@@ -91,6 +91,8 @@ async def tell(
         updated = sorted({*updated, *also})
     if updated:
         await tell_flags(session, updated)
+    if session.open_mailbox.contexts:
+        await contexts.tell(session)
 
 
 async def hold_flags(session: "Session") -> Sequence[Uid]:
@@ -114,6 +116,8 @@ async def _look(session: "Session", which: News, answers: bool = False) -> ViewC
         change = await selected.refresh(expunge=which is News.ALL)
     except NoSuchMailbox:
         session.end("Mailbox was deleted")
+    if change.expunged and selected.contexts:
+        contexts.tell_expunged(session, selected, change)
     if (session.qresync or session.uid_only) and change.expunged:
         session.write(mailbox.vanished(ranges_of(change.expunged)))  # RFC 7162 §3.2.10
     else:

@@ -8,10 +8,16 @@ from pennypost.proto.imap.responses.search import search as search_response
 from pennypost.servers.imap.session import Session
 
 
-def tell(session: Session, command: Search, found: Sequence[int], modseqs: Sequence[int] | None = None) -> None:
+def tell(
+    session: Session,
+    command: Search,
+    found: Sequence[int],
+    modseqs: Sequence[int] | None = None,
+    scores: Sequence[int] = (),
+) -> None:
     """Write the result of SEARCH, in the form asked for. `found`: numbers or UIDs, as the command goes.
 
-    `modseqs`: theirs, where the client asked for mod-sequences.
+    `modseqs`: theirs, where the client asked for mod-sequences; `scores`: how relevant they are.
     """
     returns = command.returns
     if returns is None:
@@ -19,7 +25,7 @@ def tell(session: Session, command: Search, found: Sequence[int], modseqs: Seque
             session.write(search_response(found, max(modseqs, default=None) if modseqs is not None else None))
             return
         returns = SearchReturn.ALL  # RFC 9051 §6.4.4
-    tell_extended(session, command, returns, found, modseqs)
+    tell_extended(session, command, returns, found, modseqs, scores)
 
 
 def tell_extended(
@@ -28,9 +34,14 @@ def tell_extended(
     returns: SearchReturn,
     found: Sequence[int],
     modseqs: Sequence[int] | None = None,
+    scores: Sequence[int] = (),
+    mailbox: tuple[bytes, int] | None = None,
 ) -> None:
-    """Write ESEARCH. `found`: in the order asked for, which is what MIN, MAX and PARTIAL go by (RFC 5267 §3.1)."""
-    told = returns & ~SearchReturn.SAVE
+    """Write ESEARCH. `found`: in the order asked for, which is what MIN, MAX and PARTIAL go by (RFC 5267 §3.1).
+
+    `mailbox`: its name on the wire and its UIDVALIDITY, for the command that searches several (RFC 7377 §2.1).
+    """
+    told = returns & ~(SearchReturn.SAVE | SearchReturn.CONTEXT | SearchReturn.UPDATE)
     if not told and returns & SearchReturn.SAVE:
         return  # RFC 5182 §2.1: nothing is returned but the tagged OK
     session.write(
@@ -42,9 +53,18 @@ def tell_extended(
             count=len(found) if told & SearchReturn.COUNT else None,
             found=ranges_of(found) if told & SearchReturn.ALL else (),
             partial=(command.partial.octets, ranges_of(command.partial.of(found))) if command.partial else None,
+            relevancy=_scores(command, told, scores),
             modseq=_modseq(told, modseqs) if modseqs else None,
+            mailbox=mailbox,
         )
     )
+
+
+def _scores(command: Search, told: SearchReturn, scores: Sequence[int]) -> Sequence[int] | None:
+    """Give the scores of what is told, if they were asked for (RFC 6203 §4)."""
+    if not told & SearchReturn.RELEVANCY:
+        return None
+    return scores if command.partial is None else command.partial.of(scores)
 
 
 def _modseq(told: SearchReturn, modseqs: Sequence[int]) -> int:

@@ -16,6 +16,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
+from typing import TYPE_CHECKING
 
 from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid
 from pennypost.model.rights import ALL_RIGHTS, Rights
@@ -26,6 +27,9 @@ from pennypost.servers.imap.errors import no_such_message
 from pennypost.servers.imap.recent import Recents
 from pennypost.store.acl import changeable_flags
 from pennypost.store.view import MailboxView, Snapshot, ViewChange
+
+if TYPE_CHECKING:
+    from pennypost.servers.imap.contexts import Context
 
 SLICE_MESSAGES = 512
 """Messages whose data is put together at a time."""
@@ -79,11 +83,23 @@ class Selected:
 
     `recents`: the messages that are `\Recent` here. `saved`: the UIDs, ascending, of the last SEARCH that
     saved its result (RFC 9051 §6.4.4.4). `missed`: whether messages that were asked for turned out to be gone.
+    `contexts`: searches whose results are kept up to date (RFC 5267 §4.3).
     `known_keywords`: those the client was told of. `foreign`: it is another account's; `rights`: what may be done
     with it.
     """
 
-    __slots__ = ("foreign", "known_keywords", "missed", "name", "read_only", "recents", "rights", "saved", "view")
+    __slots__ = (
+        "contexts",
+        "foreign",
+        "known_keywords",
+        "missed",
+        "name",
+        "read_only",
+        "recents",
+        "rights",
+        "saved",
+        "view",
+    )
 
     def __init__(
         self, view: MailboxView, name: str, read_only: bool, rights: Rights = ALL_RIGHTS, foreign: bool = False
@@ -96,6 +112,7 @@ class Selected:
         self.recents = Recents()
         self.saved: Sequence[int] = ()
         self.missed = False
+        self.contexts: list[Context] = []
         self.known_keywords = view.keywords_in_use()
 
     @property

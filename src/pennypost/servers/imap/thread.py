@@ -8,7 +8,6 @@ from pennypost.proto.imap.responses.status import Tagged, ok
 from pennypost.servers.imap import finding
 from pennypost.servers.imap.columns import stored_column, uids_of
 from pennypost.servers.imap.finding import Found
-from pennypost.servers.imap.matching import asks_modseq
 from pennypost.servers.imap.session import Session
 from pennypost.store.engine import Transaction
 from pennypost.store.sort_columns import SortColumn
@@ -23,10 +22,8 @@ _ALGORITHMS = {
 async def thread(session: Session, command: Thread) -> Tagged:
     """Look for messages, and tell how they belong together."""
     search = command.search
-    finding.check_charset(search)
-    if asks_modseq(search.key):
-        session.use_condstore()
-    found = await finding.find(session, session.open_mailbox, search.key)
+    key = await finding.criteria(session, search)
+    found = await finding.find(session, session.open_mailbox, key)
     session.write(await _told(session, found, command.algorithm, search.uid))
     await session.flush()
     return ok("THREAD completed")

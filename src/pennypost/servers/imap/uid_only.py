@@ -10,7 +10,7 @@ from pennypost.proto.imap.commands.store import Store
 from pennypost.proto.imap.commands.thread import Thread
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import bad
-from pennypost.proto.imap.search_keys import And, Not, Or, SearchKey, SequenceKey
+from pennypost.proto.imap.search_keys import SearchKey, SequenceKey, inner_keys
 from pennypost.servers.imap.errors import Refused
 
 
@@ -28,15 +28,20 @@ def refuse_numbers(body: object) -> None:
         case _:
             return
     if refused:
-        raise Refused(bad("Message numbers are not used after ENABLE UIDONLY", codes.UIDREQUIRED))
+        raise _refused()
+
+
+def require_uids(key: SearchKey) -> None:
+    """Refuse search keys that name message numbers."""
+    if _names_numbers(key):
+        raise _refused()
+
+
+def _refused() -> Refused:
+    return Refused(bad("Message numbers are not used after ENABLE UIDONLY", codes.UIDREQUIRED))
 
 
 def _names_numbers(key: SearchKey) -> bool:
-    match key:
-        case And(keys=keys) | Or(keys=keys):
-            return any(map(_names_numbers, keys))
-        case Not(key=inner):
-            return _names_numbers(inner)
-        case SequenceKey(messages=messages):
-            return not messages.saved
-    return False
+    if isinstance(key, SequenceKey):
+        return not key.messages.saved
+    return any(map(_names_numbers, inner_keys(key)))

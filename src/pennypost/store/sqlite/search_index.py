@@ -27,7 +27,7 @@ from typing import TypeVar
 import apsw
 import structlog
 
-from pennypost.message.search_text import Query
+from pennypost.message.search_text import Query, Words
 from pennypost.model.errors import ServerBusy, ShuttingDown
 from pennypost.model.ids import AccountId
 from pennypost.store.engine import Row
@@ -57,7 +57,7 @@ _NO_FILE = (0, 0)
 
 _DAMAGED = (apsw.NotADBError, apsw.CorruptError)
 
-VERSION = f"2 {unicodedata.unidata_version}"
+VERSION = f"3 {unicodedata.unidata_version}"
 """What is stored with the index: one that was made by other rules is made anew. Words depend on Unicode's version."""
 
 _SCHEMA = """
@@ -65,7 +65,7 @@ CREATE TABLE meta (version TEXT NOT NULL);
 CREATE TABLE progress (account INTEGER PRIMARY KEY, created_at INTEGER NOT NULL, upto INTEGER NOT NULL);
 CREATE TABLE unsure (id INTEGER PRIMARY KEY);
 CREATE VIRTUAL TABLE text USING fts5(
-  header, body, plain, content='', contentless_delete=1, detail=column, tokenize='ascii'
+  header, body, plain_header, plain_body, content='', contentless_delete=1, detail=column, tokenize='ascii'
 );
 """
 
@@ -216,7 +216,9 @@ def _is_damage(error: apsw.Error) -> bool:
 
 def match_expression(account: AccountId, query: Query, header: bool, body: bool, fuzzy: bool) -> str:
     """Write what FTS5 is to look for. Words are letters and digits only: nothing has to be quoted within them."""
-    fields = [*(("header",) if header else ()), *(("body",) if body else ()), *(("plain",) if fuzzy else ())]
+    fields = [*(("header",) if header else ()), *(("body",) if body else ())]
+    if fuzzy:
+        fields += [f"plain_{field}" for field in fields]
     tag = _tag(account)
     words = [f'"{tag}{word}"' for word in dict.fromkeys(query.words[:-1])]
     words.append(f'"{tag}{query.words[-1]}"' + ("" if query.last_is_whole else "*"))
@@ -341,18 +343,18 @@ def _add(
         _forget(connection, account)
     low, tag = _rows(account)[0], _tag(account)
     connection.executemany(
-        "INSERT INTO text (rowid, header, body, plain) VALUES (?, ?, ?, ?)",
-        [
-            (low + one.message, *[_tagged(words, tag) for words in (one.words.header, one.words.body, one.words.plain)])
-            for one in new
-            if one.words.whole
-        ],
+        "INSERT INTO text (rowid, header, body, plain_header, plain_body) VALUES (?, ?, ?, ?, ?)",
+        [(low + one.message, *[_tagged(text, tag) for text in _columns(one.words)]) for one in new if one.words.whole],
     )
     connection.executemany(
         "INSERT INTO unsure VALUES (?)", [(low + one.message,) for one in new if not one.words.whole]
     )
     connection.execute("INSERT OR REPLACE INTO progress VALUES (?, ?, ?)", (account, *after))
     return True
+
+
+def _columns(words: Words) -> tuple[str, ...]:
+    return words.header, words.body, words.plain_header, words.plain_body
 
 
 def _find(connection: apsw.Connection, account: AccountId, match: str) -> Hits:

@@ -22,6 +22,7 @@ from pennypost.proto.imap.commands.acl import (
 )
 from pennypost.proto.imap.commands.append import Append, begin_append, end_append, parse_append
 from pennypost.proto.imap.commands.authenticate import Authenticate, parse_authenticate
+from pennypost.proto.imap.commands.cancelupdate import CancelUpdate, parse_cancelupdate
 from pennypost.proto.imap.commands.capability import Capability, parse_capability
 from pennypost.proto.imap.commands.catenate import Catenate, CatenateText
 from pennypost.proto.imap.commands.check import Check, parse_check
@@ -78,6 +79,7 @@ from pennypost.proto.imap.states import ANY_STATE, AUTHENTICATED, NOT_AUTHENTICA
 CommandBody = (
     Append
     | Authenticate
+    | CancelUpdate
     | Capability
     | Catenate
     | Check
@@ -202,6 +204,7 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"EXPUNGE": CommandSpec(parse_expunge, SELECTED),
     b"SEARCH": CommandSpec(parse_search, SELECTED),
     b"SORT": CommandSpec(parse_sort, SELECTED),
+    b"CANCELUPDATE": CommandSpec(parse_cancelupdate, SELECTED),  # RFC 5267 §4.3.5
     b"THREAD": CommandSpec(parse_thread, SELECTED),
     b"FETCH": CommandSpec(parse_fetch, SELECTED),
     b"STORE": CommandSpec(parse_store, SELECTED),

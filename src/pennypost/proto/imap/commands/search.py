@@ -20,6 +20,9 @@ class SearchReturn(Flag):
     COUNT = auto()
     SAVE = auto()
     PARTIAL = auto()  # RFC 9394; which: `Search.partial`
+    RELEVANCY = auto()  # RFC 6203
+    CONTEXT = auto()  # RFC 5267 §4.2: a hint
+    UPDATE = auto()  # RFC 5267 §4.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Search:
 
     `returns`: None if RETURN was not given: the answer is SEARCH in IMAP4rev1, ESEARCH with ALL in IMAP4rev2;
     `RETURN ()` is ALL. `charset`: in capitals, None if not given (texts were UTF-8 then). `charset_known` False: answer
-    NO [BADCHARSET], the texts in `key` mean nothing.
+    NO [BADCHARSET], the texts in `key` mean nothing. `fuzzy`: whether there may be scores of relevancy.
     """
 
     uid: bool
@@ -37,6 +40,7 @@ class Search:
     charset: str | None = None
     charset_known: bool = True
     partial: PartialRange | None = None
+    fuzzy: bool = False
 
 
 _RETURNS: dict[bytes, SearchReturn] = {
@@ -46,6 +50,9 @@ _RETURNS: dict[bytes, SearchReturn] = {
     b"COUNT": SearchReturn.COUNT,
     b"SAVE": SearchReturn.SAVE,
     b"PARTIAL": SearchReturn.PARTIAL,
+    b"RELEVANCY": SearchReturn.RELEVANCY,
+    b"CONTEXT": SearchReturn.CONTEXT,
+    b"UPDATE": SearchReturn.UPDATE,
 }
 
 
@@ -64,9 +71,7 @@ def _parse(reader: Reader, uid: bool) -> Search:
         reader.word("CHARSET")
         reader.space("a charset")
         return read_criteria(reader, uid, options)
-    key = SearchReader(reader, "utf-8").keys()
-    reader.end()
-    return Search(uid, key, options.returns, None, True, options.partial)
+    return _read_keys(reader, uid, options, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +98,17 @@ def read_criteria(reader: Reader, uid: bool, options: SearchOptions) -> Search:
     """Read a charset and the search keys, to the end of the command (RFC 5256 §5, search-criteria)."""
     charset = reader.text("a charset").upper()
     reader.space("a search key")
-    key = SearchReader(reader, CHARSETS.get(charset, "latin-1")).keys()
+    return _read_keys(reader, uid, options, charset)
+
+
+def _read_keys(reader: Reader, uid: bool, options: SearchOptions, charset: str | None) -> Search:
+    known = charset is None or charset in CHARSETS
+    keys = SearchReader(reader, CHARSETS.get(charset or "UTF-8", "latin-1"))
+    key = keys.keys()
     reader.end()
-    return Search(uid, key, options.returns, charset, charset in CHARSETS, options.partial)
+    if options.returns is not None and options.returns & SearchReturn.RELEVANCY and not keys.fuzzy:
+        raise BadSyntax("RELEVANCY goes with FUZZY only")  # RFC 6203 §4
+    return Search(uid, key, options.returns, charset, known, options.partial, keys.fuzzy)
 
 
 def _read_returns(reader: Reader) -> tuple[SearchReturn, PartialRange | None]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from pennypost.proto.imap.commands.search import Search, read_criteria, read_options
-from pennypost.proto.imap.reader import Reader
-from pennypost.proto.imap.sort_keys import SortKey, read_sort_keys
+from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.sort_keys import SortCriterion, SortKey, read_sort_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +32,6 @@ def _parse(reader: Reader, uid: bool) -> Sort:
     keys = read_sort_keys(reader)
     reader.space("a charset")
     search = read_criteria(reader, uid, options)
+    if not search.fuzzy and any(key.criterion is SortCriterion.RELEVANCY for key in keys):
+        raise BadSyntax("RELEVANCY goes with FUZZY only")  # RFC 6203 §6
     return Sort(search, keys)

@@ -86,6 +86,16 @@ def permanentflags(flags: bytes) -> ResponseCode:
     return ResponseCode(b"PERMANENTFLAGS (%b)" % flags)
 
 
+def noupdate(tag: bytes) -> ResponseCode:
+    """NOUPDATE (RFC 5267 §4.3.1): changes of the result are not told."""
+    return ResponseCode(b"NOUPDATE " + string(tag))
+
+
+def undefined_filter(name: str) -> ResponseCode:
+    """UNDEFINED-FILTER (RFC 5466 §3.1). `name`: an atom."""
+    return ResponseCode(b"UNDEFINED-FILTER " + name.encode("ascii"))
+
+
 def uidnext(uid: int) -> ResponseCode:
     return ResponseCode(b"UIDNEXT %d" % uid)
 

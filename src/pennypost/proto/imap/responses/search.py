@@ -24,12 +24,16 @@ def esearch(
     found: Ranges = (),
     modseq: int | None = None,
     partial: tuple[bytes, Ranges] | None = None,
+    relevancy: Sequence[int] | None = None,
+    mailbox: tuple[bytes, int] | None = None,
 ) -> bytes:
     """ESEARCH (RFC 9051 §7.3.4, RFC 4731 §3.1): what is None, or an empty `found`, is left out.
 
-    `partial`: the range that was asked for, as it came, and what lies in it (RFC 9394 §3.1).
+    `partial`: the range that was asked for, as it came, and what lies in it (RFC 9394 §3.1). `relevancy`: scores of
+    what is told, in its order (RFC 6203 §4). `mailbox`: its name, as an astring, and its UIDVALIDITY (RFC 7377 §2.1).
     """
-    parts = [b"* ESEARCH (TAG %b)" % string(tag)]
+    where = b"" if mailbox is None else b" MAILBOX %b UIDVALIDITY %d" % mailbox
+    parts = [b"* ESEARCH (TAG %b%b)" % (string(tag), where)]
     if uid:
         parts.append(b"UID")
     for name, value in ((b"MIN", minimum), (b"MAX", maximum), (b"COUNT", count)):
@@ -39,8 +43,26 @@ def esearch(
         parts.append(b"ALL " + sequence_set(found))
     if partial is not None:
         parts.append(b"PARTIAL (%b %b)" % (partial[0], sequence_set(partial[1]) or NIL))
+    if relevancy is not None:
+        parts.append(b"RELEVANCY (%b)" % b" ".join([b"%d" % score for score in relevancy]))
     if modseq is not None:  # RFC 4731 §3.2
         parts.append(b"MODSEQ %d" % modseq)
+    return b" ".join(parts) + b"\r\n"
+
+
+Placed = tuple[int, Ranges]
+"""Results, in order, and at which place of all results the first of them is: 1-based, 0 for mailbox order."""
+
+
+def esearch_update(tag: bytes, uid: bool, removed: Sequence[Placed], added: Sequence[Placed]) -> bytes:
+    """ESEARCH with REMOVEFROM and ADDTO (RFC 5267 §4.3.3, §4.3.4): each place counts after what stands before it."""
+    parts = [b"* ESEARCH (TAG %b)" % string(tag)]
+    if uid:
+        parts.append(b"UID")
+    for name, places in ((b"REMOVEFROM", removed), (b"ADDTO", added)):
+        if places:
+            pairs = [b"%d %b" % (place, sequence_set(ranges)) for place, ranges in places]
+            parts.append(b"%b (%b)" % (name, b" ".join(pairs)))
     return b" ".join(parts) + b"\r\n"
 
 

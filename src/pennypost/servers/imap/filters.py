@@ -1,0 +1,91 @@
+"""FILTER: search keys that were stored under a name (RFC 5466).
+
+A filter is an annotation of the server, `/private/filters/values/NAME`. It may name other filters. There are no shared
+ones: nobody may set a shared annotation of the server.
+"""
+
+from collections.abc import Mapping
+
+from pennypost.model.ids import AccountId
+from pennypost.proto.imap.commands.search import Search
+from pennypost.proto.imap.responses import codes
+from pennypost.proto.imap.responses.status import bad, no
+from pennypost.proto.imap.search_keys import FilterKey, SearchKey, fuzzied, inner_keys, replaced
+from pennypost.proto.imap.search_syntax import read_filter
+from pennypost.servers.imap.errors import Refused
+from pennypost.servers.imap.session import Session
+from pennypost.servers.imap.uid_only import require_uids
+from pennypost.store import annotations
+from pennypost.store.annotations import SERVER
+from pennypost.store.engine import Transaction
+
+MAX_PASSES = 8
+"""How deep filters may name filters; what goes deeper is taken for a loop (RFC 5466 §3.1)."""
+
+MAX_FILTERS = 64
+"""Filters that one command may name, over all passes."""
+
+_VALUES = "/filters/values/"
+
+
+async def resolved(session: Session, command: Search) -> SearchKey:
+    """Put stored keys in the place of FILTER keys. Raises Refused where one is not there, or cannot be read."""
+    key = command.key
+    if not (names := _names(key)):
+        return key
+    if command.charset not in (None, "UTF-8", "US-ASCII"):
+        raise Refused(bad("Filters are in UTF-8", codes.badcharset(("UTF-8",))))  # RFC 5466 §3.1
+    count = 0
+    for _ in range(MAX_PASSES):
+        count += len(names)
+        if count > MAX_FILTERS:
+            break
+        key = _substituted(key, await _values(session, names))
+        if not (names := _names(key)):
+            if session.uid_only:
+                require_uids(key)
+            return key
+    raise _undefined(names[0])
+
+
+def _names(key: SearchKey) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    left = [key]
+    while left:
+        one = left.pop()
+        if isinstance(one, FilterKey):
+            found[one.name] = None
+        left += inner_keys(one)
+    return tuple(found)
+
+
+async def _values(session: Session, names: tuple[str, ...]) -> dict[str, bytes]:
+    user = session.owner.account
+
+    async def operation(tx: Transaction) -> dict[str, bytes]:
+        return {name: value for name in names if (value := await _value(tx, user, name)) is not None}
+
+    return await session.door.store.read(operation)
+
+
+async def _value(tx: Transaction, user: AccountId, name: str) -> bytes | None:
+    entry = _VALUES + name.lower()  # entries are in lower case (RFC 5464 §3.2)
+    found = await annotations.find(tx, user, SERVER, user, entry)
+    return found[0][1] if found else None
+
+
+def _substituted(key: SearchKey, stored: Mapping[str, bytes]) -> SearchKey:
+    def change(simple: SearchKey) -> SearchKey:
+        if not isinstance(simple, FilterKey):
+            return simple
+        value = stored.get(simple.name)
+        keys = None if value is None else read_filter(value)
+        if keys is None:
+            raise _undefined(simple.name)
+        return fuzzied(keys) if simple.fuzzy else keys
+
+    return replaced(key, change)
+
+
+def _undefined(name: str) -> Refused:
+    return Refused(no("No such filter", codes.undefined_filter(name)))

@@ -1,0 +1,64 @@
+"""The order that SORT asks for (RFC 5256 §3), for those who sort and those who keep what was sorted."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pennypost.proto.imap.sort_keys import SortCriterion, SortKey
+from pennypost.servers.imap import fuzzy
+from pennypost.servers.imap.columns import stored_column, uids_of
+from pennypost.servers.imap.finding import Found
+from pennypost.servers.imap.selected import Selected, Slice
+from pennypost.servers.imap.session import Session
+from pennypost.store.sort_columns import SortColumn, sort_positions
+
+_COLUMNS = {
+    SortCriterion.CC: SortColumn.CC,
+    SortCriterion.DATE: SortColumn.SENT,
+    SortCriterion.DISPLAYFROM: SortColumn.DISPLAY_FROM,
+    SortCriterion.DISPLAYTO: SortColumn.DISPLAY_TO,
+    SortCriterion.FROM: SortColumn.FROM,
+    SortCriterion.SUBJECT: SortColumn.SUBJECT,
+    SortCriterion.TO: SortColumn.TO,
+}
+
+
+async def in_order(session: Session, selected: Selected, found: Found, keys: Sequence[SortKey]) -> Sequence[int]:
+    """Give the positions of what was found, sorted; what is equal stays in mailbox order (RFC 5256 §3).
+
+    The order of a whole mailbox is kept: of what comes to many of its messages, they are picked out of it.
+    """
+    piece, positions = found.piece, found.positions
+    uids, cache = uids_of(piece), session.door.sort_columns
+    place, order = (selected.account, selected.id), tuple((key.criterion, key.reverse) for key in keys)
+    lasting = by_lasting(keys)
+    known = cache.order(*place, order, uids) if lasting else None
+    if known is None or len(positions) * 8 < len(uids):
+        columns = [(await _column(session, selected, found, key.criterion), key.reverse) for key in keys]
+        ordered = sort_positions(positions, columns)
+        if lasting and len(ordered) == len(uids):
+            cache.keep_order(*place, order, uids, ordered)
+        return ordered
+    if len(positions) == len(uids):
+        return known
+    chosen = bytearray(len(uids))
+    for at in positions:
+        chosen[at] = 1
+    return [at for at in known if chosen[at]]
+
+
+def by_lasting(keys: Sequence[SortKey]) -> bool:
+    """Whether messages are sorted by what never changes of them."""
+    return all(key.criterion is not SortCriterion.RELEVANCY for key in keys)
+
+
+async def _column(session: Session, selected: Selected, found: Found, criterion: SortCriterion) -> Sequence[Any]:
+    """Give what a criterion orders by, for each message of the mailbox."""
+    piece: Slice = found.piece
+    match criterion:
+        case SortCriterion.ARRIVAL:
+            return piece.received_at
+        case SortCriterion.SIZE:
+            return piece.sizes
+        case SortCriterion.RELEVANCY:
+            return fuzzy.by_relevancy(found.scores, len(piece.uids))
+    return await stored_column(session, selected, piece, _COLUMNS[criterion])
