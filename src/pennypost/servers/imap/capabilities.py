@@ -51,8 +51,8 @@ _AFTER_LOGIN = (
     b"RIGHTS=kxte",
     b"LIST-MYRIGHTS",  # RFC 8440
     b"METADATA",  # RFC 5464
-    b"FILTERS",  # RFC 5466
     b"LIST-METADATA",  # RFC 9590
+    b"FILTERS",  # RFC 5466
     b"CATENATE",  # RFC 4469
     b"URLAUTH",  # RFC 4467
     b"URL-PARTIAL",  # RFC 5550
