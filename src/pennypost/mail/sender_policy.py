@@ -41,8 +41,11 @@ def decide(verdicts: Verdicts, ip: Ip, settings: VerificationSettings) -> Decisi
         case DmarcResult.PERMERROR:
             return Decision(Handling.QUARANTINE)
         case DmarcResult.TEMPERROR:
-            doubtful = settings.defer_unverifiable and dmarc.policy is DmarcPolicy.REJECT and bool(dmarc.record)
-            return Decision(Handling.DEFER if doubtful else Handling.DELIVER)
+            if settings.defer_unverifiable and dmarc.policy is not DmarcPolicy.NONE and dmarc.record:
+                return Decision(Handling.DEFER)
+            # One of several authors may have been named for his slow DNS: the others are not excused by it.
+            several = Forgery.SEVERAL_DOMAINS in verdicts.forgeries
+            return Decision(Handling.QUARANTINE if several else Handling.DELIVER)
         case DmarcResult.FAIL if dmarc.policy is not DmarcPolicy.NONE:
             return _override(verdicts, ip, settings) or _follow(dmarc.policy, settings)
     return Decision(Handling.DELIVER)

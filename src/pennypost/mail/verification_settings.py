@@ -26,7 +26,8 @@ class VerificationSettings:
     """Whether mail that fails DMARC goes to Junk where the author's domain asks for that (p=quarantine)."""
 
     defer_unverifiable: bool = True
-    """Whether mail is put off when the DNS fails and the author's domain is known to want forgeries refused."""
+    """Whether mail is put off when the DNS fails and the author's domain is known to want forgeries refused or put into
+    Junk."""
 
     refuse_spf_fail: bool = False
     """Whether mail is refused when SPF says that the host may not send for the domain, whatever DMARC says. Breaks
@@ -48,11 +49,12 @@ class VerificationSettings:
     """Whether the BIMI record of domains that pass DMARC is looked up, and written down."""
 
     max_questions: int = 100
-    """Questions to the DNS for one message. Past it an answer counts as failed."""
+    """Questions to the DNS for one message. Past it an answer counts as failed. A third is kept for the policy of the
+    author's domain."""
 
     time: timedelta = timedelta(seconds=8)
-    """How long all questions for one message may take together. Past it an answer counts as failed. RFC 7208 §4.6.4
-    would have us wait for 20 s."""
+    """How long all questions for one message may take together, those about the author's policy a third as long again.
+    Past it an answer counts as failed. RFC 7208 §4.6.4 would have us wait for 20 s."""
 
     report: bool = True
     """Whether aggregate reports are sent to domains that ask for them (RFC 9990)."""

@@ -1,15 +1,18 @@
 """Find out who really sent a message: SPF, DKIM, ARC and iprev side by side, then DMARC, then BIMI.
 
-Theory of operation. The evaluators of `verify` are calculations that ask the DNS. Here they are driven, all of one
-message under one budget of questions and of time: what is asked past either counts as an answer that failed, so that a
-message takes no longer than that, whatever its records say. Answers that are cached cost no turn of the loop. The
-hashes of a large body are made on a thread, from which questions come back to the loop.
+Theory of operation. The evaluators of `verify` are calculations that ask the DNS. Here they are driven under a budget
+of questions and of time: what is asked past either counts as an answer that failed, so that a message takes no longer
+than that, whatever its records say. SPF, DKIM, ARC and iprev go by domains that whoever sends the message chose; so the
+policy of the author's domain, which is what a forger has to fear, has a budget of its own that none of them can use up.
+Answers that are cached cost no turn of the loop. The hashes of a large body are made on a thread, from which questions
+come back to the loop.
 """
 
 import asyncio
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -19,7 +22,7 @@ from pennypost.mail.verification import Verdicts
 from pennypost.mail.verification_settings import VerificationSettings
 from pennypost.message import headers
 from pennypost.model.address import Address
-from pennypost.model.dns import Consultation, DnsAnswer, DnsQuestion, DnsStatus
+from pennypost.model.dns import Consultation, DnsAnswer, DnsQuestion, DnsStatus, RecordType
 from pennypost.model.peer import Peer
 from pennypost.model.verification import ArcVerdict, BimiVerdict, DkimVerdict, DmarcPolicy, DmarcResult, SpfVerdict
 from pennypost.net.resolver import Resolver
@@ -27,73 +30,94 @@ from pennypost.verify import arc, authentication_results, bimi, dkim, iprev, spf
 from pennypost.verify.authentication_results import Outcome
 from pennypost.verify.dmarc import Author, find_author, verify_all
 from pennypost.verify.dmarc.author import domain_name
+from pennypost.verify.dmarc.evaluate import MAX_AUTHORS
+from pennypost.verify.dmarc.tree import PREFIX
 
 OFFLOAD_OCTETS = 256 * 1024
 """Bodies above this size are hashed on a thread."""
+
+AUTHORS_SHARE = 3
+"""One part in so many of the questions, and as much time again, is for the policy of the author's domain alone."""
 
 T = TypeVar("T")
 
 _FAILED = DnsAnswer(DnsStatus.FAILED)
 
 FAILURES_OF_A_DEAD_DNS = 6
-"""So many time-outs in a row mean that the DNS is gone, not that some domain's servers are."""
+"""So many time-outs in a row make us doubt that the DNS is there."""
 _SLOW_SECONDS = 1.0
 """A failure that came faster was an answer, or is remembered."""
 PROBE_SECONDS = 10.0
-"""How often a message finds out whether it is back."""
+"""How often it is found out whether it is."""
 
 
 class DnsHealth:
-    """Whether the DNS answers at all. While it does not, mail is not held up by it: one message in a while asks."""
+    """Whether the DNS answers at all. While it does not, mail is not held up by it.
 
-    def __init__(self) -> None:
+    Time-outs alone say nothing: whoever sends mail may have its domains looked up at servers that keep silent. So where
+    there is doubt our own resolvers are asked for a name that they answer by themselves (RFC 6761 §6.4).
+    """
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
         self._failures = 0
+        self._dead = False
+        self._probes = 0
         self._probe_at = 0.0
+        self._probing: asyncio.Task[None] | None = None
 
-    def note(self, answered: bool, now: float) -> None:
+    def note(self, answered: bool) -> None:
         """Take in how a question ended."""
-        if answered:
-            self._failures = 0
-            return
-        self._failures += 1
-        if self._failures >= FAILURES_OF_A_DEAD_DNS:
-            self._probe_at = now + PROBE_SECONDS
+        self._failures = 0 if answered else self._failures + 1
+        self._dead = self._dead and not answered
 
-    def worth_asking(self, now: float) -> bool:
+    async def worth_asking(self) -> bool:
         """Whether a message should ask anything."""
         if self._failures < FAILURES_OF_A_DEAD_DNS:
             return True
-        if now < self._probe_at:
-            return False
-        self._probe_at = now + PROBE_SECONDS
-        return True
+        loop = asyncio.get_running_loop()
+        if self._probing is None and loop.time() >= self._probe_at:
+            self._probing = loop.create_task(self._probe())
+        if self._probing is not None and not self._dead:
+            await asyncio.shield(self._probing)
+        return not self._dead
+
+    async def _probe(self) -> None:
+        """Ask anew: under a name that is in no cache."""
+        self._probes += 1
+        try:
+            answer = await self._resolver.ask(DnsQuestion(f"probe-{self._probes}.pennypost.invalid", RecordType.A))
+            self._dead = answer.status is DnsStatus.FAILED
+            if not self._dead:
+                self._failures = 0
+        finally:
+            self._probe_at = asyncio.get_running_loop().time() + PROBE_SECONDS
+            self._probing = None
 
 
 class Budget:
-    """The questions and the time that one message has."""
+    """The questions and the time that some of the checks of one message have."""
 
     def __init__(self, resolver: Resolver, health: DnsHealth, questions: int, seconds: float) -> None:
         self._resolver = resolver
         self._health = health
         self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
-        self._deadline = now + seconds
-        self._left = questions if health.worth_asking(now) else 0
+        self._deadline = self._loop.time() + seconds
+        self._left = questions
 
     async def ask(self, question: DnsQuestion) -> DnsAnswer:
         """Answer a question, or FAILED when question or time is one too many."""
         self._left -= 1
-        begun = self._loop.time()
-        if self._left < 0 or begun >= self._deadline:
+        if self._left < 0:
             return _FAILED
+        begun = self._loop.time()
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(self._deadline):  # past it, what is in the cache is answered still
                 answer = await self._resolver.ask(question)
         except TimeoutError:
             answer = _FAILED
-        now = self._loop.time()
-        if answer.status is not DnsStatus.FAILED or now - begun > _SLOW_SECONDS:
-            self._health.note(answer.status is not DnsStatus.FAILED, now)
+        if answer.status is not DnsStatus.FAILED or self._loop.time() - begun > _SLOW_SECONDS:
+            self._health.note(answer.status is not DnsStatus.FAILED)
         return answer
 
     async def consult(self, consultation: Consultation[T]) -> T:
@@ -156,7 +180,7 @@ class Verifier:
         self.settings = settings
         self.authserv_id = settings.authserv_id or hostname
         self._resolver = resolver
-        self._health = DnsHealth()
+        self._health = DnsHealth(resolver)
         self._hostname = hostname
         self._clock = clock
         self._observe = observe
@@ -175,15 +199,20 @@ class Verifier:
         """
         assert peer.ip is not None
         settings = self.settings
-        budget = Budget(self._resolver, self._health, settings.max_questions, settings.time.total_seconds())
+        questions = settings.max_questions if await self._health.worth_asking() else 0
+        kept = questions // AUTHORS_SHARE
+        seconds = settings.time.total_seconds()
+        budget = Budget(self._resolver, self._health, questions - kept, seconds)
         now = int(self._clock().timestamp())
         who = self._spf_sender(peer, hello, sender, now)
         author = find_author(header)
-        (mail_from, helo), (signatures, chain), reverse = await asyncio.gather(
-            self._spf(budget, who),
-            self._signatures(budget, header, octets, start, now),
-            budget.consult(iprev.verify(peer.ip)),
-        )
+        with self._policies_coming(author if questions else None):
+            (mail_from, helo), (signatures, chain), reverse = await asyncio.gather(
+                self._spf(budget, who),
+                self._signatures(budget, header, octets, start, now),
+                budget.consult(iprev.verify(peer.ip)),
+            )
+        budget = Budget(self._resolver, self._health, kept, seconds / AUTHORS_SHARE)
         dmarc = await budget.consult(verify_all(author.domains, mail_from, signatures))
         verdicts = Verdicts(mail_from, helo, signatures, dmarc, chain, reverse, forgeries=author.forgeries)
         if settings.bimi and dmarc.result is DmarcResult.PASS and dmarc.policy is not DmarcPolicy.NONE:
@@ -193,6 +222,18 @@ class Verifier:
         return replace(
             verdicts, handling=decision.handling, override=decision.override, override_comment=decision.comment
         )
+
+    @contextmanager
+    def _policies_coming(self, author: Author | None) -> Iterator[None]:
+        """Have the policies of the authors looked up while others are asked: so they are there when they are needed."""
+        domains = author.domains[:MAX_AUTHORS] if author is not None else ()
+        questions = [DnsQuestion(PREFIX + domain, RecordType.TXT) for domain in domains]
+        asking = [asyncio.create_task(self._resolver.ask(question)) for question in questions]
+        try:
+            yield
+        finally:
+            for task in asking:
+                task.cancel()  # who asks the same now has the answer of the question that goes on
 
     def _spf_sender(self, peer: Peer, hello: str, sender: Address | None, now: int) -> spf.Sender:
         assert peer.ip is not None

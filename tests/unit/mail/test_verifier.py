@@ -56,6 +56,7 @@ from pennypost.verify.dkim import SigningKey, public_record, sign
 from pennypost.verify.dmarc import parse as parse_policy
 
 CLIENT = Peer(ip_address("192.0.2.1"), 4711)
+STRANGER = Peer(ip_address("198.51.100.66"), 1)
 CARL = Address("carl", "example.org")
 HEADER = b"From: Carl <carl@example.org>\r\nTo: anna@penny.test\r\nSubject: hello\r\n\r\n"
 BODY = b"A body.\r\n"
@@ -168,16 +169,68 @@ async def test_questions_are_bounded(world: World, zone: FakeDns) -> None:
     assert found.spf.result is SpfResult.TEMPERROR
 
 
-def test_a_dead_dns_is_asked_now_and_then_only() -> None:
-    health = DnsHealth()
+async def test_a_dead_dns_is_asked_now_and_then_only(world: World, zone: FakeDns) -> None:
+    zone.faults = {f"probe-{n}.pennypost.invalid": Fault.SILENCE for n in range(1, 4)}
+    resolver = Resolver(ResolverSettings(timeout=timedelta(seconds=0.1)), (zone.server,))
+    health = DnsHealth(resolver)
     for _ in range(6):
-        assert health.worth_asking(100.0)
-        health.note(False, 100.0)
-    assert not health.worth_asking(105.0)
-    assert health.worth_asking(111.0)
-    assert not health.worth_asking(112.0)
-    health.note(True, 113.0)
-    assert health.worth_asking(113.0)
+        assert await health.worth_asking()
+        health.note(False)
+    assert not await health.worth_asking()
+    assert not await health.worth_asking()
+    assert {name for name, _ in zone.asked} == {"probe-1.pennypost.invalid"}
+    health.note(True)
+    assert await health.worth_asking()
+    await resolver.close()
+
+
+async def test_servers_that_keep_silent_are_not_a_dead_dns(world: World, zone: FakeDns) -> None:
+    """Else somebody could have nothing verified by sending mail of domains that nobody answers for."""
+    resolver = Resolver(ResolverSettings(timeout=timedelta(seconds=0.1)), (zone.server,))
+    health = DnsHealth(resolver)
+    for _ in range(50):
+        health.note(False)
+    assert all(await asyncio.gather(*(health.worth_asking() for _ in range(5))))
+    assert zone.asked == [("probe-1.pennypost.invalid", "A")]
+    await resolver.close()
+
+
+async def test_a_forger_cannot_use_up_the_questions_about_the_author(world: World, zone: FakeDns) -> None:
+    terms = " ".join(f"mx:m{n}.evil.example" for n in range(10))
+    zone.records["evil.example", "TXT"] = [f'"v=spf1 {terms} -all"']
+    zone.records |= {(f"m{n}.evil.example", "MX"): [f"{k} h{n}{k}.evil.example." for k in range(10)] for n in range(10)}
+    zone.records |= {(f"h{n}{k}.evil.example", "A"): ["203.0.113.9"] for n in range(10) for k in range(10)}
+    async with verifying(world, zone) as verifier:
+        found = await look(verifier, sender=Address("x", "evil.example"), peer=STRANGER)
+    assert found.spf is not None
+    assert found.spf.result is SpfResult.TEMPERROR
+    assert found.handling is Handling.REFUSE
+
+
+async def test_a_forger_cannot_use_up_the_time_for_the_author(world: World, zone: FakeDns) -> None:
+    zone.faults["evil.example", "TXT"] = Fault.SILENCE
+    async with verifying(world, zone, patience=5, time=timedelta(milliseconds=300)) as verifier:
+        found = await look(verifier, sender=Address("x", "evil.example"), peer=STRANGER)
+    assert found.handling is Handling.REFUSE
+
+
+async def test_an_author_with_a_slow_dns_does_not_hide_another(world: World, zone: FakeDns) -> None:
+    zone.faults["_dmarc.evil.example", "TXT"] = Fault.SILENCE
+    header = HEADER.replace(b"From: ", b"From: x@evil.example, ")
+    async with verifying(world, zone, patience=5, time=timedelta(milliseconds=300)) as verifier:
+        found = await look(verifier, header, sender=Address("x", "evil.example"), peer=STRANGER)
+    assert found.handling is Handling.REFUSE
+
+
+async def test_a_signature_whose_key_was_not_asked_for_does_not_excuse(world: World, zone: FakeDns) -> None:
+    """Signatures of the author's domain that cannot be judged leave it in doubt: then the mail waits."""
+    key = SigningKey("quarantined.example", "s1", Ed25519PrivateKey.generate())
+    zone.faults["s1._domainkey.quarantined.example", "TXT"] = Fault.SERVFAIL
+    header = HEADER.replace(b"example.org", b"quarantined.example")
+    header = sign(header, BODY, [key], int(world.clock.now.timestamp())) + header
+    async with verifying(world, zone) as verifier:
+        found = await look(verifier, header, sender=Address("x", "evil.example"), peer=STRANGER)
+    assert found.handling is Handling.DEFER
 
 
 async def test_a_large_body_is_hashed_elsewhere_and_a_cancelled_one_leaves_nothing(world: World, zone: FakeDns) -> None:
@@ -220,6 +273,7 @@ FAILED = DmarcVerdict(
         (replace(FAILED, policy=DmarcPolicy.NONE), {}, Handling.DELIVER, ""),
         (replace(FAILED, result=DmarcResult.PASS), {}, Handling.DELIVER, ""),
         (replace(FAILED, result=DmarcResult.TEMPERROR), {}, Handling.DEFER, ""),
+        (replace(FAILED, result=DmarcResult.TEMPERROR, policy=DmarcPolicy.QUARANTINE), {}, Handling.DEFER, ""),
         (replace(FAILED, result=DmarcResult.TEMPERROR), {"defer_unverifiable": False}, Handling.DELIVER, ""),
         (replace(FAILED, result=DmarcResult.TEMPERROR, record=""), {}, Handling.DELIVER, ""),
         (DmarcVerdict(DmarcResult.PERMERROR, ""), {}, Handling.QUARANTINE, ""),
@@ -290,9 +344,6 @@ async def receive(
 async def totals(world: World) -> dict[str, int]:
     listed = await world.store.read(lambda tx: mailboxes.list_all(tx, world.anna))
     return {mailbox.name: mailbox.total for mailbox in listed if mailbox.total}
-
-
-STRANGER = Peer(ip_address("198.51.100.66"), 1)
 
 
 async def test_a_forgery_is_refused_and_nothing_of_it_is_stored(world: World, zone: FakeDns) -> None:

@@ -43,11 +43,20 @@ def verify_all(
     for author in authors:
         verdict = yield from verify(author, spf, dkim)
         verdicts.append(verdict)
-    failed = [v for v in verdicts if v.result is DmarcResult.FAIL]
-    if failed:
-        return max(failed, key=lambda v: _SEVERITY[v.policy])
-    order = (DmarcResult.TEMPERROR, DmarcResult.PERMERROR, DmarcResult.NONE, DmarcResult.PASS)
+    failed = max((v for v in verdicts if v.result is DmarcResult.FAIL), key=_severity, default=None)
+    if failed is not None and failed.policy is DmarcPolicy.REJECT:
+        return failed
+    doubtful = max((v for v in verdicts if v.result is DmarcResult.TEMPERROR), key=_severity, default=None)
+    if doubtful is not None:  # it may be stricter
+        return doubtful
+    if failed is not None:
+        return failed
+    order = (DmarcResult.PERMERROR, DmarcResult.NONE, DmarcResult.PASS)
     return min(verdicts, key=lambda v: order.index(v.result))
+
+
+def _severity(verdict: DmarcVerdict) -> int:
+    return _SEVERITY[verdict.policy]
 
 
 def verify(author: str, spf: SpfVerdict | None, dkim: Sequence[DkimVerdict]) -> Consultation[DmarcVerdict]:
@@ -55,10 +64,31 @@ def verify(author: str, spf: SpfVerdict | None, dkim: Sequence[DkimVerdict]) -> 
 
     `spf`: of the MAIL FROM identity; that of HELO does not count (§4.4.2).
     """
+    found = None
     try:
-        return (yield from _verify(author, spf, dkim))
+        found = yield from _discover(author)
+        if found is None:
+            return DmarcVerdict(DmarcResult.NONE, author, detail="no policy")
+        return (yield from _verify(found, spf, dkim))
     except LookupFailed as failure:
-        return DmarcVerdict(DmarcResult.TEMPERROR, author, detail=f"{failure} could not be looked up")
+        return _undecided(author, found, f"{failure} could not be looked up")
+
+
+def _undecided(author: str, found: "_Author | None", detail: str) -> DmarcVerdict:
+    """Say that the DNS failed, and what the domain wants as far as it is known."""
+    if found is None or not found.record.usable:
+        return DmarcVerdict(DmarcResult.TEMPERROR, author, detail=detail)
+    record = found.record
+    below = author != found.policy_domain
+    policy = (record.subdomain_policy if below else None) or record.effective
+    return DmarcVerdict(
+        DmarcResult.TEMPERROR,
+        author,
+        found.policy_domain,
+        policy=_ONE_LEVEL_BELOW.get(policy, policy) if record.testing else policy,
+        record=record.text,
+        detail=detail,
+    )
 
 
 @dataclass(slots=True)
@@ -76,11 +106,8 @@ class _Author:
         return self.tree.organizational_domain
 
 
-def _verify(author: str, spf: SpfVerdict | None, dkim: Sequence[DkimVerdict]) -> Consultation[DmarcVerdict]:
-    found = yield from _discover(author)
-    if found is None:
-        return DmarcVerdict(DmarcResult.NONE, author, detail="no policy")
-    record = found.record
+def _verify(found: _Author, spf: SpfVerdict | None, dkim: Sequence[DkimVerdict]) -> Consultation[DmarcVerdict]:
+    author, record = found.domain, found.record
     if not record.usable:
         return DmarcVerdict(
             DmarcResult.NONE, author, found.policy_domain, record=record.text, detail="no usable policy"
@@ -96,7 +123,12 @@ def _verify(author: str, spf: SpfVerdict | None, dkim: Sequence[DkimVerdict]) ->
     else:
         # What could not be looked up might have passed (RFC 9989 §5.3.6).
         result = DmarcResult.TEMPERROR if spf_doubt or dkim_doubt else DmarcResult.FAIL
-    policy = yield from _policy(found)
+    try:
+        policy = yield from _policy(found)
+    except LookupFailed:
+        if result is not DmarcResult.PASS:
+            raise
+        policy = record.subdomain_policy or record.effective
     return DmarcVerdict(
         result,
         author,
