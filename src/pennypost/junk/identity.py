@@ -37,9 +37,13 @@ def identity(
         weight, sentence = _SPF[spf.result]
         yield Evidence(f"spf-{spf.result.value}", weight, sentence)
     if dkim:
-        held = [one for one in dkim if one.result is DkimResult.PASS]
+        held = [one for one in dkim if one.result is DkimResult.PASS and not one.partial]
         if held:
             yield Evidence("dkim-pass", -0.3, f"It is signed by {held[0].domain}, and the signature holds.")
+        elif any(one.partial for one in dkim):
+            yield Evidence(
+                "dkim-partial", 2.0, "Its signature holds for the beginning only: the rest may be anybody's."
+            )
         elif any(one.result is DkimResult.FAIL for one in dkim):
             yield Evidence("dkim-fail", 0.5, "It is signed, but was changed on its way.")
     if dmarc is not None:

@@ -13,15 +13,13 @@ from datetime import datetime
 import structlog
 
 from pennypost.mail import own_mail
+from pennypost.mail.attached import attached
 from pennypost.mail.dmarc_failures import FailureReports
 from pennypost.mail.signing import Signer
 from pennypost.mail.trace import new_id
 from pennypost.mail.verification import Handling, Verdicts
 from pennypost.mail.verification_settings import VerificationSettings
-from pennypost.message import headers
 from pennypost.message.dates import format_date
-from pennypost.message.decode import transfer_decode
-from pennypost.message.digest import parse as parse_message
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.model.peer import Peer
@@ -254,15 +252,9 @@ _MEDIA_TYPES = frozenset(
 
 def report_in(octets: bytes) -> Report | None:
     """Find the report in a message, or None."""
-    header, body = headers.split(octets)
-    waiting = [parse_message(header, body).index]
-    for part in waiting:
-        waiting += part.children
-        if (part.type, part.subtype) not in _MEDIA_TYPES:
-            continue
-        content = transfer_decode(body[part.body_start : part.body_end], part.encoding)
+    for content in attached(octets, _MEDIA_TYPES):
         try:
-            return report.read_xml(report.uncompress(content or b""))
+            return report.read_xml(report.uncompress(content))
         except ReportError as problem:
             _log.info("not a DMARC report", reason=str(problem))
     return None

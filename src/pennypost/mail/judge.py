@@ -161,7 +161,7 @@ def _is_proved(verdicts: Verdicts | None, author: Address) -> bool:
     if verdicts.dmarc is not None and verdicts.dmarc.result is DmarcResult.PASS:
         return True
     domain = author.domain.casefold()
-    if any(one.result is DkimResult.PASS and one.domain == domain for one in verdicts.dkim):
+    if any(one.result is DkimResult.PASS and one.domain == domain and not one.partial for one in verdicts.dkim):
         return True
     return verdicts.spf is not None and verdicts.spf.result is SpfResult.PASS and verdicts.spf.domain == domain
 

@@ -27,7 +27,7 @@ from pennypost.mail.limits import Defence
 from pennypost.mail.reception import Acceptance, Language, Reception, SmtpClient
 from pennypost.mail.route import LocalTarget, Route, held_mailbox, route
 from pennypost.mail.screening import Inspection, Screeners
-from pennypost.mail.tls_reports import may_hold_report, report_in
+from pennypost.mail.tls_reports import is_signed, may_hold_report, report_in
 from pennypost.mail.trace import new_id
 from pennypost.mail.transaction import Destination, MailTransaction, Parcel, Post, Sending, Stored
 from pennypost.mail.verification import Filing, Handling, Verdicts, filing
@@ -50,7 +50,7 @@ from pennypost.store.engine import Transaction
 from pennypost.store.spool import Spool
 from pennypost.store.timeline import EventKind
 from pennypost.store.tls_results import ReceivedReport
-from pennypost.verify.dmarc import Forgery
+from pennypost.verify.dmarc import Forgery, find_author
 from pennypost.verify.dmarc.report import Report
 
 COPIED_OCTETS = 1 << 18
@@ -237,7 +237,7 @@ class _Incoming(MailTransaction):
         if self._inspection is not None:
             header = await self._inspect(self._inspection, header)
         size = self._spool.size
-        if may_hold_report(header, size):
+        if may_hold_report(header, size) and self._reporter_signed(header):
             self._report = await asyncio.to_thread(report_in, bytes(self._spool.octets()), now)
         recipients = (destination.recipient.address for destination in self._destinations)
         if self._verifier is not None and may_hold_aggregate(recipients, size, self._verifier.settings):
@@ -289,6 +289,12 @@ class _Incoming(MailTransaction):
 
     def _with_recipients(self) -> Envelope:
         return replace(self._envelope, recipients=tuple(d.recipient for d in self._destinations))
+
+    def _reporter_signed(self, header: bytes) -> bool:
+        """Whether a report on our TLS is from whom it says. Who is not verified here we trust."""
+        if self._verifier is None or self._found is None:
+            return True
+        return any(is_signed(self._found.dkim, domain) for domain in find_author(header).domains)
 
     async def _verify(self, verifier: Verifier, header: bytes) -> bytes:
         """Find out who sent the message, and follow what its domain asks for (RFC 9989 §5.3.6).

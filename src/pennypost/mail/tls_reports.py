@@ -16,14 +16,13 @@ import structlog
 
 from pennypost.clients.http.https import Https, HttpsFailed
 from pennypost.mail import own_mail
+from pennypost.mail.attached import attached
 from pennypost.mail.signing import Signer
 from pennypost.mail.trace import new_id
-from pennypost.message import headers
 from pennypost.message.dates import format_date
-from pennypost.message.decode import transfer_decode
-from pennypost.message.digest import parse
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Notify, Recipient
+from pennypost.model.verification import DkimResult, DkimVerdict
 from pennypost.net.resolver import Resolver
 from pennypost.store import tls_results
 from pennypost.store.engine import Transaction
@@ -50,6 +49,7 @@ REPORTS_AT_ONCE = 200
 
 MAX_MESSAGE_OCTETS = 4 * 1024 * 1024
 """A larger message is not looked into for a report."""
+
 
 _log = structlog.stdlib.get_logger("pennypost.tls-reports")
 
@@ -229,18 +229,24 @@ def may_hold_report(header: bytes, size: int) -> bool:
 
 def report_in(octets: bytes, now: datetime) -> ReceivedReport | None:
     """Find the report in a message (RFC 8460 §5.3), or None."""
-    header, body = headers.split(octets)
-    waiting = [parse(header, body).index]
-    for part in waiting:
-        waiting += part.children
-        if (part.type, part.subtype) not in _MEDIA_TYPES:
-            continue
-        content = transfer_decode(body[part.body_start : part.body_end], part.encoding)
+    for content in attached(octets, _MEDIA_TYPES):
         try:
-            return received(content or b"", now)
+            return received(content, now)
         except BadReport as problem:
             _log.info("not a TLS report", reason=str(problem))
     return None
+
+
+def is_signed(signatures: Iterable[DkimVerdict], author: str) -> bool:
+    """Whether the domain that reports signed all of the message: else its report is ignored (RFC 8460 §3)."""
+    return any(
+        one.result is DkimResult.PASS and not one.body_length_limited and _is_of(one.domain, author)
+        for one in signatures
+    )
+
+
+def _is_of(signer: str, author: str) -> bool:
+    return signer == author or signer.endswith(f".{author}") or author.endswith(f".{signer}")
 
 
 def received(octets: bytes, now: datetime) -> ReceivedReport:

@@ -47,7 +47,8 @@ class DkimResult(Enum):
 @dataclass(frozen=True, slots=True)
 class DkimVerdict:
     """One DKIM-Signature. `domain`, `selector`, `identity`, `algorithm`: its d=, s=, i= and a=; "" where they cannot be
-    read. `signature_start`: the first octets of b=, which tell signatures apart (RFC 6008)."""
+    read. `signature_start`: the first octets of b=, which tell signatures apart (RFC 6008). `body_length_limited`: it
+    has an l= tag; `partial`: and octets follow what it covers, which could be anybody's (RFC 6376 §8.2)."""
 
     result: DkimResult
     domain: str
@@ -58,6 +59,7 @@ class DkimVerdict:
     body_length_limited: bool = False
     testing: bool = False
     detail: str = ""
+    partial: bool = False
 
 
 class ArcResult(Enum):

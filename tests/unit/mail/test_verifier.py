@@ -6,7 +6,7 @@ import gzip
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -19,6 +19,7 @@ from tests.dns_server import FakeDns, Fault
 from tests.unit.mail.conftest import World
 from tests.unit.mail.test_signing import SETTINGS, make
 
+from pennypost.mail.attached import attached
 from pennypost.mail.dmarc_failures import wanted
 from pennypost.mail.dmarc_feedback import Feedback, report_in
 from pennypost.mail.judge import Judge, JunkSettings
@@ -28,6 +29,7 @@ from pennypost.mail.reception import Acceptance, Language, SmtpClient
 from pennypost.mail.sender_policy import decide
 from pennypost.mail.settings import DeliverySettings
 from pennypost.mail.signing import Signer
+from pennypost.mail.tls_reports import build_mail as build_tls_mail
 from pennypost.mail.trace import DateStamp
 from pennypost.mail.transaction import Post
 from pennypost.mail.verification import Handling, Verdicts
@@ -50,10 +52,11 @@ from pennypost.model.verification import (
 )
 from pennypost.net.resolver import Resolver
 from pennypost.net.settings import ResolverSettings
-from pennypost.store import dmarc, mailboxes, queue_view
+from pennypost.store import dmarc, mailboxes, queue_view, tls_results
 from pennypost.store.engine import Transaction
 from pennypost.verify.dkim import SigningKey, public_record, sign
 from pennypost.verify.dmarc import parse as parse_policy
+from pennypost.verify.tls_report import PolicySummary, TlsReport, write_report
 
 CLIENT = Peer(ip_address("192.0.2.1"), 4711)
 STRANGER = Peer(ip_address("198.51.100.66"), 1)
@@ -490,6 +493,31 @@ async def test_reports_that_come_are_kept_once_and_only_from_whom_they_say(world
     assert row.source_ip == "192.0.2.9"
     world.clock.forward(timedelta(days=100))
     assert await world.store.write(lambda tx: dmarc.sweep(tx, timedelta(days=90))) == 1
+
+
+async def test_a_report_on_our_tls_counts_only_when_its_domain_signed_it(world: World, zone: FakeDns) -> None:
+    """RFC 8460 §3."""
+    day = datetime(2026, 1, 31, tzinfo=UTC)
+    report = TlsReport("Org", "p@example.org", "1", day, day, (PolicySummary("sts", "penny.test", (), (), 1, 0, ()),))
+    packed = gzip.compress(write_report(report))
+    octets = build_tls_mail(report, "penny.test", "p@example.org", ["anna@penny.test"], packed, day)
+    key = SigningKey("example.org", "s1", Ed25519PrivateKey.generate())
+    zone.records["s1._domainkey.example.org", "TXT"] = [f'"{public_record(key.key.public_key())}"']
+    header, body = headers.split(octets)
+    foreign = replace(key, domain="quarantined.example")
+    zone.records["s1._domainkey.quarantined.example", "TXT"] = zone.records["s1._domainkey.example.org", "TXT"]
+    async with verifying(world, zone) as verifier:
+        for signer, kept in ((None, 0), (foreign, 0), (key, 1)):
+            signed = sign(header, body, [signer], int(world.clock.now.timestamp())) if signer is not None else b""
+            await receive(world, verifier, signed + octets)
+            assert len(await world.store.read(lambda tx: tls_results.reports(tx))) == kept
+
+
+def test_few_parts_are_looked_into_for_a_report() -> None:
+    bomb = base64.encodebytes(gzip.compress(b"x" * 10)).replace(b"\n", b"\r\n")
+    part = b"--b\r\nContent-Type: application/gzip\r\nContent-Transfer-Encoding: base64\r\n\r\n" + bomb
+    message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * 100 + b"--b--\r\n"
+    assert len(list(attached(message, {(b"application", b"gzip")}))) == 2
 
 
 async def test_a_single_failure_is_reported_when_both_sides_want_it(world: World, zone: FakeDns) -> None:

@@ -95,8 +95,9 @@ def verify(
             verdicts.append(_unread_verdict(field, hindrance))
             continue
         record: KeyRecord | None = None
+        partial = False
         try:
-            check_body(signature, bodies)
+            partial = check_body(signature, bodies)
             name = f"{signature.selector}._domainkey.{signature.domain}"
             if name not in answers:
                 answers[name] = yield DnsQuestion(name, RecordType.TXT)
@@ -105,7 +106,7 @@ def verify(
             result, detail = DkimResult.PASS, ""
         except Refused as problem:
             result, detail = problem.result, problem.detail
-        verdicts.append(_verdict(signature, result, detail, record))
+        verdicts.append(_verdict(signature, result, detail, record, partial=partial))
     return tuple(verdicts)
 
 
@@ -154,13 +155,15 @@ def hash_bodies(body: bytes | memoryview, signatures: list[Signature]) -> _BodyH
     return hashed
 
 
-def check_body(signature: Signature, bodies: _BodyHashes) -> None:
-    """Raise Refused when the body is not the one that was signed (RFC 6376 §6.1.3 step 3)."""
+def check_body(signature: Signature, bodies: _BodyHashes) -> bool:
+    """Raise Refused when the body is not the one that was signed (RFC 6376 §6.1.3 step 3). Gives whether something
+    follows what was signed, which l= allows."""
     found = bodies[signature.body_form, signature.hash, signature.body_length]
     if signature.body_length is not None and found.octets < signature.body_length:
         raise Refused(DkimResult.FAIL, "the body is shorter than what was signed")
     if found.digest() != signature.body_hash:
         raise Refused(DkimResult.FAIL, "the body has been changed")
+    return signature.body_length is not None and found.octets > signature.body_length
 
 
 # -- With the key
@@ -238,7 +241,9 @@ def holds(key: RSAPublicKey | Ed25519PublicKey, signature: Signature, digest: by
 # -- Verdicts
 
 
-def _verdict(signature: Signature, result: DkimResult, detail: str, record: KeyRecord | None) -> DkimVerdict:
+def _verdict(
+    signature: Signature, result: DkimResult, detail: str, record: KeyRecord | None, *, partial: bool = False
+) -> DkimVerdict:
     return DkimVerdict(
         result,
         signature.domain,
@@ -249,6 +254,7 @@ def _verdict(signature: Signature, result: DkimResult, detail: str, record: KeyR
         body_length_limited=signature.body_length is not None,
         testing=record is not None and record.testing,
         detail=detail,
+        partial=partial,
     )
 
 

@@ -156,10 +156,13 @@ def _discover(author: str) -> Consultation[_Author | None]:
 
 
 def _dkim_aligned(author: _Author, dkim: Sequence[DkimVerdict]) -> Consultation[tuple[bool, bool]]:
-    """Say whether an aligned signature passed, and whether one might have."""
+    """Say whether an aligned signature passed, and whether one might have.
+
+    One with octets behind what it signs does not count: anybody may have put his own text there (RFC 6376 §8.2).
+    """
     doubt = False
     for verdict in dkim[:MAX_IDENTIFIERS]:
-        if verdict.result not in (DkimResult.PASS, DkimResult.TEMPERROR) or not verdict.domain:
+        if verdict.result not in (DkimResult.PASS, DkimResult.TEMPERROR) or not verdict.domain or verdict.partial:
             continue
         if (yield from _aligned(author, verdict.domain.lower(), author.record.strict_dkim)):
             if verdict.result is DkimResult.PASS:

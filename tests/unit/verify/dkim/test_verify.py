@@ -159,7 +159,9 @@ def test_from_must_be_signed() -> None:
 def test_part_of_a_body() -> None:
     message = handmade(" l=10;", limit=10)
     (verdict,) = verdicts(message + b"and more\r\n", PUBLISHED)
-    assert (verdict.result, verdict.body_length_limited) == (DkimResult.PASS, True)
+    assert (verdict.result, verdict.body_length_limited, verdict.partial) == (DkimResult.PASS, True, True)
+    (verdict,) = verdicts(handmade(" l=10;", limit=10, body=b"12345678\r\n"), PUBLISHED)
+    assert (verdict.result, verdict.body_length_limited, verdict.partial) == (DkimResult.PASS, True, False)
     assert only(message, PUBLISHED, policy=Policy(accept_length_limit=False))[0] is DkimResult.POLICY
     assert only(handmade(" l=10;", limit=10, body=b"Hi\r\n"), PUBLISHED) == (
         DkimResult.FAIL,

@@ -1,5 +1,6 @@
 """DMARC by questions and answers (RFC 9989)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -170,6 +171,8 @@ def test_failures_of_the_dns_are_neither_pass_nor_fail() -> None:
     assert judge(z, "example.org", spf("example.org", SpfResult.TEMPERROR)).result is DmarcResult.TEMPERROR
     assert judge(z, "example.org", dkim("example.org", DkimResult.TEMPERROR)).result is DmarcResult.TEMPERROR
     assert judge(z, "example.org", dkim("example.net", DkimResult.TEMPERROR)).result is DmarcResult.FAIL
+    partly = replace(dkim("example.org"), partial=True)
+    assert judge(z, "example.org", partly).result is DmarcResult.FAIL
     passed = judge(z, "example.org", spf("example.org", SpfResult.TEMPERROR), dkim("example.org"))
     assert passed.result is DmarcResult.PASS
 
