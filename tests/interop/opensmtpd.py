@@ -1,0 +1,46 @@
+"""An OpenSMTPD of our own that sends everything it gets to one port."""
+
+import socket
+from collections.abc import Sequence
+
+import trustme
+from tests.interop.unpacked import FOLDER, UnpackedProgram
+from tests.running import RunningServer
+
+PROGRAM = "usr/sbin/smtpd"
+
+_CONFIGURATION = """pki localhost cert "{folder}/chain.pem"
+pki localhost key "{folder}/key.pem"
+listen on 127.0.0.1 port {plain} hostname opensmtpd.test
+listen on 127.0.0.1 port {tls} tls pki localhost hostname opensmtpd.test
+action "onward" relay host "smtp+tls://127.0.0.1:{port}" tls no-verify
+match from any for any action "onward"
+"""
+
+
+class OpenSmtpd(UnpackedProgram):
+    """It offers STARTTLS at one of its ports, for `localhost`, by `authority`. What it gets goes to port 25 of `server`
+    under TLS."""
+
+    users = ("opensmtpd", "opensmtpq")
+    hidden = ("/var/spool", "/var/lib/opensmtpd", "/run")
+    made = ("/var/lib/opensmtpd/empty", "/var/spool/smtpd")
+
+    def __init__(self, server: RunningServer, authority: trustme.CA) -> None:
+        super().__init__()
+        certificate = authority.issue_cert("localhost", key_type=trustme.KeyType.RSA)  # it has no other keys
+        (self.folder / "chain.pem").write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
+        (self.folder / "key.pem").write_bytes(certificate.private_key_pem.bytes())
+        (self.folder / "key.pem").chmod(0o600)
+        values = {"folder": self.folder, "port": server.ports["smtp"], **self.ports}
+        (self.folder / "configuration").write_text(_CONFIGURATION.format(**values))
+
+    def command(self) -> Sequence[str]:
+        return [str(FOLDER / PROGRAM), "-d", "-f", str(self.folder / "configuration")]
+
+    def is_ready(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.ports["plain"]), 1):
+                return True
+        except OSError:
+            return False
