@@ -26,10 +26,12 @@ MAX_PARTS = 100
 MAX_LINKS = 100
 MAX_HEADER_OCTETS = 64 * 1024
 MAX_FIELD_CHARACTERS = 1000
+MAX_RECEIVED = 8
+"""Received fields that are looked at: those of the last hops."""
 
 _FIELDS = frozenset(
     {
-        b"from", b"reply-to", b"to", b"subject", b"date", b"message-id", b"sender", b"x-mailer", b"user-agent",
+        b"from", b"reply-to", b"to", b"cc", b"subject", b"date", b"message-id", b"sender", b"x-mailer", b"user-agent",
         b"list-id", b"list-unsubscribe", b"precedence", b"content-type", b"in-reply-to", b"references", b"mime-version",
     }
 )  # fmt: skip
@@ -50,7 +52,8 @@ class Link:
 @dataclass(frozen=True, slots=True)
 class Content:
     """What is looked at. `fields`: by lower-case name, decoded, the first of each name. `text`: of all text parts, HTML
-    made text. `files`: names of attachments. `html_only`: there is HTML and no plain text."""
+        made text. `files`: names of attachments. `html_only`: there is HTML and no plain text. `received`: the Received
+    fields of the last hops, the newest first."""
 
     fields: dict[str, str]
     counts: dict[str, int]
@@ -59,15 +62,19 @@ class Content:
     files: tuple[str, ...]
     html_only: bool
     charsets: tuple[str, ...]
+    received: tuple[str, ...] = ()
 
 
 def content_of(header_block: bytes, index: Part, body: bytes) -> Content:
     """Take from a message what is looked at. `index`: its MIME index, `body`: what its offsets are relative to."""
     fields: dict[str, str] = {}
     counts: dict[str, int] = {}
+    received: list[str] = []
     for name, value in FIELD.findall(header_block[:MAX_HEADER_OCTETS]):
         lower = name.lower()
-        if lower in _FIELDS:
+        if lower == b"received" and len(received) < MAX_RECEIVED:
+            received.append(unfold(value[:MAX_FIELD_CHARACTERS]).decode("ascii", "replace"))
+        elif lower in _FIELDS:
             key = lower.decode("ascii")
             counts[key] = counts.get(key, 0) + 1
             if key not in fields:
@@ -100,7 +107,16 @@ def content_of(header_block: bytes, index: Part, body: bytes) -> Content:
         texts.append(source[:left])
         left -= len(texts[-1])
     found = tuple(link for link in links if link.host)[:MAX_LINKS]
-    return Content(fields, counts, "\n".join(texts), found, tuple(files), html and not plain, tuple(sorted(charsets)))
+    return Content(
+        fields,
+        counts,
+        "\n".join(texts),
+        found,
+        tuple(files),
+        html and not plain,
+        tuple(sorted(charsets)),
+        tuple(received),
+    )
 
 
 def _split_at_tag(source: str, count: int) -> tuple[str, str]:

@@ -1,11 +1,12 @@
 """The words, pairs of words and marks of a message that the classifier counts.
 
 A token is a 32-bit number: the CRC of its text. Two words that share a number are a small mistake among millions, and a
-number takes four octets where a word takes ten.
+number takes four octets where a word takes ten. The CRC of a pair goes on from that of its first word.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from zlib import crc32
 
 from pennypost.junk.content import Content
@@ -14,52 +15,99 @@ MAX_TOKENS = 800
 """Different tokens of one message; the first ones count."""
 
 _WORD = re.compile(r"(?:[^\W_]|#)(?:[\w#'’.\-]{0,30}(?:[^\W_]|#))?")
+_ASCII_WORD = re.compile(rb"[a-z#](?:[a-z_#'.\-]{0,30}[a-z#])?")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _DIGITS = re.compile(r"\d")
+_FOLDED = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", b"abcdefghijklmnopqrstuvwxyz##########")
 _MAX_WORDS = 1500
-_MARKED_FIELDS = ("subject", "from", "reply-to", "x-mailer", "user-agent", "list-id", "content-type", "precedence")
+_MARKED_FIELDS = (
+    "subject", "from", "reply-to", "to", "cc", "x-mailer", "user-agent", "list-id", "content-type", "precedence",
+)  # fmt: skip
+_OFTEN_ABSENT = frozenset({"cc"})
+"""Fields whose absence says nothing."""
+_HOP = re.compile(r"\b(?:from|by|helo)[ =]+\[?([\w.\-]{1,255})", re.IGNORECASE)
+_NETWORK = re.compile(r"\b((\d{1,3}\.\d{1,3})\.\d{1,3})\.\d{1,3}\b")
+_HOSTS_A_HOP = 6
 
 
-def tokens(content: Content) -> list[int]:
-    """Give the different tokens of a message, at most `MAX_TOKENS`, those of the header first."""
-    found: dict[int, None] = {}
-    for text in _texts(content):
-        found.setdefault(crc32(text.encode("utf-8", "replace")))
-        if len(found) >= MAX_TOKENS:
-            break
-    return list(found)
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The different tokens of a message, at most `MAX_TOKENS`, those of the header first. `pairs`: of neighbours."""
+
+    words: dict[int, None] = field(default_factory=dict)
+    pairs: dict[int, None] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.words) + len(self.pairs)
+
+    def all(self) -> set[int]:
+        """Give both kinds together."""
+        return self.words.keys() | self.pairs.keys()
 
 
-def _texts(content: Content) -> Iterator[str]:
-    """Give the text of each token, in the order of what it says."""
+def tokens(content: Content) -> Tokens:
+    """Give the different tokens of a message."""
+    found = Tokens()
     for name in _MARKED_FIELDS:
         value = content.fields.get(name)
-        if value is None:
-            yield f"no {name}"
-        else:
-            yield from _of_words(value, f"{name}:")
-    for file in content.files:
-        yield f"file:{file.casefold().rpartition('.')[2]}"
-    for charset in content.charsets:
-        yield f"charset:{charset}"
+        if value is not None:
+            _add_words(found, value, f"{name}:")
+        elif name not in _OFTEN_ABSENT:
+            _add(found, (f"no {name}",))
+    _add(found, (f"file:{file.casefold().rpartition('.')[2]}" for file in content.files))
+    _add(found, (f"charset:{charset}" for charset in content.charsets))
+    for hop in content.received:
+        _add_hop(found, hop)
     for link in content.links:
-        yield f"host:{link.host}"
-        yield f"domain:{'.'.join(link.host.split('.')[-2:])}"
-    yield from _of_words(content.text, "")
+        _add(found, (f"host:{link.host}", f"domain:{_end(link.host)}"))
+    _add_words(found, content.text, "")
+    return found
 
 
-def _of_words(text: str, mark: str) -> Iterator[str]:
-    """Give words and pairs of neighbours; digits count as any digit, so that order numbers are alike."""
-    before = ""
-    plain = text.isascii()
-    for number, word in enumerate(_WORD.findall(_DIGITS.sub("#", text.casefold()))):
-        if number >= _MAX_WORDS:
+def _add(found: Tokens, texts: Iterable[str]) -> None:
+    for text in texts:
+        if len(found) >= MAX_TOKENS:
             return
-        if not plain and _IDEOGRAPHS.match(word):
-            yield from (f"{mark}{word[at : at + 2]}" for at in range(len(word)))
-            before = ""
+        found.words[crc32(text.encode("utf-8", "replace"))] = None
+
+
+def _add_hop(found: Tokens, hop: str) -> None:
+    """Add the hosts of a Received field, and the networks of their addresses."""
+    for host in _HOP.findall(hop)[:_HOSTS_A_HOP]:
+        name = _DIGITS.sub("#", host.lower().strip("."))
+        _add(found, (f"rcvd:{name}", f"rcvd:{_end(name)}"))
+    for small, large in _NETWORK.findall(hop)[:_HOSTS_A_HOP]:
+        _add(found, (f"net:{small}", f"net:{large}"))
+
+
+def _end(host: str) -> str:
+    """Give the last two labels of a name."""
+    return ".".join(host.rsplit(".", 2)[-2:])
+
+
+def _add_words(found: Tokens, text: str, mark: str) -> None:
+    """Add words and pairs of neighbours; digits count as any digit, so that order numbers are alike."""
+    words, pairs = found.words, found.pairs
+    start = crc32(mark.encode())
+    before: int | None = None
+    for word in _words(text):
+        if len(words) + len(pairs) >= MAX_TOKENS:
+            return
+        if not word.isascii() and _IDEOGRAPHS.match(word.decode()):
+            written = word.decode()
+            _add(found, (f"{mark}{written[at : at + 2]}" for at in range(len(written))))
+            before = None
             continue
-        yield f"{mark}{word}"
-        if before:
-            yield f"{mark}{before} {word}"
-        before = word
+        number = crc32(word, start)
+        words[number] = None
+        if before is not None:
+            pairs[crc32(b" " + word, before)] = None
+        before = number
+
+
+def _words(text: str) -> Iterable[bytes]:
+    """Give the words of a text in UTF-8, in small letters."""
+    if text.isascii():
+        return _ASCII_WORD.findall(text.encode().translate(_FOLDED))[:_MAX_WORDS]
+    found = _WORD.findall(_DIGITS.sub("#", text.casefold()))[:_MAX_WORDS]
+    return [word.encode("utf-8", "replace") for word in found]

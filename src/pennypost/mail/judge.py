@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from pennypost.junk.classifier import Count, chance
+from pennypost.junk.classifier import Count, certain, chance, suffices
 from pennypost.junk.content import Content, content_of
 from pennypost.junk.evidence import Evidence, Score
 from pennypost.junk.identity import identity
 from pennypost.junk.signs import signs
-from pennypost.junk.tokens import tokens
+from pennypost.junk.tokens import Tokens, tokens
 from pennypost.mail.verification import Verdicts
 from pennypost.message.addresses import addresses, parse_addresses
 from pennypost.message.structure import Part
@@ -38,16 +38,16 @@ _REPUTATION_FROM = 3
 """Messages of a sender that must have been learnt before they say something."""
 
 _CHANCES = (
-    (0.999, 6.5, "Its words are those of messages that were junk."),
-    (0.99, 4.5, "Nearly all of its words are those of messages that were junk."),
-    (0.95, 3.0, "Most of its words are those of messages that were junk."),
-    (0.8, 1.5, "Its words are more like those of junk than of wanted mail."),
-    (0.2, 0.0, ""),
+    (0.999, 7.0, "Its words are those of messages that were junk."),
+    (0.91, 6.0, "Nearly all of its words are those of messages that were junk."),
+    (0.8, 3.0, "Most of its words are those of messages that were junk."),
+    (0.65, 1.5, "Its words are more like those of junk than of wanted mail."),
+    (0.25, 0.0, ""),
     (0.05, -1.0, "Its words are more like those of wanted mail than of junk."),
     (0.001, -2.0, "Most of its words are those of wanted mail."),
     (0.0, -3.0, "Its words are those of wanted mail."),
 )
-"""From which chance on words weigh what. The first step passes the usual threshold even with the bonus of a sender who
+"""From which chance on words weigh what. The second step passes the usual threshold even with the bonus of a sender who
 proves to be himself, as those who send junk can: `bench/junk.py` says how rarely wanted mail gets there."""
 
 
@@ -167,7 +167,7 @@ def _is_proved(verdicts: Verdicts | None, author: Address) -> bool:
 
 
 async def _own(
-    tx: Transaction, account: AccountId, words: Sequence[int], subjects: Sequence[str], proved: Address | None
+    tx: Transaction, account: AccountId, words: Tokens, subjects: Sequence[str], proved: Address | None
 ) -> list[Evidence]:
     """Weigh what one account has learnt, and whom it knows."""
     found = [one for one in (await of_words(tx, account, words),) if one is not None]
@@ -185,7 +185,7 @@ async def _own(
     return found
 
 
-async def of_words(tx: Transaction, account: AccountId, words: Sequence[int]) -> Evidence | None:
+async def of_words(tx: Transaction, account: AccountId, words: Tokens) -> Evidence | None:
     """Weigh the words of a message. None: they say nothing."""
     return weigh_words(await likelihood(tx, account, words))
 
@@ -198,13 +198,14 @@ def weigh_words(likely: float | None) -> Evidence | None:
     return Evidence("words", weight, sentence) if weight else None
 
 
-async def likelihood(tx: Transaction, account: AccountId, words: Sequence[int]) -> float | None:
+async def likelihood(tx: Transaction, account: AccountId, words: Tokens) -> float | None:
     """Give the chance that words are those of junk: by what the account has taught, or all have. None: nobody has
     taught enough."""
     for owner in (account, junk.EVERYBODY):
         learnt = await junk.learnt(tx, owner)
         total = Count(learnt.wanted, learnt.junk)
-        if chance(total, {}, ()) is not None:
-            known = await junk.counts(tx, owner, words)
-            return chance(total, {token: Count(*seen) for token, seen in known.items()}, words)
+        if suffices(total):
+            known = await junk.counts(tx, owner, words.all())
+            likely = chance(total, {token: Count(*seen) for token, seen in known.items()}, words)
+            return None if likely is None else certain(total, likely)
     return None

@@ -190,7 +190,7 @@ class _Incoming(MailTransaction):
         content = await self._post.preparer.on_spool(
             self._spool,
             self._spool.header_size(),
-            lambda body: look_at(prepared.header, prepared.digest.index, body),
+            lambda body: look_at(parcel.received + prepared.header, prepared.digest.index, body),
         )
         accounts = list(dict.fromkeys(target.account for d in self._destinations for target in d.route.local))
         more: Sequence[Reason] = ()

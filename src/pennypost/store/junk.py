@@ -4,7 +4,7 @@ A message is learnt once, as one or the other; when its owner thinks again it is
 what it holds serves accounts that have taught little themselves.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -27,7 +27,7 @@ class Seen(NamedTuple):
 class Lesson:
     """What one message teaches. `senders`: subjects of its sender's reputation."""
 
-    tokens: Sequence[int]
+    tokens: Collection[int]
     senders: Sequence[str]
 
 

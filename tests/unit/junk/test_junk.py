@@ -2,18 +2,19 @@
 
 import random
 import time
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pennypost.junk import classifier, content
-from pennypost.junk.classifier import Count, chance, token_chance
+from pennypost.junk.classifier import Count, certain, chance, token_chance
 from pennypost.junk.content import Content, content_of
 from pennypost.junk.evidence import Evidence, Score
 from pennypost.junk.identity import identity
 from pennypost.junk.signs import signs
-from pennypost.junk.tokens import MAX_TOKENS, tokens
+from pennypost.junk.tokens import MAX_TOKENS, Tokens, tokens
 from pennypost.message.digest import digest
 from pennypost.message.headers import split
 from pennypost.model.verification import (
@@ -139,18 +140,18 @@ def test_a_score_names_the_heaviest_first() -> None:
 
 
 def test_tokens_are_those_of_words_pairs_and_marks() -> None:
-    one = set(tokens(read(HEADER + b"\r\nCheap watches, order 1234 now\r\n")))
-    other = set(tokens(read(HEADER + b"\r\ncheap WATCHES; order 9876 later\r\n")))
-    strange = set(tokens(read(HEADER + b"\r\nMinutes of the board meeting\r\n")))
+    one = tokens(read(HEADER + b"\r\nCheap watches, order 1234 now\r\n")).all()
+    other = tokens(read(HEADER + b"\r\ncheap WATCHES; order 9876 later\r\n")).all()
+    strange = tokens(read(HEADER + b"\r\nMinutes of the board meeting\r\n")).all()
     assert len(one & other) > len(one & strange)
     moved = read(HEADER.replace(b"Lunch", b"cheap") + b"\r\nLunch\r\n")
-    assert set(tokens(moved)) != set(tokens(read(HEADER.replace(b"Lunch", b"Lunch") + b"\r\ncheap\r\n")))
+    assert tokens(moved).all() != tokens(read(HEADER + b"\r\ncheap\r\n")).all()
 
 
 def test_scripts_without_spaces() -> None:
-    one = tokens(read(HEADER + "\r\n特価品のご案内です\r\n".encode()))
-    other = tokens(read(HEADER + "\r\n本日の特価品\r\n".encode()))
-    assert len(set(one) & set(other)) > len(set(tokens(read(HEADER + b"\r\nx\r\n"))) & set(one))
+    one = tokens(read(HEADER + "\r\n特価品のご案内です\r\n".encode())).all()
+    other = tokens(read(HEADER + "\r\n本日の特価品\r\n".encode())).all()
+    assert len(one & other) > len(tokens(read(HEADER + b"\r\nx\r\n")).all() & one)
 
 
 @given(st.binary(max_size=400), st.binary(max_size=400))
@@ -206,12 +207,25 @@ def test_tags_around_the_bound(count: int) -> None:
     assert seen.text.split() == ["word"]
 
 
+def test_hosts_that_a_message_passed_are_tokens() -> None:
+    hop = b"Received: from mail.bad.example (mail.bad.example [192.0.2.7]) by mx.example.net; Tue, 3 Feb 2026 10:00\r\n"
+    near = hop.replace(b"192.0.2.7", b"192.0.2.99").replace(b"mail.bad", b"mail7.bad")
+    far = hop.replace(b"192.0.2.7", b"203.0.113.7").replace(b"bad.example", b"good.example")
+    one, other, third = (tokens(read(field + HEADER + b"\r\nHi\r\n")).all() for field in (hop, near, far))
+    assert len(one & other) > len(one & third)
+    assert len(tokens(read(hop * 1000 + HEADER + b"\r\nHi\r\n"))) < 60
+
+
 # -- The classifier
 
 
+def words(numbers: Iterable[int]) -> Tokens:
+    return Tokens(dict.fromkeys(numbers))
+
+
 def test_little_learnt_says_nothing() -> None:
-    assert chance(Count(5, 100), {}, [1]) is None
-    assert chance(Count(100, 100), {}, [1]) == 0.5
+    assert chance(Count(5, 100), {}, words([1])) is None
+    assert chance(Count(100, 100), {}, words([1])) == 0.5
 
 
 def test_rare_tokens_say_less() -> None:
@@ -219,6 +233,21 @@ def test_rare_tokens_say_less() -> None:
     assert 0.5 < token_chance(learnt, Count(0, 1)) < token_chance(learnt, Count(0, 20)) < 1
     assert token_chance(learnt, Count(10, 10)) == 0.5
     assert token_chance(learnt, Count()) == 0.5
+
+
+def test_a_pair_has_to_say_more_than_a_word() -> None:
+    learnt, counts = Count(1000, 1000), {1: Count(2, 6)}
+    pair = Tokens(pairs={1: None})
+    assert chance(learnt, counts, pair) == 0.5 < (chance(learnt, counts, words([1])) or 0)
+    assert (chance(learnt, {1: Count(0, 6)}, pair) or 0) > 0.5
+
+
+def test_who_has_seen_little_is_not_certain() -> None:
+    assert certain(Count(5000, 1000), 0.93) == pytest.approx(0.93)
+    assert certain(Count(50, 5000), 0.93) == 0.5
+    assert 0.9 < certain(Count(50, 50), 0.9999) < 0.9999
+    assert certain(Count(50, 50), 0.0001) == pytest.approx(0.002)
+    assert certain(Count(50, 50), 0.5) == 0.5
 
 
 def test_it_learns() -> None:
@@ -230,9 +259,9 @@ def test_it_learns() -> None:
             counts[token] = Count(counts.get(token, Count()).wanted + 1, counts.get(token, Count()).junk)
         for token in chooser.sample(range(60, 160), 15):
             counts[token] = Count(counts.get(token, Count()).wanted, counts.get(token, Count()).junk + 1)
-    assert (chance(learnt, counts, chooser.sample(range(60), 10)) or 0) < 0.01
-    assert (chance(learnt, counts, chooser.sample(range(100, 160), 10)) or 0) > 0.99
-    both = chance(learnt, counts, [*range(10), *range(150, 160)])
+    assert (chance(learnt, counts, words(chooser.sample(range(60), 10))) or 0) < 0.01
+    assert (chance(learnt, counts, words(chooser.sample(range(100, 160), 10))) or 0) > 0.99
+    both = chance(learnt, counts, words([*range(10), *range(150, 160)]))
     assert both is not None
     assert 0.2 < both < 0.8
 
@@ -241,12 +270,12 @@ def test_it_learns() -> None:
 @settings(deadline=None)
 def test_a_chance_is_one(seen: dict[int, tuple[int, int]]) -> None:
     counts = {token: Count(*pair) for token, pair in seen.items()}
-    value = chance(Count(1000, 1000), counts, seen)
+    value = chance(Count(1000, 1000), counts, Tokens(dict.fromkeys(seen), dict.fromkeys(range(250, 400))))
     assert value is not None
     assert 0 <= value <= 1
 
 
 def test_many_clear_clues_do_not_overflow() -> None:
     counts = {token: Count(0, 100_000) for token in range(1000)}
-    assert chance(Count(100_000, 100_000), counts, range(1000)) == pytest.approx(1.0)
+    assert chance(Count(100_000, 100_000), counts, words(range(1000))) == pytest.approx(1.0)
     assert classifier.MAX_CLUES < 1000
