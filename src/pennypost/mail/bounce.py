@@ -273,7 +273,7 @@ async def post(
     try:
         home = await route(tx, sender, store.settings.subaddress_separator, relay=True, subaddress_mailboxes=False)
         for target in home.local:
-            await quota.check(tx, target.account, len(report) + 1000)
+            await quota.check(tx, target.account, len(home.local) * (len(report) + 1000))  # they may be of one domain
     except MailError as error:
         return Posted((), str(error))
     stored = []

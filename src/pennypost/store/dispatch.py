@@ -297,6 +297,19 @@ async def defer(tx: Transaction, holder: str, deferral: Deferral) -> bool:
     )
 
 
+async def set_aside(tx: Transaction, holder: str, delivery: DeliveryId, reply: str) -> None:
+    """Let a delivery wait until an administrator has looked at it."""
+    await tx.execute(
+        f"UPDATE delivery SET state = ?, last_reply = ?, last_attempt_at = ?, lease_holder = NULL "
+        f"WHERE id = ? AND lease_holder = ? AND {_LEASED}",
+        int(DeliveryState.HELD),
+        reply,
+        to_microseconds(tx.now),
+        delivery,
+        holder,
+    )
+
+
 async def reroute(tx: Transaction, holder: str, deliveries: Sequence[DeliveryId], hop: str) -> None:
     """Let deliveries go by another hop, now."""
     for delivery in deliveries:

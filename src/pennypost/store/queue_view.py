@@ -182,8 +182,20 @@ async def hold(tx: Transaction, chosen: Sequence[DeliveryId]) -> list[DeliveryId
 
 
 async def release(tx: Transaction, chosen: Sequence[DeliveryId]) -> list[DeliveryId]:
-    """Let what was held be sent now."""
-    return await _change(tx, chosen, DeliveryState.READY, (DeliveryState.HELD,))
+    """Let what was held be sent now; what is to be sent later waits for its time (RFC 4865 §5)."""
+    now = to_microseconds(tx.now)
+    scheduled = [
+        delivery
+        for delivery in chosen
+        if await tx.execute(
+            "UPDATE delivery SET state = ? WHERE id = ? AND state = ? AND attempts = 0 AND next_attempt_at > ?",
+            int(DeliveryState.DEFERRED),
+            delivery,
+            int(DeliveryState.HELD),
+            now,
+        )
+    ]
+    return scheduled + await _change(tx, chosen, DeliveryState.READY, (DeliveryState.HELD,))
 
 
 async def retry(tx: Transaction, chosen: Sequence[DeliveryId]) -> list[DeliveryId]:

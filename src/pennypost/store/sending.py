@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pennypost.model.ids import AccountId
+from pennypost.model.ids import AccountId, ModSeq
 from pennypost.store.engine import Transaction, from_microseconds, to_microseconds
+from pennypost.store.queue import QUEUE
 
 HOURS_OF_A_DAY = 24
 _MICROSECONDS_OF_AN_HOUR = 3_600_000_000
@@ -176,18 +177,22 @@ async def freeze(tx: Transaction, account: AccountId, reason: str) -> bool:
 
 
 async def unfreeze(tx: Transaction, account: AccountId) -> bool:
-    """Let an account send again, its held mail too. Counts of the past day are forgotten, so that it is not frozen
-    again at once. Gives whether it was frozen."""
+    """Let an account send again, its held mail too, scheduled mail when it is time for it (RFC 4865 §5).
+
+    Counts of the past day are forgotten, so that it is not frozen again at once. Gives whether it was frozen."""
     removed = await tx.execute("DELETE FROM frozen WHERE account = ?", account)
     await tx.execute(
-        "UPDATE delivery SET state = ?, next_attempt_at = ? WHERE state = ? AND last_reply = ? "
-        "AND queued IN (SELECT id FROM queued WHERE account = ?)",
+        "UPDATE delivery SET state = ?, next_attempt_at = "
+        "CASE WHEN attempts = 0 AND next_attempt_at > ? THEN next_attempt_at ELSE ? END "
+        "WHERE state = ? AND last_reply = ? AND queued IN (SELECT id FROM queued WHERE account = ?)",
         _DEFERRED,
+        to_microseconds(tx.now),
         to_microseconds(tx.now),
         _HELD,
         HELD_BY_FREEZE,
         account,
     )
+    tx.changed(QUEUE, ModSeq(0))
     await tx.execute("DELETE FROM sent WHERE account = ?", account)
     await tx.execute("DELETE FROM sending_network WHERE account = ?", account)
     return removed > 0

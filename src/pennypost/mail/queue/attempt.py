@@ -23,7 +23,7 @@ from pennypost.model.ids import ModSeq
 from pennypost.model.relaying import NextHop, OutgoingMessage, RecipientResult, Relay, RelayOutcome, RelayState
 from pennypost.net.incident import log_incident
 from pennypost.store import dispatch, queue
-from pennypost.store.dispatch import Leased
+from pennypost.store.dispatch import Deferral, Leased
 from pennypost.store.engine import Operation, T, Transaction
 from pennypost.store.queue import LOCAL_HOP, QUEUE, QueuedMessage
 from pennypost.store.store import Store
@@ -69,6 +69,20 @@ class Aftermath:
     taken: tuple[Leased, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Company:
+    """What else an attempt is about: jobs of the hop that share its fate, those to give back untried, and whether what
+    is ready in the store shares it, too."""
+
+    sharing: tuple[Job, ...] = ()
+    returned: tuple[Job, ...] = ()
+    dead: bool = False
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        return self.sharing + self.returned
+
+
 class Attempts:
     """Makes the attempts of one worker. `chance`: gives 0 ≤ x < 1."""
 
@@ -97,24 +111,55 @@ class Attempts:
 
     async def make(self, job: Job) -> Aftermath:
         """Send a job's message; on return what came of it is durable. Raises MailError when the store fails before it
-        is sent: nothing has happened then."""
-        store = self._store
-        message = job.message
-        if message is None:
-            message = await store.read(lambda tx: queue.message(tx, job.queued, recipients=False))
-        if message is None:
-            return Aftermath()  # it was removed
-        deliveries, hop = await self._stay_or_reroute(job, message)
-        if not deliveries:
+        is sent: nothing has happened then. A bug is no reason to try again at once, or to send it twice."""
+        deliveries: Sequence[Leased] = job.deliveries
+        outcome: RelayOutcome | None = None
+        try:
+            message = job.message or await self._store.read(lambda tx: queue.message(tx, job.queued, recipients=False))
+            if message is None:
+                return Aftermath()  # it was removed
+            deliveries, hop = await self._stay_or_reroute(job, message)
+            if not deliveries:
+                return Aftermath()
+            if job.channel.hop == LOCAL_HOP:
+                return await self._deliver(job, message, deliveries)
+            outcome = self._too_late(message, deliveries) or await self._send(job, message, deliveries, hop)
+            return await self._settle(job, message, deliveries, outcome)
+        except MailError:
+            raise
+        except Exception as problem:
+            await self._mend(job, deliveries, outcome, problem)
             return Aftermath()
-        if job.channel.hop == LOCAL_HOP:
-            return await self._deliver(job, message, deliveries)
+
+    def _too_late(self, message: QueuedMessage, deliveries: Sequence[Leased]) -> RelayOutcome | None:
+        """Give up what its sender wants back by now (RFC 2852)."""
         limits = deadlines(self._settings, message.envelope, message.created_at, message.seen_at or message.created_at)
-        if limits.hard and limits.expire_at <= store.clock():
-            outcome = _all([delivery.recipient for delivery in deliveries], "4.4.7", "it would have come too late")
-        else:
-            outcome = await self._send(job, message, deliveries, hop)
-        return await self._settle(job, message, deliveries, outcome)
+        if limits.hard and limits.expire_at <= self._store.clock():
+            return _all([delivery.recipient for delivery in deliveries], "4.4.7", "it would have come too late")
+        return None
+
+    async def _mend(
+        self, job: Job, deliveries: Sequence[Leased], outcome: RelayOutcome | None, problem: Exception
+    ) -> None:
+        """Settle what a bug has kept from being settled: what was sent is done, all else waits longer each time, and in
+        the end, or where its sender would have to be told, for the administrator. `outcome`: None before it was sent.
+        """
+        incident = log_incident("queue", problem, queue=f"q{job.queued}", hop=job.channel.hop)
+        reply, waits, now = _BUG.format(incident), self._settings.retry_after, self._store.clock()
+        states = [r.state for r in outcome.results] if outcome is not None else [RelayState.DEFERRED] * len(deliveries)
+
+        async def operation(tx: Transaction) -> None:
+            for delivery, state in zip(deliveries, states, strict=True):
+                if state is RelayState.SENT:
+                    await dispatch.finish(tx, job.holder, delivery.id)
+                elif state is RelayState.DEFERRED and delivery.attempts < len(waits):
+                    at = now + waits[delivery.attempts]
+                    await dispatch.defer(tx, job.holder, Deferral(delivery.id, at, reply, job.channel.hop, warned=True))
+                else:
+                    await dispatch.set_aside(tx, job.holder, delivery.id, reply)
+            await dispatch.drop_if_done(tx, job.queued)
+
+        await persist(self._store, operation, len(deliveries))
 
     async def _send(self, job: Job, message: QueuedMessage, deliveries: Sequence[Leased], hop: NextHop) -> RelayOutcome:
         name = trace_id(message.trace) if message.trace else f"q{job.queued}"
@@ -171,9 +216,25 @@ class Attempts:
         self, job: Job, message: QueuedMessage, deliveries: Sequence[Leased], outcome: RelayOutcome
     ) -> Aftermath:
         """Judge an attempt, and write down what came of it and of what shares its fate."""
-        channel, now, holder = job.channel, self._store.clock(), job.holder
-        pace = channel.pace
-        sharing, returned, dead = self._note_pace(job, outcome, now)
+        channel, now = job.channel, self._store.clock()
+        company = self._note_pace(job, outcome, now)
+        try:
+            return await self._write(job, message, deliveries, outcome, company, now)
+        except BaseException:
+            for other in company.jobs:  # they are still ours
+                channel.add(other)
+            raise
+
+    async def _write(
+        self,
+        job: Job,
+        message: QueuedMessage,
+        deliveries: Sequence[Leased],
+        outcome: RelayOutcome,
+        company: _Company,
+        now: datetime,
+    ) -> Aftermath:
+        channel, holder, pace = job.channel, job.holder, job.channel.pace
         serving = channel.serving and not pace.held(now) and holder == self._living.holder
         changed = pace.changed
         wanted = 2 * pace.connections - len(channel.jobs)
@@ -185,47 +246,46 @@ class Attempts:
 
         async def operation(tx: Transaction) -> tuple[tuple[Leased, ...], bool]:
             await self._clerk.write(tx, holder, job.queued, message, verdict, outcome.results, channel.hop)
-            for other in sharing:
+            for other in company.sharing:
                 await self._share(tx, holder, channel.hop, other.deliveries, outcome.results[0], now, other.message)
-            if dead:
+            if company.dead:
                 ready, _ = await dispatch.take(tx, holder, channel.hop, SHARED_AT_A_TIME)
                 for group in split(ready, SHARED_AT_A_TIME):
                     await self._share(tx, holder, channel.hop, group, outcome.results[0], now)
-            for other in returned:
+            for other in company.returned:
                 await dispatch.give_back(tx, holder, [delivery.id for delivery in other.deliveries])
             if changed:
                 await dispatch.set_pace(tx, holder, channel.hop, pace.state)
-            if returned:
+            if company.returned:
                 await queue.make_due(tx, channel.hop)
             await self._living.stay(tx, self._living.holder)
             if serving and wanted > 0:
                 return await dispatch.take_more(tx, holder, channel.hop, wanted, serving=True)
             return (), serving
 
-        rows = sum(len(one.deliveries) for one in (job, *sharing, *returned)) + (SHARED_AT_A_TIME if dead else 0)
+        rows = sum(len(one.deliveries) for one in (job, *company.jobs)) + (SHARED_AT_A_TIME if company.dead else 0)
         taken, still = await persist(self._store, operation, rows)
         if holder == self._living.holder:
             channel.serving = still if serving else channel.serving and not pace.held(now)
         pace.changed = pace.changed and not changed
         self._tell(message, job, outcome)
-        return Aftermath((*sharing, *returned), taken)
+        return Aftermath(company.jobs, taken)
 
-    def _note_pace(self, job: Job, outcome: RelayOutcome, now: datetime) -> tuple[list[Job], list[Job], bool]:
-        """Let the hop's pace follow. Gives the jobs that share this one's fate, those to give back untried, and whether
-        what is ready in the store shares it, too."""
+    def _note_pace(self, job: Job, outcome: RelayOutcome, now: datetime) -> _Company:
+        """Let the hop's pace follow. Gives what else it is about."""
         channel = job.channel
         trouble = complaint(outcome)
         if trouble is None:
             if any(result.remote for result in outcome.results):
                 channel.pace.succeeded()
-            return [], [], False
+            return _Company()
         if not channel.pace.slowed(trouble, now, self._chance()):
-            return [], [], False
-        waiting = list(channel.jobs)
+            return _Company()
+        waiting = tuple(channel.jobs)
         channel.jobs.clear()
         until = channel.pace.state.held_until
         _log.info("hop left alone", hop=channel.hop, until=until and until.isoformat(), reason=trouble.reason)
-        return ([], waiting, False) if trouble.reachable else (waiting, [], True)
+        return _Company(returned=waiting) if trouble.reachable else _Company(sharing=waiting, dead=True)
 
     async def _share(
         self,

@@ -41,7 +41,8 @@ async def deliver_here(
                 tx, recipient.address, store.settings.subaddress_separator, relay=True, subaddress_mailboxes=True
             )
             for target in home.local:
-                await quota.check(tx, target.account, message.size + 1000)
+                # Those of one domain share its quota: what does not fit must be known before anything is written.
+                await quota.check(tx, target.account, len(home.local) * (message.size + 1000))
         except MailError as error:
             state = RelayState.DEFERRED if isinstance(error, TransientFailure) else RelayState.FAILED
             results.append(RecipientResult(recipient, state, error.status, error.reason))

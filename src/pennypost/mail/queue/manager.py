@@ -177,6 +177,8 @@ class QueueManager:
         now = store.clock()
         due = soon
         if deferred is not None:
+            if self._looked_at > now:  # the clock was set back
+                self._looked_at = now - PROMOTION_PAUSE
             deferred = max(deferred, self._looked_at + PROMOTION_PAUSE)
             due = deferred if soon is None else min(soon, deferred)
         if due is not None and due <= now:

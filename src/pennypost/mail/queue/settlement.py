@@ -9,7 +9,9 @@ from pennypost.mail.queue.verdict import Verdict
 from pennypost.mail.signing import Signer
 from pennypost.model.ids import QueuedId
 from pennypost.model.relaying import RecipientResult, RelayState
+from pennypost.net.incident import log_incident
 from pennypost.store import dispatch, sending, suppression, timeline
+from pennypost.store.blob_files import DamagedFile
 from pennypost.store.engine import Transaction
 from pennypost.store.queue import QueuedMessage
 from pennypost.store.sending import Counts
@@ -71,7 +73,7 @@ class Clerk:
             facts: dict[str, object] = {"action": action.value, "recipients": [str(f.recipient.address) for f in told]}
             if wanted and message.envelope.reverse_path is not None:
                 full = bounce.returned_body(message.envelope, action, message.size, self._settings.return_size)
-                body = await self._store.blobs.read(tx, message.blob) if full else None
+                body = await self._body(tx, message) if full else None
                 original = Original(message.envelope, message.header, body, message.created_at)
                 posted = await bounce.post(
                     tx, self._store, self._hostname, original, wanted, message.trace, self._signer
@@ -85,6 +87,14 @@ class Clerk:
             else:
                 continue
             await timeline.record(tx, message.trace, EventKind.REPORTED, facts)
+
+    async def _body(self, tx: Transaction, message: QueuedMessage) -> bytes | None:
+        """Give what is returned: nothing, where the store has lost it: the sender is to hear all the same."""
+        try:
+            return await self._store.blobs.read(tx, message.blob)
+        except (DamagedFile, OSError) as problem:
+            log_incident("queue.report", problem, blob=message.blob)
+            return None
 
     async def _record(
         self,

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.unit.mail.conftest import World
 
+from pennypost.mail import bounce
+from pennypost.mail.queue import manager
 from pennypost.mail.queue.manager import QueueManager
 from pennypost.mail.queue.outbox import Outbox, Outgoing
 from pennypost.mail.queue.routing import Router
@@ -26,7 +28,9 @@ from pennypost.model.relaying import (
     RelayState,
     TlsFacts,
 )
-from pennypost.store import blobs, dispatch, mailboxes, queue, queue_view, suppression, timeline
+from pennypost.store import blobs, directory, dispatch, mailboxes, queue, queue_view, suppression, timeline
+from pennypost.store import sending as accounts_sending
+from pennypost.store.blob_files import DamagedFile
 from pennypost.store.check import check
 from pennypost.store.engine import Transaction
 from pennypost.store.queue import QueuedMessage
@@ -474,6 +478,117 @@ async def test_a_bug_of_the_relay_loses_nothing(world: World) -> None:
         (delivery,) = await q.queued()
         assert delivery.last_reply is not None
         assert "incident" in delivery.last_reply
+
+
+async def test_a_bug_in_settling_sends_nothing_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sent is done; what its sender would have to be told of is left to the administrator."""
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async with sending(world) as q:
+        monkeypatch.setattr(bounce, "post", broken)
+        q.relay.answers["y@a.example"] = (RelayState.FAILED, "550 5.1.1 No such user")
+        q.relay.answers["z@a.example"] = (RelayState.DEFERRED, "451 4.3.2 later")
+        await q.submit("x@a.example", "y@a.example", "z@a.example")
+        await q.until(lambda: q.relay.given)
+        await q.settled()
+        await asyncio.sleep(manager.RECLAIM_SECONDS + 0.1)
+        assert q.relay.to == [["x@a.example", "y@a.example"], ["z@a.example"]]
+        y, z = await q.queued()
+        assert (y.state, z.state, z.attempts) == (queue.DeliveryState.HELD, queue.DeliveryState.DEFERRED, 1)
+        assert "incident" in (y.last_reply or "")
+        monkeypatch.undo()
+        await world.store.write(lambda tx: queue_view.release(tx, [y.id]))
+        await q.until(lambda: len(q.relay.given) == 3)
+        await q.settled()
+        assert len(await q.inbox()) == 1
+
+
+async def test_a_message_that_cannot_be_read_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(queue, "message", broken)
+    async with sending(world) as q:
+        await q.submit("x@a.example")
+        await q.until(lambda: q.manager._tasks)
+        await q.settled()
+        (delivery,) = await q.queued()
+        assert (delivery.state, delivery.attempts) == (queue.DeliveryState.DEFERRED, 1)
+        for _ in range(20):
+            if (await q.queued())[0].state is queue.DeliveryState.HELD:
+                break
+            world.clock.forward(timedelta(hours=4))
+            q.manager.wake()
+            before = (await q.queued())[0].attempts
+            await q.until(lambda: q.manager._tasks)
+            await q.settled()
+            assert (await q.queued())[0].attempts <= before + 1
+        assert (await q.queued())[0].state is queue.DeliveryState.HELD
+
+
+async def test_a_body_that_is_lost_does_not_keep_its_sender_from_hearing_of_it(world: World) -> None:
+    async with sending(world) as q:
+        q.relay.answers["x@a.example"] = (RelayState.FAILED, "550 5.1.1 No such user")
+
+        async def lost(tx: Transaction, blob: object) -> bytes:
+            raise DamagedFile("missing")
+
+        q.manager._store.blobs.read = lost  # type: ignore[method-assign]
+        await q.submit("x@a.example")
+        await q.until(lambda: q.relay.given)
+        await q.settled()
+        del q.manager._store.blobs.read
+        assert await q.queued() == []
+        (report,) = await q.inbox()
+        assert b"Action: failed" in report
+
+
+async def test_a_clock_that_is_set_back_holds_up_nothing(world: World) -> None:
+    async with sending(world) as q:
+        await q.submit("w@a.example")
+        await q.until(lambda: q.relay.given)
+        await q.settled()
+        world.clock.forward(-timedelta(days=30))
+        await q.submit("x@b.example", hold=timedelta(hours=1))
+        world.clock.forward(timedelta(hours=2))
+        q.manager.wake()
+        await q.until(lambda: len(q.relay.given) == 2)
+
+
+async def test_what_was_held_leaves_no_sooner_than_its_sender_wished(world: World) -> None:
+    """RFC 4865 §5."""
+    async with sending(world) as q:
+        number = await q.submit("x@a.example", hold=timedelta(hours=3))
+        (delivery,) = await q.queued()
+        assert await world.store.write(lambda tx: queue_view.hold(tx, [delivery.id])) == [delivery.id]
+        assert await world.store.write(lambda tx: queue_view.release(tx, [delivery.id])) == [delivery.id]
+        assert (await q.queued())[0].state is queue.DeliveryState.DEFERRED
+        await world.store.write(lambda tx: accounts_sending.freeze(tx, world.anna, "a test"))
+        assert (await q.queued())[0].state is queue.DeliveryState.HELD
+        await world.store.write(lambda tx: accounts_sending.unfreeze(tx, world.anna))
+        assert (await q.queued())[0].next_attempt_at == world.clock.now + timedelta(hours=3)
+        await asyncio.sleep(0.05)
+        assert q.relay.given == []
+        await q.forward(timedelta(hours=3))
+        assert len(q.relay.given) == 1
+        assert await world.store.read(lambda tx: queue.message(tx, number)) is None
+
+
+async def test_a_domain_with_little_room_is_no_reason_to_settle_for_ever(world: World) -> None:
+    """Two accounts of a domain that is nearly full get one report: either both do, or nobody."""
+    async with sending(world) as q:
+        await world.store.write(
+            lambda tx: directory.add_alias(tx, "both@penny.test", ["anna@penny.test", "bert@penny.test"])
+        )
+        await world.store.write(lambda tx: directory.set_domain_quota(tx, "penny.test", 3500))
+        q.relay.answers["x@a.example"] = (RelayState.FAILED, "550 5.1.1 No such user")
+        await q.submit("x@a.example", sender=Address("both", "penny.test"))
+        await q.until(lambda: q.relay.given)
+        await q.settled()
+        assert await q.queued() == []
+        assert await q.inbox() == []
 
 
 async def test_a_scheduled_message_waits_and_can_be_taken_back(world: World) -> None:
