@@ -90,6 +90,13 @@ async def reach(tx: Transaction, user: AccountId, name: str, action: Action) -> 
     return found
 
 
+async def recheck(tx: Transaction, user: AccountId, owner: AccountId, mailbox: MailboxId, action: Action) -> None:
+    """Raise as `allowed` unless a user may still do something with a mailbox, in the transaction in which it is done:
+    rights may have been taken away since the mailbox was opened. No look at the store for the user's own."""
+    if user != owner:
+        allowed(await acl.rights_of(tx, user, owner, mailbox), action)
+
+
 def allowed(rights: Rights, action: Action) -> None:
     """Raise NoSuchMailbox if somebody may not know of a mailbox, NotPermitted if they may not do this with it."""
     if not rights & acl.TELLING:
@@ -185,6 +192,7 @@ __all__ = [
     "locate",
     "others",
     "reach",
+    "recheck",
     "remove",
     "rename",
     "subscribe",

@@ -31,7 +31,7 @@ from pennypost.store.acl import Action
 from pennypost.store.across import landing, mark_seen
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import Appended, NewMessage
-from pennypost.store.places import allowed
+from pennypost.store.places import recheck
 from pennypost.store.spool import Spool
 
 MOST_MESSAGES = 1_000
@@ -82,13 +82,18 @@ async def replace(session: Session, start: Append) -> Tagged:
     if session.uid_only and not start.uid:
         raise Refused(bad("Message numbers are not used after ENABLE UIDONLY", codes.UIDREQUIRED))
     require_writable(selected.read_only)
-    allowed(selected.rights, Action.TAKE_OUT)
+
+    async def still_allowed(tx: Transaction) -> None:
+        await recheck(tx, user, selected.account, selected.id, Action.TAKE_OUT)
+
+    await session.door.store.read(still_allowed)
     old = selected.uids_of(selected.numbers_of(start.replaces, start.uid))
     if len(old) != 1:
         raise Refused(no("No such message", codes.NONEXISTENT))
     arrived = await _take_all(session, start)
 
     async def operation(tx: Transaction) -> list[Appended]:
+        await still_allowed(tx)  # much may have happened while the message came
         gone, _ = await messages.remove(tx, selected.account, selected.id, old)
         if not gone:
             raise Refused(no("The message is gone", codes.EXPUNGEISSUED))

@@ -7,16 +7,23 @@ from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Tagged, ok
 from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
-from pennypost.store import messages
+from pennypost.store import acl, messages
+from pennypost.store.engine import Transaction
 
 
 async def close(session: Session, command: Close) -> Tagged:
     r"""Remove the messages with `\Deleted` without telling of them, unless opened read-only, and leave the mailbox."""
     selected = session.open_mailbox
-    account, mailbox = selected.account, selected.id
+    account, mailbox, user = selected.account, selected.id, session.owner.account
     code = None
+
+    async def operation(tx: Transaction) -> tuple[list[Uid], ModSeq]:
+        if not await acl.rights_of(tx, user, account, mailbox) & Rights.EXPUNGE:
+            return [], ModSeq(0)
+        return await messages.expunge(tx, account, mailbox, None)
+
     if not selected.read_only and selected.rights & Rights.EXPUNGE:  # RFC 4314 §4: without it CLOSE expunges nothing
-        gone, modseq = await session.door.store.write_large(lambda tx: messages.expunge(tx, account, mailbox, None))
+        gone, modseq = await session.door.store.write_large(operation)
         if gone and session.qresync:
             code = codes.highestmodseq(await _told_up_to(selected, gone, modseq))  # RFC 7162 §3.2.8
     session.close_mailbox()

@@ -1,5 +1,6 @@
 """EXPUNGE (RFC 9051 §6.4.3) and UID EXPUNGE (RFC 9051 §6.4.9, RFC 4315 §2.1)."""
 
+from pennypost.model.ids import ModSeq, Uid
 from pennypost.proto.imap.commands.expunge import Expunge
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Tagged, ok
@@ -7,18 +8,24 @@ from pennypost.servers.imap.errors import require_writable
 from pennypost.servers.imap.session import Session
 from pennypost.store import messages
 from pennypost.store.acl import Action
-from pennypost.store.places import allowed
+from pennypost.store.engine import Transaction
+from pennypost.store.places import allowed, recheck
 
 
 async def expunge(session: Session, command: Expunge) -> Tagged:
     r"""Remove the messages with `\Deleted`, or those of them that are named. The news after it tell which went."""
     selected = session.open_mailbox
-    account = selected.account
+    account, user = selected.account, session.owner.account
     require_writable(selected.read_only)
     allowed(selected.rights, Action.EXPUNGE)
     uids = None if command.uids is None else selected.uids_of(selected.numbers_of(command.uids, uid=True))
     if uids is not None and not uids:
         return ok("EXPUNGE completed")
-    gone, modseq = await session.door.store.write_large(lambda tx: messages.expunge(tx, account, selected.id, uids))
+
+    async def operation(tx: Transaction) -> tuple[list[Uid], ModSeq]:
+        await recheck(tx, user, account, selected.id, Action.EXPUNGE)
+        return await messages.expunge(tx, account, selected.id, uids)
+
+    gone, modseq = await session.door.store.write_large(operation)
     # RFC 7162 §3.2.7, §3.2.9: how far the client is once it has heard of them
     return ok("EXPUNGE completed", codes.highestmodseq(modseq) if gone and session.qresync else None)

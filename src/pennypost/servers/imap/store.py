@@ -34,12 +34,12 @@ async def store(session: Session, command: Store) -> Tagged:
     """
     selected = session.open_mailbox
     require_writable(selected.read_only)
-    _require_rights(selected, command)
     held = await news.hold_flags(session)
     selected.missed = False
     if command.unchanged_since is not None:
         session.use_condstore()
     try:
+        _require_rights(selected, command)  # which the look at what is new has brought up to date
         refused = await _change(session, command, held)
     except (MailError, Refused):
         await news.tell_flags(session, held)

@@ -29,6 +29,7 @@ async def transfer(session: Session, chosen: SequenceSet, uid: bool, name: str, 
         target = await target_mailbox(tx, user, name)
         if target.account == selected.account == user:
             return await (messages.move if moving else messages.copy)(tx, user, selected.id, uids, target.id)
+        await places.recheck(tx, user, selected.account, selected.id, Action.TAKE_OUT if moving else Action.READ)
         source = Source(selected.account, selected.id, selected.reader)
         return await (across.move if moving else across.copy)(tx, source, uids, target)
 
