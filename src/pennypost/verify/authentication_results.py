@@ -225,13 +225,16 @@ def _outcome(group: list[str]) -> Outcome:
 
 def without_ours(header_block: bytes, authserv_id: str) -> bytes:
     """Take out what claims to be ours, and what cannot be read: that might be believed, too (RFC 8601 §5)."""
-    claims = [match for match in FIELD.finditer(header_block) if match[1].lower() == NAME.lower()]
-    for match in reversed(claims):
+    kept: list[bytes] = []
+    start = 0
+    for match in FIELD.finditer(header_block):
+        if match[1].lower() != NAME.lower():
+            continue
         try:
             ours = parse(match[2]).authserv_id == authserv_id.lower()
         except BadResults:
             ours = True
         if ours:
-            end = match.end() + 1 if header_block[match.end() : match.end() + 1] == b"\n" else match.end()
-            header_block = header_block[: match.start()] + header_block[end:]
-    return header_block
+            kept.append(header_block[start : match.start()])
+            start = match.end() + 1 if header_block[match.end() : match.end() + 1] == b"\n" else match.end()
+    return b"".join((*kept, header_block[start:])) if kept else header_block

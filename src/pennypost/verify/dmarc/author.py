@@ -11,6 +11,8 @@ from pennypost.message.addresses import addresses, parse_addresses
 
 MAX_FIELDS = 5
 """From fields that are looked at; there should be one."""
+MAX_OCTETS = 64 * 1024
+"""Octets of one field. A message with more has no author who can be checked, either."""
 MAX_ADDRESSES = 50
 """Addresses of one field. A message with more has no author who can be checked."""
 
@@ -45,6 +47,8 @@ def find_author(header_block: bytes) -> Author:
         forgeries.append(Forgery.SEVERAL_FIELDS)
     domains: dict[str, None] = {}
     for value in fields[:MAX_FIELDS]:
+        if len(value) > MAX_OCTETS:
+            return Author((), (*forgeries, Forgery.NO_DOMAIN))
         listed = parse_addresses(value)
         if len(listed) > MAX_ADDRESSES:
             return Author((), (*forgeries, Forgery.SEVERAL_DOMAINS, Forgery.NO_DOMAIN))

@@ -204,6 +204,7 @@ def test_no_author_or_too_many_cannot_be_checked() -> None:
         (b"Subject: x", (), (Forgery.NO_FIELD,)),
         (b"From: Ann", (), (Forgery.NO_DOMAIN,)),
         (b"From: <>", (), (Forgery.NO_DOMAIN,)),
+        (b"From: " + b'"\\' * 40_000 + b"<a@x.example>", (), (Forgery.NO_DOMAIN,)),
         (b"From: a@[192.0.2.1]", (), (Forgery.NO_DOMAIN,)),
         (b"From: a@x.example, b@y.example", ("x.example", "y.example"), (Forgery.SEVERAL_DOMAINS,)),
         (b"From: a@x.example, b@x.example", ("x.example",), ()),
