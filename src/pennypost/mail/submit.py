@@ -19,9 +19,17 @@ from pennypost.message.limits import MAX_ADDRESSES
 from pennypost.model.address import Address
 from pennypost.model.authentication import Authenticated
 from pennypost.model.envelope import Envelope, Recipient
-from pennypost.model.errors import AuthenticationRequired, BadMessage, NullMx, RecipientSuppressed, SenderNotOwned
+from pennypost.model.errors import (
+    AccountDisabled,
+    AuthenticationRequired,
+    BadMessage,
+    NullMx,
+    RecipientSuppressed,
+    SenderNotOwned,
+)
 from pennypost.model.relaying import HopKind
 from pennypost.store import suppression
+from pennypost.store.directory import is_enabled
 from pennypost.store.engine import Transaction
 from pennypost.store.resolve import owns
 
@@ -64,6 +72,8 @@ class _Submission(MailTransaction):
         account, sender = self._user.account, envelope.reverse_path
         if self._post.sending is not None:
             await self._post.sending.admit(self._user)
+        if not await self._store.glance(lambda tx: is_enabled(tx, account)):
+            raise AccountDisabled
         if sender is not None and not await self._store.read(lambda tx: owns(tx, account, sender, self._separator)):
             raise SenderNotOwned
 

@@ -44,6 +44,7 @@ __all__ = [
     "find_account",
     "find_domain",
     "identities",
+    "is_enabled",
     "login_record",
     "owns",
     "remove_account",
@@ -255,8 +256,17 @@ def _account(row: Row) -> Account:
     )
 
 
+async def is_enabled(tx: Transaction, account_id: AccountId) -> bool:
+    """Whether an account is there and may be used: sessions that are open ask now and then."""
+    row = await tx.fetch_one("SELECT enabled FROM account WHERE id = ? AND removed = 0", account_id)
+    return row is not None and bool(row[0])
+
+
 async def set_enabled(tx: Transaction, account_id: AccountId, enabled: bool) -> None:
-    """Let an account log in and get mail, or not. Sessions that are open go on. Raises NoSuchAccount."""
+    """Let an account log in, send and get mail, or not. Sessions that are open end when they next do something.
+
+    Raises NoSuchAccount.
+    """
     await _set(tx, "UPDATE account SET enabled = ? WHERE id = ? AND removed = 0", int(enabled), account_id)
 
 

@@ -18,9 +18,9 @@ from pennypost.mail.transaction import Post
 from pennypost.model.address import Address
 from pennypost.model.authentication import Authenticated
 from pennypost.model.envelope import Envelope, Recipient
-from pennypost.model.errors import SendingFrozen, SendingLimit
+from pennypost.model.errors import AccountDisabled, SendingFrozen, SendingLimit
 from pennypost.model.peer import Peer
-from pennypost.store import mailboxes, queue_view, sending
+from pennypost.store import directory, mailboxes, queue_view, sending
 from pennypost.store.engine import Transaction
 from pennypost.store.queue import DeliveryState
 from pennypost.store.sending import Counts
@@ -155,3 +155,11 @@ async def test_nothing_is_limited_without_settings(world: World) -> None:
     names += ("new_recipients_per_day", "freeze_new_recipients", "freeze_new_recipients_elsewhere")
     office = post(world, **dict.fromkeys(names, 0), freeze_networks=0, freeze_bounces=0)
     await submit(world, office, *many(1000))
+
+
+async def test_a_disabled_account_sends_no_more(world: World) -> None:
+    office = post(world)
+    await submit(world, office, "a@example.org")
+    await world.store.write(lambda tx: directory.set_enabled(tx, world.anna, False))
+    with pytest.raises(AccountDisabled):
+        await submit(world, office, "a@example.org")

@@ -36,12 +36,17 @@ from pennypost.servers.imap import capabilities, recent
 from pennypost.servers.imap.errors import Refused, refusal
 from pennypost.servers.imap.recent import Recents
 from pennypost.servers.imap.selected import Selected
+from pennypost.store import directory
 
 if TYPE_CHECKING:
     from pennypost.servers.imap.door import ImapDoor
     from pennypost.servers.imap.watch import Watch
 
 _log = structlog.stdlib.get_logger("pennypost.imap")
+
+
+ADMITTED_SECONDS = 5.0
+"""How long after an account was disabled its sessions may go on."""
 
 
 class _Finished(Exception):
@@ -62,6 +67,7 @@ class Session:
     """
 
     __slots__ = (
+        "_admitted_at",
         "_gathered",
         "_gathered_octets",
         "account",
@@ -93,6 +99,7 @@ class Session:
         self.watch: Watch | None = None
         self._gathered: list[bytes] = []
         self._gathered_octets = 0
+        self._admitted_at = 0.0
 
     @property
     def rev2(self) -> bool:
@@ -281,6 +288,7 @@ class Session:
                 continue
             await self.flush()
             data = await self.connection.read()
+            await self._require_enabled()
             if data is None:
                 if self.connection.shutting_down:
                     self.end("Server shutting down")
@@ -291,6 +299,17 @@ class Session:
                 self.compression.receive(data)
             else:
                 self.machine.receive_data(data)
+
+    async def _require_enabled(self) -> None:
+        """See now and then that the account may still be used, and end the session if it may not."""
+        if self.account is None:
+            return
+        account, now = self.account.account, asyncio.get_running_loop().time()
+        if now < self._admitted_at + ADMITTED_SECONDS:
+            return
+        self._admitted_at = now
+        if not await self.door.store.glance(lambda tx: directory.is_enabled(tx, account)):
+            self.end("Account is disabled")
 
     def write(self, octets: bytes) -> None:
         """Gather octets to be sent. Follow large ones with `flush`."""

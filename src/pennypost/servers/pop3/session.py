@@ -23,6 +23,7 @@ from pennypost.servers.pop3 import login
 from pennypost.servers.pop3.commands import HANDLERS
 from pennypost.servers.pop3.errors import Refused, refusal
 from pennypost.servers.pop3.maildrop import Maildrop
+from pennypost.store import directory
 
 if TYPE_CHECKING:
     from pennypost.servers.pop3.door import Pop3Door
@@ -194,6 +195,11 @@ class Session:
 
     async def _keep_lock(self) -> None:
         assert self.maildrop is not None
+        assert self.account is not None
+        account = self.account.account
+        if not await self.door.store.glance(lambda tx: directory.is_enabled(tx, account)):
+            self._farewell(Err("The account is disabled"))
+            raise _Finished
         if not await self.maildrop.keep():
             self._farewell(Err("The maildrop's lock was lost"))
             raise _Finished

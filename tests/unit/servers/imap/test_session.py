@@ -13,6 +13,7 @@ from pennypost.net.connection import ConnectionEnded
 from pennypost.net.memory import MemoryConnection
 from pennypost.servers.imap import dispatch, news
 from pennypost.servers.imap.session import Session
+from pennypost.store import directory
 
 
 class Talk:
@@ -198,3 +199,19 @@ async def test_a_long_answer_lets_others_have_their_turn(server: World) -> None:
     await taking
     await busy.finish()
     await other.finish()
+
+
+@pytest.mark.parametrize("idling", [False, True])
+async def test_a_disabled_account_reads_no_more(server: World, monkeypatch: pytest.MonkeyPatch, idling: bool) -> None:
+    monkeypatch.setattr("pennypost.servers.imap.session.ADMITTED_SECONDS", 0.0)
+    talk = await logged_in(server, "INBOX")
+    if idling:
+        talk.connection.send(b"c IDLE\r\n")
+        await talk.until(b"+ idling")
+    await server.store.write(lambda tx: directory.set_enabled(tx, server.alice.id, False))
+    if idling:
+        await server.deliver(simple_message(1))
+    else:
+        talk.connection.send(b"c FETCH 1 BODY[]\r\n")
+    assert (await talk.rest()) == b"* BYE Account is disabled\r\n"
+    await talk.finish()

@@ -130,6 +130,14 @@ async def test_a_lock_that_was_lost_ends_the_session_while_it_waits(door):
     assert await lock_holder(door) == "another"
 
 
+async def test_a_disabled_account_ends_its_session(door):
+    connection = Impatient()
+    async with session(door, connection):
+        await door.store.write(lambda tx: tx.execute("UPDATE account SET enabled = 0"))
+        assert b"-ERR The account is disabled\r\n" in await heard(connection, b"disabled\r\n")
+        assert await connection.receive() == b""
+
+
 async def test_the_lock_is_kept_while_the_client_is_silent(door):
     door.settings = dataclasses.replace(door.settings, lock_time=timedelta(seconds=30))
     async with session(door) as connection:
