@@ -87,7 +87,7 @@ async def _find(session: Session, selected: Selected, key: SearchKey, piece: Sli
     keys = key.keys if isinstance(key, And) else (key,)
     positions: Positions = range(len(piece.uids))
     for easy in filter(is_known, keys):
-        positions = known.filter(easy, positions)
+        positions = await known.filter(easy, positions)
     hard = tuple(inner for inner in keys if not is_known(inner))
     if not hard or not positions:
         return positions
@@ -102,7 +102,7 @@ async def _find(session: Session, selected: Selected, key: SearchKey, piece: Sli
     whole = await fuzzy.resolved(session, selected, whole, piece, positions, read, scores)
     whole = await text_keys.resolved(session, selected, whole, piece, positions, scan)
     for easy in filter(is_known, whole.keys if isinstance(whole, And) else (whole,)):
-        positions = known.filter(easy, positions)
+        positions = await known.filter(easy, positions)
     return positions if is_known(whole) else await scan(whole, positions)
 
 
@@ -110,11 +110,7 @@ async def _scan(
     session: Session, selected: Selected, key: SearchKey, known: Known, piece: Slice, among: Positions
 ) -> list[int]:
     """Read messages and give those that match."""
-
-    def matching(inner: SearchKey) -> frozenset[int] | None:
-        return frozenset(known.filter(inner, among)) if is_known(inner) else None
-
-    return await _Scan(session, selected, compile_test(key, matching), needs_body(key), piece).all(among)
+    return await _Scan(session, selected, compile_test(key, known), needs_body(key), piece).all(among)
 
 
 @dataclass(frozen=True, slots=True)

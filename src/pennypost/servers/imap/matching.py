@@ -4,6 +4,7 @@ Messages are positions in one `Slice` of the whole mailbox, taken when the searc
 ascending positions; what needs the message itself is left to `message_text`.
 """
 
+import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -42,6 +43,9 @@ Positions = Sequence[int]
 
 _SECOND = 1_000_000
 
+TESTS_OF_A_TURN = 500_000
+"""Tests of messages after which others have their turn: some 30 ms."""
+
 
 def is_known(key: SearchKey) -> bool:
     """Whether the snapshot alone answers a key."""
@@ -71,21 +75,25 @@ class Known:
         self._piece = piece
         self._recents = recents
         self._now = now
+        self._tests = 0
+        self._known_holders: dict[str, set[int]] = {}
 
-    def filter(self, key: SearchKey, positions: Positions) -> Positions:
-        """Give those of ascending positions that match a key the snapshot answers."""
+    async def filter(self, key: SearchKey, positions: Positions) -> Positions:
+        """Give those of ascending positions that match a key the snapshot answers. Others have their turn meanwhile."""
         match key:
             case All():
                 return positions
             case And(keys=keys):
                 for inner in keys:
-                    positions = self.filter(inner, positions)
+                    positions = await self.filter(inner, positions)
                 return positions
             case Or(keys=keys):
-                found = {position for inner in keys for position in self.filter(inner, positions)}
+                found: set[int] = set()
+                for inner in keys:
+                    found.update(await self.filter(inner, positions))
                 return [position for position in positions if position in found]
             case Not(key=inner):
-                found = set(self.filter(inner, positions))
+                found = set(await self.filter(inner, positions))
                 return [position for position in positions if position not in found]
             case SequenceKey(messages=messages):
                 return self._within(positions, self._ranges(messages, uid=False))
@@ -96,13 +104,24 @@ class Known:
                 if isinstance(positions, range):
                     return list(compress(positions, wanted))
                 return [position for position in positions if wanted[position]]
-        test = self._test(key)
+        test = self.test(key)
+        self._tests += len(positions)
+        if self._tests > TESTS_OF_A_TURN:
+            self._tests = 0
+            await asyncio.sleep(0)
         return [position for position in positions if test(position)]
 
-    def _test(self, key: SearchKey) -> Callable[[int], bool]:
+    def test(self, key: SearchKey) -> Callable[[int], bool]:
+        """Make the test of one key that the snapshot answers, for single positions: neither And, Or nor Not."""
         piece = self._piece
         flags, uids, sizes, received = piece.flags, piece.uids, piece.sizes, piece.received_at
         match key:
+            case All():
+                return lambda at: True
+            case SequenceKey(messages=messages):
+                return _one_of(self._ranges(messages, uid=False))
+            case UidKey(uids=wanted):
+                return _one_of(self._ranges(wanted, uid=True))
             case FlagKey(flag=flag, present=True):
                 bit = int(flag)
                 return lambda at: bool(flags[at] & bit)
@@ -140,9 +159,14 @@ class Known:
     def _holders(self, keyword: str) -> set[int]:
         """Give the UIDs of the messages that have a keyword; case does not matter."""
         wanted, judged = keyword.casefold(), dict[str, bool]()
+        known = self._known_holders.get(wanted)
+        if known is not None:
+            return known
         for packed in set(self._piece.keywords.values()):
             judged[packed] = wanted in packed.casefold().split(" ")
-        return {uid for uid, packed in self._piece.keywords.items() if judged[packed]}
+        holders = {uid for uid, packed in self._piece.keywords.items() if judged[packed]}
+        self._known_holders[wanted] = holders
+        return holders
 
     def _ranges(self, messages: SequenceSet, uid: bool) -> list[tuple[int, int]]:
         """Give the positions, first and behind the last, that a sequence set means.
@@ -170,6 +194,17 @@ class Known:
 def _table(bit: int, present: bool) -> bytes:
     """Translate flags to whether a message matches."""
     return bytes([bool(flags & bit) is present for flags in range(256)])
+
+
+def _one_of(ranges: list[tuple[int, int]]) -> Callable[[int], bool]:
+    """Make the test whether a position lies in one of some ascending ranges."""
+    starts = [first for first, _ in ranges]
+
+    def test(at: int) -> bool:
+        place = bisect_right(starts, at) - 1
+        return place >= 0 and at < ranges[place][1]
+
+    return test
 
 
 _EVER = 2**62

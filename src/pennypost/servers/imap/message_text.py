@@ -26,6 +26,7 @@ from pennypost.proto.imap.search_keys import (
     SearchKey,
     TextKey,
 )
+from pennypost.servers.imap.matching import Known
 from pennypost.store.engine import from_microseconds
 
 
@@ -68,11 +69,9 @@ def needs_body(key: SearchKey) -> bool:
     return isinstance(key, BodyKey | TextKey)
 
 
-def compile_test(key: SearchKey, known: Callable[[SearchKey], frozenset[int] | None]) -> Test:
-    """Make the test of a key. `known`: gives the positions that match a key the snapshot answers, None for others."""
-    matching = known(key)
-    if matching is not None:
-        return lambda read: read.position in matching
+def compile_test(key: SearchKey, known: Known) -> Test:
+    """Make the test of a key. `known`: tests what the snapshot answers, message by message: what matches is kept
+    nowhere, since there may be thousands of keys."""
     match key:
         case And(keys=keys):
             tests = [compile_test(inner, known) for inner in keys]
@@ -91,9 +90,10 @@ def compile_test(key: SearchKey, known: Callable[[SearchKey], frozenset[int] | N
         case TextKey(text=wanted):
             needle = folded(wanted)
             return lambda read: needle in read.header_text or needle in read.body_text
-        case DateKey(relation=relation, day=day):
+        case DateKey(relation=relation, day=day, sent=True):
             return lambda read: _compare(relation, sent_day(read), day)
-    raise AssertionError(f"{type(key).__name__} is known to the snapshot")
+    matching = known.test(key)
+    return lambda read: matching(read.position)
 
 
 def _header_test(name: bytes, needle: str) -> Test:

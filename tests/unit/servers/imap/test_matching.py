@@ -1,0 +1,64 @@
+"""What keys that the snapshot answers cost in a large mailbox, however many there are."""
+
+import asyncio
+import tracemalloc
+from typing import Any, cast
+
+from pennypost.model.flags import Flags
+from pennypost.proto.imap.search_keys import And, BodyKey, FlagKey, Not, Or, SizeKey, UidKey
+from pennypost.proto.imap.sequence import SequenceSet
+from pennypost.servers.imap import recent
+from pennypost.servers.imap.matching import Known
+from pennypost.servers.imap.message_text import Read, compile_test
+from pennypost.servers.imap.selected import Slice
+
+COUNT = 100_000
+
+
+class _Open:
+    """As much of an open mailbox as the tests of numbers look at."""
+
+    def __init__(self) -> None:
+        self.count = COUNT
+        self.view = cast(Any, self)
+        self.uids = range(1, COUNT + 1)
+        self.saved = ()
+
+
+def known() -> Known:
+    uids = range(1, COUNT + 1)
+    nothing = [0] * COUNT
+    piece = Slice(uids, uids, nothing, {}, uids, list(uids), nothing, nothing)
+    return Known(cast(Any, _Open()), piece, recent.NONE, 0)
+
+
+async def test_others_have_their_turn_while_many_keys_are_tested() -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    found = await known().filter(Or(tuple([FlagKey(Flags.SEEN, present=True)] * 60)), range(COUNT))
+    task.cancel()
+    assert list(found) == []
+    assert turns >= 10
+
+
+def test_many_keys_among_those_of_a_text_take_no_memory_for_each() -> None:
+    keys = tuple(SizeKey(larger=False, octets=COUNT + n) for n in range(1, 1000))
+    never = SizeKey(larger=True, octets=COUNT)
+    tracemalloc.start()
+    test = compile_test(Not(And((never, *keys, BodyKey("x")))), known())
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 8 * 1024 * 1024
+    assert test(Read(5, 0, b"", b"", b"")) is True
+
+
+def test_numbers_are_tested_one_by_one() -> None:
+    test = known().test(UidKey(SequenceSet(((3, 5), (100, 100), (7, 6)))))
+    assert [at + 1 for at in range(200) if test(at)] == [3, 4, 5, 100]
