@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from pennypost.model.errors import MailError
 from pennypost.proto.imap.commands import CommandBody
 from pennypost.proto.imap.commands.acl import DeleteAcl, GetAcl, ListRights, MyRights, SetAcl
 from pennypost.proto.imap.commands.authenticate import Authenticate
@@ -43,7 +44,7 @@ from pennypost.proto.imap.commands.uidbatches import UidBatches
 from pennypost.proto.imap.commands.unauthenticate import Unauthenticate
 from pennypost.proto.imap.commands.urlauth import GenUrlAuth, ResetKey, UrlFetch
 from pennypost.proto.imap.responses.status import Condition, Tagged
-from pennypost.servers.imap import news, progress
+from pennypost.servers.imap import news, progress, search_result
 from pennypost.servers.imap.acl import deleteacl, getacl, listrights, myrights, setacl
 from pennypost.servers.imap.append import catenate
 from pennypost.servers.imap.authenticate import authenticate
@@ -56,6 +57,7 @@ from pennypost.servers.imap.copy import copy
 from pennypost.servers.imap.create import create
 from pennypost.servers.imap.delete import delete
 from pennypost.servers.imap.enable import enable
+from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.expunge import expunge
 from pennypost.servers.imap.fetch import fetch
 from pennypost.servers.imap.id import identify
@@ -157,8 +159,12 @@ async def handle(session: Session, body: CommandBody) -> Tagged:
     session.tells_uids = session.rev2 or session.condstore or goes_by_uid(body)
     if session.selected is not None and which is not News.NONE and not isinstance(body, Store):
         await news.tell(session, News.NO_EXPUNGE)
-    with progress.told(session, body):
-        tagged = await HANDLERS[type(body)](session, body)
+    try:
+        with progress.told(session, body):
+            tagged = await HANDLERS[type(body)](session, body)
+    except (MailError, Refused):
+        search_result.forget(session, body)
+        raise
     await news.tell(session, which, answers=isinstance(body, Expunge | Move))
     news.tell_settled(session)
     if session.watch is not None and tagged.condition is Condition.OK:

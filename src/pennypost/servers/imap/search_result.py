@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from pennypost.proto.imap.commands.search import Search, SearchReturn
+from pennypost.proto.imap.commands.sort import Sort
+from pennypost.proto.imap.commands.thread import Thread
 from pennypost.proto.imap.responses.search import esearch, ranges_of
 from pennypost.proto.imap.responses.search import search as search_response
 from pennypost.servers.imap.session import Session
@@ -73,6 +75,13 @@ def _modseq(told: SearchReturn, modseqs: Sequence[int]) -> int:
         return max(modseqs)
     ends = [modseqs[0]] if told & SearchReturn.MIN else []
     return max([*ends, modseqs[-1]] if told & SearchReturn.MAX else ends, default=max(modseqs))
+
+
+def forget(session: Session, body: object) -> None:
+    """Empty the saved result when a command that was to set it failed (RFC 9051 §6.4.4.1)."""
+    search = body.search if isinstance(body, Sort | Thread) else body
+    if isinstance(search, Search) and search.returns is not None and search.returns & SearchReturn.SAVE:
+        session.open_mailbox.saved = ()
 
 
 def save(session: Session, command: Search, uids: Sequence[int]) -> None:
