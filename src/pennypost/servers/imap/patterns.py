@@ -1,8 +1,18 @@
 """Matching mailbox names against the patterns of LIST (RFC 9051 §6.3.9): `*` is anything, `%` stops at a delimiter."""
 
+import re
 from collections.abc import Iterable
 
 from pennypost.model.mailbox import DELIMITER
+from pennypost.proto.imap.responses import codes
+from pennypost.proto.imap.responses.status import no
+from pennypost.servers.imap.errors import Refused
+
+MAX_STEPS = 10_000_000
+"""Characters of patterns times characters of names that one command compares, simple patterns aside: up to two
+seconds in which nobody else has his turn."""
+
+_RUN = re.compile(r"[*%]{2,}")
 
 
 class Patterns:
@@ -12,10 +22,11 @@ class Patterns:
     INBOX is compared without regard to case there (RFC 9051 §5.1).
     """
 
-    __slots__ = ("_patterns",)
+    __slots__ = ("_patterns", "_steps")
 
     def __init__(self, reference: str, patterns: Iterable[str]) -> None:
         self._patterns = tuple(_joined(reference, pattern) for pattern in patterns)
+        self._steps = 0
 
     @property
     def shows_above(self) -> bool:
@@ -29,24 +40,29 @@ class Patterns:
         return any(literal.startswith(head) or head.startswith(literal) for literal in literals)
 
     def match(self, name: str) -> bool:
-        """Whether any of the patterns matches all of `name`."""
-        return any(_matches(pattern, name) for pattern in self._patterns)
+        """Whether any of the patterns matches all of `name`. Raises Refused when all this takes too much."""
+        return any(self._matches(pattern, name) for pattern in self._patterns)
+
+    def _matches(self, pattern: str, name: str) -> bool:
+        if pattern == "*":
+            return True
+        if name == "INBOX" or name.startswith("INBOX" + DELIMITER):
+            pattern = _fold_inbox(pattern)
+        beginning, wildcard, rest = pattern[:-1], pattern[-1:], ""
+        if "*" not in beginning and "%" not in beginning:  # what clients ask for
+            if wildcard not in ("*", "%"):
+                return name == pattern
+            rest = name.removeprefix(beginning)
+            return name.startswith(beginning) and (wildcard == "*" or DELIMITER not in rest)
+        self._steps += len(pattern) * len(name)
+        if self._steps > MAX_STEPS:
+            raise Refused(no("The patterns are too complex for so many mailboxes", codes.LIMIT))
+        return _walk(pattern, name)
 
 
 def _joined(reference: str, pattern: str) -> str:
-    """Interpret a pattern below its reference: a plain prefix here (RFC 9051 §6.3.9). A run of `*` is one."""
-    whole = reference + pattern
-    while "**" in whole:
-        whole = whole.replace("**", "*")
-    return whole
-
-
-def _matches(pattern: str, name: str) -> bool:
-    if pattern == "*":
-        return True
-    if name == "INBOX" or name.startswith("INBOX" + DELIMITER):
-        pattern = _fold_inbox(pattern)
-    return _walk(pattern, name)
+    """Interpret a pattern below its reference: a plain prefix here (RFC 9051 §6.3.9). A run of wildcards is one."""
+    return _RUN.sub(lambda run: "*" if "*" in run.group() else "%", reference + pattern)
 
 
 def _fold_inbox(pattern: str) -> str:

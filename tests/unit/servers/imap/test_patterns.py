@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.patterns import Patterns
 
 
@@ -58,3 +59,16 @@ def test_a_hostile_pattern_takes_no_longer_than_pattern_times_name() -> None:
     began = process_time()
     assert not Patterns("", ("*a%" * 300,)).match("a" * 900 + "/b")
     assert process_time() - began < 5
+
+
+@pytest.mark.parametrize("wildcards", ["*%", "%", "%*"])
+def test_a_run_of_wildcards_is_one(wildcards: str) -> None:
+    began = process_time()
+    assert not Patterns("", (wildcards * 20_000 + "b",)).match("a" * 900)
+    assert process_time() - began < 1
+
+
+def test_patterns_that_take_too_long_are_refused() -> None:
+    patterns = Patterns("", ["*a" * 400 + "b"] * 256)
+    with pytest.raises(Refused, match="too complex"):
+        list(map(patterns.match, ["a" * 900] * 10_000))
