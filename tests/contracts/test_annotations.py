@@ -40,6 +40,16 @@ async def test_entries_are_bounded_in_number_and_octets(world: World) -> None:
     assert (counts.annotation_octets, counts.mailboxes) == (10, 6)
 
 
+async def test_who_may_read_cannot_use_up_what_the_owner_has(world: World) -> None:
+    ann, bob = await world.account(), await world.account("bob@example.org")
+    inbox = await world.inbox(ann)
+    many = [(bob, f"/e{number}", b"") for number in range(annotations.MAX_FOREIGN)]
+    await world.write(annotations.change, ann, inbox, many)
+    with pytest.raises(TooManyAnnotations):
+        await world.write(annotations.change, ann, inbox, [(bob, "/one-more", b"")])
+    await world.write(annotations.change, ann, inbox, [(ann, "/mine", b"")])
+
+
 async def test_what_goes_takes_along_what_is_said(world: World) -> None:
     ann, bob = await world.account(), await world.account("bob@example.org")
     sent = (await world.mailbox(ann, "Sent")).id

@@ -24,6 +24,9 @@ r"""Shared entry of a mailbox: `true` makes `\Seen` one for all who may see it, 
 MAX_ENTRIES = 1_000
 """Of one account, on all its mailboxes."""
 
+MAX_FOREIGN = 50
+"""Of them, those that one other account may set for itself: who may read a mailbox is not to use up its owner's."""
+
 
 class Depth(Enum):
     """Which entries below one are meant too (RFC 5464 §4.2.2)."""
@@ -96,6 +99,9 @@ async def change(
             raise TooManyAnnotations
         if bound is not None and octets > bound:
             raise OverQuota
+        for reader in {reader for reader, _, _ in changes} - {account, EVERYBODY}:
+            if await _set_by(tx, account, reader) > MAX_FOREIGN:
+                raise TooManyAnnotations
     if mailbox != SERVER:
         modseq = await advance(tx, account)
         await record(tx, account, modseq, mailbox, ChangeKind.MAILBOX_UPDATED)
@@ -118,6 +124,12 @@ async def marks(tx: Transaction, account: AccountId, reader: AccountId) -> dict[
     for mailbox, whose, entry, value in rows:
         found.setdefault(mailbox, {})[whose != EVERYBODY, entry] = hash(value)
     return found
+
+
+async def _set_by(tx: Transaction, account: AccountId, reader: AccountId) -> int:
+    """Count the entries that a reader has on an account's mailboxes."""
+    row = await tx.fetch_one("SELECT COUNT(*) FROM annotation WHERE account = ? AND reader = ?", account, reader)
+    return row[0] if row is not None else 0
 
 
 async def usage(tx: Transaction, account: AccountId) -> tuple[int, int, int | None]:
