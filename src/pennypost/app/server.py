@@ -106,6 +106,7 @@ class Server:
             sending=SendingGuard(store, config.sending, hostname),
             signer=signer,
             forwarder=forwarder,
+            authserv_id=config.verification.authserv_id or hostname,
         )
         self._inbound = inbound = Inbound(config, store, self._resolver, self._figures, signer)
         await inbound.begin()

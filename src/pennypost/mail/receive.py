@@ -99,6 +99,7 @@ class Receiver:
         if verifier is not None and not verifier.wants(client.peer):
             verifier = None
         incoming = _Incoming(self._post, client, self._defence, verifier, self._feedback, self._judge)
+        incoming.is_unverified = self._verifier is not None and not self._verifier.settings.enabled
         if self._screeners is not None:
             incoming.have_inspected(self._screeners, self._held_mailbox)
         return incoming
@@ -107,6 +108,8 @@ class Receiver:
 class _Incoming(MailTransaction):
     _report: ReceivedReport | None = None
     _heard: Heard | None = None
+    is_unverified = False
+    """Whether the client is a stranger whose mail nobody verifies."""
 
     _dmarc_report: Report | None = None
     _found: Verdicts | None = None
@@ -232,6 +235,8 @@ class _Incoming(MailTransaction):
             self._heard = hear(header, self._spool.octets()[len(header) :], self._post.hostname)
         if self._verifier is not None:
             header = await self._verify(self._verifier, header)
+        elif self.is_unverified:
+            header = self._post.without_our_results(header)
         if self._judge is not None:  # only now: a signature may cover what another host wrote there
             header = headers.remove(header, (SCORE_FIELD, EVIDENCE_FIELD))
         if self._inspection is not None:

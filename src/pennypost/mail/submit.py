@@ -118,7 +118,7 @@ class _Submission(MailTransaction):
 
     async def _amend(self, header: bytes, now: datetime) -> bytes:
         await self._require_ownership(header)
-        header = headers.remove(header, _HIDDEN_FIELDS)
+        header = self._post.without_our_results(headers.remove(header, _HIDDEN_FIELDS))
         added: list[tuple[bytes, bytes]] = []
         if not headers.has_field(header, b"from"):
             sender = self._envelope.reverse_path

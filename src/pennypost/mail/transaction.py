@@ -45,6 +45,7 @@ from pennypost.store.messages import NewMessage
 from pennypost.store.queue import Place, QueuedMessage
 from pennypost.store.store import Store
 from pennypost.store.timeline import EventKind, trace_number
+from pennypost.verify.authentication_results import without_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class Post:
     """What all transactions of one worker share. `hostname`: who we say we are in Received (RFC 5321 §4.4). `outbox`:
     where mail for other hosts goes. `check_domain`: raises NullMx for a domain that takes no mail (RFC 7505).
     `sending`: holds our users to what they may send; None holds nobody. `signer`: signs what they send, or None.
-    `forwarder`: readies what aliases send on, or None."""
+    `forwarder`: readies what aliases send on, or None. `authserv_id`: who we are in Authentication-Results, in which
+    nobody else may speak; empty: nobody looks."""
 
     store: Store
     preparer: Preparer
@@ -64,6 +66,11 @@ class Post:
     sending: SendingGuard | None = None
     signer: Signer | None = None
     forwarder: Forwarder | None = None
+    authserv_id: str = ""
+
+    def without_our_results(self, header: bytes) -> bytes:
+        """Take out results that others wrote in our name (RFC 8601 §5), where a message is not verified here."""
+        return without_ours(header, self.authserv_id) if self.authserv_id else header
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,6 +225,8 @@ def _outcome(group: list[str]) -> Outcome:
 
 def without_ours(header_block: bytes, authserv_id: str) -> bytes:
     """Take out what claims to be ours, and what cannot be read: that might be believed, too (RFC 8601 §5)."""
+    if NAME.lower() not in header_block.lower():
+        return header_block
     kept: list[bytes] = []
     start = 0
     for match in FIELD.finditer(header_block):

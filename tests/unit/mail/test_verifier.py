@@ -29,6 +29,7 @@ from pennypost.mail.reception import Acceptance, Language, SmtpClient
 from pennypost.mail.sender_policy import decide
 from pennypost.mail.settings import DeliverySettings
 from pennypost.mail.signing import Signer
+from pennypost.mail.submit import Submitter
 from pennypost.mail.tls_reports import build_mail as build_tls_mail
 from pennypost.mail.trace import DateStamp
 from pennypost.mail.transaction import Post
@@ -37,6 +38,7 @@ from pennypost.mail.verification_settings import VerificationSettings
 from pennypost.mail.verifier import DnsHealth, Verifier
 from pennypost.message import headers
 from pennypost.model.address import Address
+from pennypost.model.authentication import Authenticated
 from pennypost.model.envelope import Envelope, Recipient
 from pennypost.model.errors import BadMessage, SenderNotVerifiable, SenderPolicyRefused
 from pennypost.model.peer import Peer
@@ -332,7 +334,14 @@ async def receive(
     judge: Judge | None = None,
 ) -> Acceptance:
     delivery = DeliverySettings()
-    post = Post(world.store, Preparer(world.store, delivery), delivery, "mail.penny.test", DateStamp())
+    post = Post(
+        world.store,
+        Preparer(world.store, delivery),
+        delivery,
+        "mail.penny.test",
+        DateStamp(),
+        authserv_id="mail.penny.test",
+    )
     client = SmtpClient(peer, "mx.example.org", Language.ESMTP)
     reception = Receiver(post, None, verifier, feedback, judge).begin(client)
     try:
@@ -408,6 +417,25 @@ async def test_who_is_exempt_is_not_looked_at(world: World, zone: FakeDns) -> No
         await receive(world, verifier, HEADER + BODY, peer=STRANGER)
     assert zone.asked == []
     assert await totals(world) == {"INBOX": 3}
+
+
+async def test_nobody_speaks_in_our_name_where_nothing_is_verified_either(world: World, zone: FakeDns) -> None:
+    """RFC 8601 §5: results that claim to be ours are taken out, of what users submit, too."""
+    claim = b"Authentication-Results: mail.penny.test; dkim=pass header.d=example.org\r\n"
+    async with verifying(world, zone, enabled=False) as verifier:
+        await receive(world, verifier, claim + HEADER + BODY, peer=STRANGER)
+    delivery = DeliverySettings()
+    preparer = Preparer(world.store, delivery)
+    post = Post(world.store, preparer, delivery, "h", DateStamp(), authserv_id="mail.penny.test")
+    user = Authenticated(world.anna, "anna@penny.test")
+    submission = Submitter(post).begin(SmtpClient(CLIENT, "laptop", Language.ESMTP, None, user))
+    await submission.sender(Envelope(Address("anna", "penny.test")))
+    await submission.recipient(Recipient(Address("anna", "penny.test")))
+    submission.write(claim + b"From: anna@penny.test\r\n\r\nhello\r\n")
+    await submission.accept()
+    found = await world.store.read(lambda tx: tx.fetch_all("SELECT header FROM message"))
+    assert len(found) == 2
+    assert all(b"Authentication-Results" not in header for (header,) in found)
 
 
 # -- Reports
