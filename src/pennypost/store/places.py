@@ -140,10 +140,11 @@ async def create(
     return await mailboxes.create(tx, place.account, place.name, role, limit)
 
 
-async def remove(tx: Transaction, user: AccountId, name: str) -> None:
-    """Delete a mailbox. See `mailboxes.remove`; raises NotPermitted too."""
+async def remove(tx: Transaction, user: AccountId, name: str) -> Reached:
+    """Delete a mailbox, and give what it was. See `mailboxes.remove`; raises NotPermitted too."""
     found = await find(tx, user, name, Action.DELETE)
     await mailboxes.remove(tx, found.account, found.mailbox.name)
+    return found
 
 
 async def rename(tx: Transaction, user: AccountId, old: str, new: str) -> None:

@@ -10,8 +10,9 @@ from pennypost.store import places
 async def delete(session: Session, command: Delete) -> Tagged:
     """Remove a mailbox with its messages; names below it stay."""
     account = session.owner.account
-    await session.door.store.write_large(lambda tx: places.remove(tx, account, command.mailbox))
-    if session.selected is not None and session.selected.name == command.mailbox:
+    gone = await session.door.store.write_large(lambda tx: places.remove(tx, account, command.mailbox))
+    selected = session.selected
+    if selected is not None and (selected.account, selected.id) == (gone.account, gone.id):
         session.close_mailbox()
         session.write(untagged(Condition.OK, "Mailbox deleted", codes.CLOSED))
     return ok("DELETE completed")
