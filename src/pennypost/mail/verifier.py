@@ -4,8 +4,8 @@ Theory of operation. The evaluators of `verify` are calculations that ask the DN
 of questions and of time: what is asked past either counts as an answer that failed, so that a message takes no longer
 than that, whatever its records say. SPF, DKIM, ARC and iprev go by domains that whoever sends the message chose; so the
 policy of the author's domain, which is what a forger has to fear, has a budget of its own that none of them can use up.
-Answers that are cached cost no turn of the loop. The hashes of a large body are made on a thread, from which questions
-come back to the loop.
+Answers that are cached cost no turn of the loop. The hashes of a large body are made on a thread, which is free for
+others while a key is waited for.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pennypost.mail.sender_policy import decide, within
 from pennypost.mail.verification import Verdicts
@@ -131,24 +131,28 @@ class Budget:
             return result
 
     async def consult_on(self, threads: ThreadPoolExecutor, consultation: Consultation[T]) -> T:
-        """Drive a calculation on a thread. Returns when the thread is done with it, also when it is cancelled."""
+        """Drive a calculation on a thread, which others may have while an answer is waited for.
 
-        def drive() -> T:
+        Returns when the thread is done with it, also when it is cancelled.
+        """
+        answer: DnsAnswer | None = None
+
+        def go_on() -> tuple[DnsQuestion | None, T | None]:
             try:
-                question = next(consultation)
-                while True:
-                    waiting = asyncio.run_coroutine_threadsafe(self.ask(question), self._loop)
-                    question = consultation.send(waiting.result())
+                return (next(consultation) if answer is None else consultation.send(answer)), None
             except StopIteration as done:
-                result: T = done.value
-                return result
+                return None, done.value
 
-        job = self._loop.run_in_executor(threads, drive)
-        try:
-            return await asyncio.shield(job)
-        except asyncio.CancelledError:
-            await asyncio.wait([job])
-            raise
+        while True:
+            job = self._loop.run_in_executor(threads, go_on)
+            try:
+                question, result = await asyncio.shield(job)
+            except asyncio.CancelledError:
+                await asyncio.wait([job])
+                raise
+            if question is None:
+                return cast(T, result)
+            answer = await self.ask(question)
 
 
 def _is_signed(header: bytes) -> bool:

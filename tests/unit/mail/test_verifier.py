@@ -255,6 +255,23 @@ async def test_a_large_body_is_hashed_elsewhere_and_a_cancelled_one_leaves_nothi
             await job
 
 
+async def test_a_key_that_does_not_come_holds_up_no_other_large_message(world: World, zone: FakeDns) -> None:
+    key = SigningKey("example.org", "s1", Ed25519PrivateKey.generate())
+    zone.records["s1._domainkey.example.org", "TXT"] = [f'"{public_record(key.key.public_key())}"']
+    zone.faults["s1._domainkey.evil.example", "TXT"] = Fault.SILENCE
+    body = (b"x" * 70 + b"\r\n") * 5_000
+    good, evil = (
+        sign(HEADER, body, [signer], int(world.clock.now.timestamp())) + HEADER
+        for signer in (key, replace(key, domain="evil.example"))
+    )
+    async with verifying(world, zone, patience=5, time=timedelta(seconds=1)) as verifier:
+        slow = [asyncio.create_task(look(verifier, evil, body, peer=STRANGER)) for _ in range(3)]
+        await asyncio.sleep(0)
+        found = await look(verifier, good, body)
+        await asyncio.gather(*slow)
+    assert [verdict.result for verdict in found.dkim] == [DkimResult.PASS]
+
+
 # -- What follows
 
 
