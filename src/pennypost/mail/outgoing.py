@@ -80,8 +80,10 @@ class Outgoing:
             recipients = tuple(replace(one, address=_in_ascii(one.address)) for one in recipients)
             refused = frozenset(n for n, one in enumerate(recipients) if not one.address.is_ascii)
             recipients = tuple(one for one in recipients if one.address.is_ascii)
-        fitted = replace(envelope, reverse_path=sender, recipients=recipients, body=body, smtputf8=smtputf8)
-        return Fitted(fitted, octets, refused)
+        same = body is envelope.body and smtputf8 is envelope.smtputf8 and sender is envelope.reverse_path
+        if not same or recipients is not envelope.recipients:
+            envelope = replace(envelope, reverse_path=sender, recipients=recipients, body=body, smtputf8=smtputf8)
+        return Fitted(envelope, octets, refused)
 
     def _body(self, host: Abilities) -> tuple[bytes, BodyType]:
         """Give the octets to send and what BODY says of them (RFC 6152 §3, RFC 3030 §3)."""

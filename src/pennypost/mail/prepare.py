@@ -25,11 +25,18 @@ Amendment = Callable[[bytes], Awaitable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A message but for its trace fields. `header`: the header block that `digest` was made from."""
+    """A message but for its trace fields. `header`: the header block that `found` was made from. `found`: None where it
+    was not asked for."""
 
     header: bytes
-    digest: MessageDigest
+    found: MessageDigest | None
     draft: BlobDraft
+
+    @property
+    def digest(self) -> MessageDigest:
+        """What was found in the message. It must have been asked for."""
+        assert self.found is not None, "it was not asked for"
+        return self.found
 
 
 class Preparer:
@@ -42,8 +49,11 @@ class Preparer:
         self._inline_limit = store.settings.inline_limit
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="digest")
 
-    async def prepare(self, spool: Spool, amend: Amendment | None = None) -> Prepared:
-        """Prepare a spooled message; the spool stays the caller's. `amend` may give it another body.
+    async def prepare(
+        self, spool: Spool, amend: Amendment | None = None, digested: Callable[[], bool] = lambda: True
+    ) -> Prepared:
+        """Prepare a spooled message; the spool stays the caller's. `amend` may give it another body. `digested`, asked
+        after that: whether its digest is wanted. Of what only passes through nobody reads it.
 
         On return a large body is on disk and synced. Raises BadMessage when the header is larger than
         `max_header_size`, StorageFull, and what `amend` raises.
@@ -56,7 +66,10 @@ class Preparer:
         if amend is not None:
             header = await amend(header)
             octets = spool.octets()
-        if spool.size > self._offload_size:
+        found = None
+        if not digested():
+            pass
+        elif spool.size > self._offload_size:
             found = await self._on_thread(header, spool, end)
         else:
             found = digest(header, octets[end:])

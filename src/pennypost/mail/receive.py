@@ -187,6 +187,9 @@ class _Incoming(MailTransaction):
             await self._weigh(self._judge, parcel)
         return parcel
 
+    def _is_digested(self) -> bool:
+        return self._judge is not None or super()._is_digested()
+
     async def _weigh(self, judge: Judge, parcel: Parcel) -> None:
         """Find out whether the message is wanted. Raises NotWanted when nobody it is for wants it at all."""
         prepared = parcel.prepared

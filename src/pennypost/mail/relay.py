@@ -217,7 +217,8 @@ class _Attempt:
             announced.max_size,
             announced.deliver_by,
         )
-        recipients = tuple(self._recipients[number] for number in numbers)
+        everybody = len(numbers) == len(self._recipients)
+        recipients = self._recipients if everybody else tuple(self._recipients[number] for number in numbers)
         try:
             fitted = self._outgoing.fit(recipients, abilities)
         except MailError as problem:

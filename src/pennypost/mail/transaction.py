@@ -35,6 +35,7 @@ from pennypost.mail.signing import Signer
 from pennypost.mail.trace import DateStamp, delivered_to, new_id, received, return_path
 from pennypost.mail.verification import Filing
 from pennypost.message import headers
+from pennypost.message.threading import message_ids
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.model.errors import MailError, MessageTooLarge, RoutingLoop, TooManyRecipients
@@ -177,12 +178,16 @@ class MailTransaction(ABC):
 
     async def _parcel(self) -> Parcel:
         now = self._store.clock()
-        prepared = await self._post.preparer.prepare(self._spool, self._examine)
+        prepared = await self._post.preparer.prepare(self._spool, self._examine, self._is_digested)
         trace_id = self._name()
         only = self._destinations[0].recipient.address if len(self._destinations) == 1 else None
         date = self._post.stamp.at(now)
         field = received(self._client, self._post.hostname, trace_id, self._envelope.smtputf8, only, date)
         return Parcel(trace_id, now, field, prepared)
+
+    def _is_digested(self) -> bool:
+        """Whether anybody here asks what is in the message: it is filed here, and not only when its time comes."""
+        return self._envelope.hold is None and any(destination.route.local for destination in self._destinations)
 
     async def _examine(self, header: bytes) -> bytes:
         refuse_loops(header, (d.recipient.address for d in self._destinations), self._settings.max_hops)
@@ -324,9 +329,9 @@ class MailTransaction(ABC):
             "size": len(parcel.prepared.header) + parcel.prepared.draft.size,
             "stored": names,
         }
-        own_id = parcel.prepared.digest.summary.own_id
-        if own_id:
-            facts["message-id"] = own_id.decode("utf-8", "replace")
+        identifier = headers.value(parcel.prepared.header, b"message-id")
+        if identifier is not None and (own_ids := message_ids(identifier)):
+            facts["message-id"] = own_ids[0].decode("utf-8", "replace")
         if client.tls is not None:
             facts["tls"] = f"{client.tls.version} {client.tls.cipher}"
         if client.authenticated is not None:

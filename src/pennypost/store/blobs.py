@@ -60,6 +60,7 @@ class BlobDraft:
     """A body made ready for `put`. `hash`: SHA-256 of the body; `size`: its octets; `codec`: 0 raw, 1 zstd.
 
     Either `data` (coded by `codec`) or `place`, a path below the data folder, is set; `file` is then the whole path.
+    `body`: the body itself, of a small one, for those who need it again at once.
     """
 
     hash: bytes
@@ -68,6 +69,7 @@ class BlobDraft:
     data: bytes | None
     place: str | None
     file: Path | None = field(default=None, compare=False)
+    body: bytes | None = field(default=None, compare=False, repr=False)
 
 
 class BlobReader:
@@ -128,8 +130,8 @@ class Blobs:
         if size >= _COMPRESS_FROM:
             data = self._compressor.compress(body, ZstdCompressor.FLUSH_FRAME)
             if len(data) < size * _WORTHWHILE:
-                return BlobDraft(hash, size, ZSTD, data, None)
-        return BlobDraft(hash, size, RAW, body, None)
+                return BlobDraft(hash, size, ZSTD, data, None, None, body)
+        return BlobDraft(hash, size, RAW, body, None, None, body)
 
     async def draft_large(self, body: bytes | memoryview | Path, start: int = 0) -> BlobDraft:
         """Make a draft, as a file, of octets or of a file's content, from `start` on. On return it is synced.

@@ -477,3 +477,19 @@ async def test_what_was_for_a_mailbox_that_is_gone_meanwhile_goes_to_the_inbox(w
     reception.write(MESSAGE)
     await reception.accept()
     assert len(await stored(world, world.anna)) == 1
+
+
+async def test_what_only_passes_through_is_not_digested(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody here asks what is in it; its Message-ID is known all the same."""
+
+    def digest(header: bytes, body: bytes) -> None:
+        raise AssertionError("digested")
+
+    monkeypatch.setattr("pennypost.mail.prepare.digest", digest)
+    message = SUBMITTED.replace(b"\r\n\r\n", b"\r\nMessage-ID: <here@penny.test>\r\n\r\n", 1)
+    accepted = await submit(world, "carl@example.org", message=message)
+    facts = await world.store.read(lambda tx: tx.fetch_all("SELECT facts FROM event"))
+    assert accepted.outcomes == (None,)
+    assert any("here@penny.test" in row[0] for row in facts)
+    with pytest.raises(AssertionError):
+        await submit(world, "bert@penny.test", message=message)

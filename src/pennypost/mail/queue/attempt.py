@@ -163,7 +163,9 @@ class Attempts:
 
     async def _send(self, job: Job, message: QueuedMessage, deliveries: Sequence[Leased], hop: NextHop) -> RelayOutcome:
         name = trace_id(message.trace) if message.trace else f"q{job.queued}"
-        envelope = replace(message.envelope, recipients=tuple(delivery.recipient for delivery in deliveries))
+        envelope, recipients = message.envelope, tuple(delivery.recipient for delivery in deliveries)
+        if recipients != envelope.recipients:
+            envelope = replace(envelope, recipients=recipients)
 
         async def octets() -> bytes:
             return await octets_of(self._store, message, job.draft)

@@ -105,6 +105,8 @@ def split(deliveries: Sequence[Leased], most: int) -> Iterator[Sequence[Leased]]
 
 async def octets_of(store: Store, message: QueuedMessage, draft: BlobDraft | None) -> bytes:
     """Give header and body of a message, from what is at hand if it is. Large ones are read on a thread."""
+    if draft is not None and draft.body is not None:
+        return message.header + draft.body
     if draft is not None and draft.place is None:
         return message.header + store.blobs.decode((draft.size, draft.codec, draft.data, None))
     reader = await store.read(lambda tx: store.blobs.open(tx, message.blob))
