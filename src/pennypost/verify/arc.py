@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pennypost.model.dns import Consultation, DnsAnswer, DnsQuestion, RecordType
 from pennypost.model.verification import ArcResult, ArcVerdict, DkimResult
 from pennypost.verify.authentication_results import Outcome, payload
-from pennypost.verify.dkim.canonical import Canonicalization, hash_body, header_field
-from pennypost.verify.dkim.sign import SigningKey, fold, folded_signature, make_signature, message_signature_tags
+from pennypost.verify.dkim.canonical import Canonicalization, header_field
+from pennypost.verify.dkim.sign import SigningKey, SigningWork, fold, folded_signature, make_signature
 from pennypost.verify.dkim.signature import BadSignature, Signature, read_tags, without_signature
 from pennypost.verify.dkim.tags import BadTags, parse_tags
 from pennypost.verify.dkim.verify import (
@@ -216,8 +216,8 @@ def seal(
     not be changed afterwards, but for trace fields. Gives b"" when the chain is full, or its last seal says already
     that it is broken, or a key was not to be had when it was judged: nothing can be said then.
     """
-    fields = fields_of(header_block)
     numbers = [0]
+    fields = fields_of(header_block)
     for field in fields:
         if field.name == _SEAL:
             try:
@@ -234,13 +234,8 @@ def seal(
     if instance > 1 and chain.result is ArcResult.NONE:
         status = ArcResult.FAIL.value
     results = f"ARC-Authentication-Results: i={instance}; ".encode() + payload(authserv_id, outcomes)
-    form = Canonicalization.RELAXED
-    one = ("sha256", None)
-    body_hash = hash_body(body, form, [one])[one].digest()
-    tags_text, signature = message_signature_tags(fields, body_hash, key, now, also=(b"dkim-signature",))
-    unsigned = fold("ARC-Message-Signature:", [f"i={instance};", *tags_text]) + "\r\n\tb="
-    digest = header_hash(unsigned.encode("ascii"), signature, fields)
-    message = folded_signature(unsigned, make_signature(key.key, digest))
+    work = SigningWork(header_block, body, also=(b"dkim-signature",))
+    message = work.field("ARC-Message-Signature:", f"i={instance};", [], key, now)
     seal_tags = [
         f"i={instance};",
         f"a={key.algorithm.value};",

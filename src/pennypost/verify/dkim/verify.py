@@ -7,6 +7,7 @@ those that are left; then each key is asked for. A message without a signature c
 
 import binascii
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -172,20 +173,25 @@ def check_body(signature: Signature, bodies: _BodyHashes) -> bool:
 def header_hash(own: bytes, signature: Signature, fields: list[SignedField]) -> bytes:
     """Hash the header fields that are signed, and the signature's own (RFC 6376 §3.7, §5.4.2).
 
-    `own`: the signature's field as it stands. A name in h= stands for the lowest field of that name that was not taken
-    yet; one that is not there for nothing.
+    `own`: the signature's field as it stands.
     """
     form = signature.header_form
+    covered = signed_header(signature.signed_fields, fields, form) + header_field(without_signature(own), form)
+    return hashlib.new(signature.hash, covered, usedforsecurity=False).digest()
+
+
+def signed_header(names: Sequence[bytes], fields: list[SignedField], form: Canonicalization) -> bytes:
+    """Give the header fields that names stand for, in a canonical form: each for the lowest field of that name that was
+    not taken yet; one that is not there for nothing (RFC 6376 §5.4.2). Every line has its end."""
     left: dict[bytes, list[bytes]] = {}
     for field in fields:
         left.setdefault(field.name, []).append(field.octets)
     taken: list[bytes] = []
-    for name in signature.signed_fields:
+    for name in names:
         of_name = left.get(name)
         if of_name:
-            taken.append(header_field(of_name.pop(), form))
-    taken.append(header_field(without_signature(own), form))
-    return hashlib.new(signature.hash, b"\r\n".join(taken), usedforsecurity=False).digest()
+            taken.append(header_field(of_name.pop(), form) + b"\r\n")
+    return b"".join(taken)
 
 
 def check_keys(signature: Signature, digest: bytes, answer: DnsAnswer, policy: Policy) -> KeyRecord:
