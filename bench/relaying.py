@@ -1,0 +1,328 @@
+"""Submission to relayed, beside Postfix (and OpenDKIM, when mail is signed), in one run.
+
+    python -m bench.relaying [--sign] [--connections 10] [--messages 3000] [--rounds 2] [--workers 2]
+
+As root: Postfix wants it, and a control group counts the processor time of each side, dead children included. Our
+users log in once for each connection, in clear on loopback, and send 2 KB messages; Postfix takes the same from its
+networks, without a login. Both pass them on to smtp-sink on a port of its own, by plain SMTP. A round ends when it has
+all of them. With --sign both sign by RSA-2048, relaxed/relaxed; Postfix through OpenDKIM as a milter.
+"""
+
+import argparse
+import base64
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCE = Path(os.environ.get("PENNYPOST_SOURCE", Path(__file__).parents[1] / "src"))
+GROUPS = Path("/sys/fs/cgroup/cpuacct/pennypost-bench")
+USER, PASSWORD, RECIPIENT = "p0001@bench.test", "pw", "x@relay.test"
+BODY = b"A line of a message that is like any other one.\r\n" * 34
+MESSAGE = (
+    b"From: P <p0001@bench.test>\r\nTo: x@relay.test\r\nSubject: number %d of %d\r\nMessage-ID: <%d.%d@bench.test>\r\n"
+    b"Date: Fri, 27 Nov 2026 12:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+class Side(ABC):
+    """A server under test, in a folder and a control group of its own. `port`: where mail is submitted."""
+
+    name = ""
+
+    def __init__(self, sink: int, *, sign: bool) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-relaying"))
+        self.folder.chmod(0o755)
+        self.group = GROUPS / self.name
+        self.group.mkdir(parents=True, exist_ok=True)
+        self.port, self.sink, self.sign = free_port(), sink, sign
+
+    def run(self, *command: str | Path, **environment: str) -> "subprocess.Popen[bytes]":
+        """Start a program in our group."""
+        log = (self.folder / "log").open("ab")
+        enter = lambda: (self.group / "cgroup.procs").write_text(str(os.getpid()))  # noqa: E731
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=enter,
+            env={**os.environ, **environment}, process_group=0,
+        )  # fmt: skip
+
+    def processor_seconds(self) -> float:
+        return int((self.group / "cpuacct.usage").read_text()) / 1e9
+
+    @abstractmethod
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        """End what we started: all that is in our group."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            end = time.monotonic() + 15
+            while (left := (self.group / "cgroup.procs").read_text().split()) and time.monotonic() < end:
+                for process in left:
+                    os.kill(int(process), number)
+                time.sleep(0.2)
+        shutil.rmtree(self.folder)
+        self.group.rmdir()
+
+    def log_in(self) -> bytes:
+        """Give what a client says after EHLO, if anything."""
+        return b""
+
+
+class Pennypost(Side):
+    name = "pennypost"
+    workers = 2
+
+    def start(self) -> None:
+        text = f"""
+[server]
+hostname = "mx.bench.test"
+data_dir = "{self.folder}/data"
+workers = {self.workers}
+[listeners]
+smtp = "off"
+submission = "127.0.0.1:{self.port}"
+submissions = "off"
+imap = "off"
+imaps = "off"
+pop3 = "off"
+pop3s = "off"
+http = "127.0.0.1:{free_port()}"
+[dkim]
+sign = {"true" if self.sign else "false"}
+[smtp]
+greeting_delay = "0 s"
+[sending]
+messages_per_hour = 0
+messages_per_day = 0
+recipients_per_hour = 0
+recipients_per_day = 0
+new_recipients_per_day = 0
+freeze_new_recipients = 0
+freeze_new_recipients_elsewhere = 0
+[[queue.smarthosts]]
+host = "127.0.0.1"
+port = {self.sink}
+tls = "off"
+[auth]
+allow_cleartext_login = "loopback"
+"""
+        configuration = self.folder / "pennypost.toml"
+        configuration.write_text(text)
+        environment = {"PYTHONPATH": str(SOURCE)}
+        program = [sys.executable, "-m", "pennypost"]
+        provision = Path(__file__).parent / "side_by_side" / "provision.py"
+        subprocess.run(
+            [sys.executable, provision, self.folder / "data", "1"], check=True, env={**os.environ, **environment}
+        )
+        if self.sign:
+            command = [*program, "dkim", "generate", "bench.test", "--algorithm", "rsa", "--config", str(configuration)]
+            subprocess.run(command, check=True, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+        self.run(*program, "serve", "--config", configuration, **environment)
+        wait_for(self.port)
+
+    def log_in(self) -> bytes:
+        return b"AUTH PLAIN " + base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()) + b"\r\n"
+
+
+class Postfix(Side):
+    name = "postfix"
+
+    def start(self) -> None:
+        owner = pwd.getpwnam("postfix")
+        for name in ("queue", "data", "etc"):
+            (self.folder / name).mkdir(mode=0o755)
+        os.chown(self.folder / "data", owner.pw_uid, owner.pw_gid)
+        milter = ""
+        if self.sign:
+            path, key = self.folder / "opendkim.socket", self.folder / "key.pem"
+            subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+            configuration = self.folder / "opendkim.conf"
+            lines = ("Mode s", "Syslog no", "Domain bench.test", "Selector s", f"KeyFile {key}", "RequireSafeKeys no")
+            more = ("Canonicalization relaxed/relaxed", f"Socket local:{path}", "UMask 000", "OversignHeaders From")
+            configuration.write_text("\n".join((*lines, *more, "")))
+            self.run("opendkim", "-f", "-x", configuration)
+            while not path.exists():
+                time.sleep(0.05)
+            milter = f"smtpd_milters = unix:{path}\nmilter_default_action = tempfail\n"
+        (self.folder / "etc" / "main.cf").write_text(f"""compatibility_level = 3.6
+queue_directory = {self.folder}/queue
+data_directory = {self.folder}/data
+maillog_file = {self.folder}/queue/maillog
+maillog_file_prefixes = {self.folder}
+mail_owner = postfix
+myhostname = mx.bench.test
+mydestination =
+mynetworks = 127.0.0.0/8
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+alias_database =
+local_recipient_maps =
+relayhost = [127.0.0.1]:{self.sink}
+smtp_dns_support_level = disabled
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_peername_lookup = no
+{milter}""")
+        known = Path("/usr/share/postfix/master.cf.dist").read_text().splitlines()
+        services = [re.sub(r"^smtp +inet", f"127.0.0.1:{self.port} inet", line) for line in known if line[:1].isalnum()]
+        unwanted = ("maildrop", "uucp", "ifmail", "bsmtp", "scalemail", "mailman")
+        lines = [re.sub(r"^((?:\S+ +){4})y ", r"\1n ", line) for line in services if not line.startswith(unwanted)]
+        (self.folder / "etc" / "master.cf").write_text("\n".join(lines) + "\n")
+        subprocess.run(["postfix", "-c", self.folder / "etc", "check"], check=True, capture_output=True)
+        self.run("postfix", "-c", self.folder / "etc", "start").wait()
+        wait_for(self.port)
+
+    def stop(self) -> None:
+        subprocess.run(["postfix", "-c", self.folder / "etc", "stop"], capture_output=True)
+        super().stop()
+
+
+# -- The load
+
+
+def send(side: Side, number: int, count: int) -> None:
+    """One connection: as many messages as are wanted, one command at a time."""
+    with socket.create_connection(("127.0.0.1", side.port)) as sock, sock.makefile("rb") as replies:
+
+        def say(octets: bytes, code: bytes) -> None:
+            if octets:
+                sock.sendall(octets)
+            while (line := replies.readline())[3:4] == b"-":
+                pass
+            assert line.startswith(code), line
+
+        say(b"", b"220")
+        say(b"EHLO client.bench.test\r\n", b"250")
+        if login := side.log_in():
+            say(login, b"235")
+        for each in range(count):
+            say(b"MAIL FROM:<" + USER.encode() + b">\r\n", b"250")
+            say(b"RCPT TO:<" + RECIPIENT.encode() + b">\r\n", b"250")
+            say(b"DATA\r\n", b"354")
+            say(MESSAGE % (each, number, each, number) + BODY + b".\r\n", b"250")
+        say(b"QUIT\r\n", b"221")
+
+
+class Sink:
+    """smtp-sink, which counts what it has taken."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-sink"))
+        command = ["smtp-sink", "-c", "-u", "postfix", f"127.0.0.1:{self.port}", "1000"]
+        self.counts = (self.folder / "counts").open("wb+")
+        self._process = subprocess.Popen(command, stdout=self.counts, stderr=self.counts)
+        wait_for(self.port)
+
+    def taken(self) -> int:
+        self.counts.flush()
+        found = re.findall(rb"mesg=(\d+)", (self.folder / "counts").read_bytes())
+        return int(found[-1]) if found else 0
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        shutil.rmtree(self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`rate`: messages a second, from the first octet to the last arrival. `processor`: milliseconds a message."""
+
+    rate: float
+    processor: float
+
+
+def measure(side: Side, sink: Sink, connections: int, messages: int) -> Measured:
+    """Send, and wait until everything is at the sink."""
+    before, spent, begun = sink.taken(), side.processor_seconds(), time.monotonic()
+    children = []
+    for number in range(connections):
+        child = os.fork()
+        if not child:
+            send(side, number, messages // connections)
+            os._exit(0)
+        children.append(child)
+    failed = [child for child in children if os.waitpid(child, 0)[1]]
+    assert not failed, "a client failed"
+    wanted = messages // connections * connections
+    end = time.monotonic() + 120
+    while sink.taken() - before < wanted:
+        assert time.monotonic() < end, f"{sink.taken() - before} of {wanted} arrived"
+        time.sleep(0.01)
+    seconds = time.monotonic() - begun
+    time.sleep(1)  # what is done afterwards counts
+    return Measured(wanted / seconds, (side.processor_seconds() - spent) * 1000 / wanted)
+
+
+def compare(sides: Sequence[type[Side]], arguments: argparse.Namespace) -> None:
+    """Run the sides in turn, and print medians."""
+    sink = Sink()
+    found: dict[str, list[Measured]] = {side.name: [] for side in sides}
+    try:
+        for _ in range(arguments.rounds):
+            for kind in sides:
+                side = kind(sink.port, sign=arguments.sign)
+                side.start()
+                try:
+                    measure(side, sink, arguments.connections, max(200, arguments.connections))  # both warm
+                    found[side.name].append(measure(side, sink, arguments.connections, arguments.messages))
+                finally:
+                    side.stop()
+    finally:
+        sink.stop()
+    middle = {
+        name: Measured(statistics.median(m.rate for m in each), statistics.median(m.processor for m in each))
+        for name, each in found.items()
+    }
+    for name, each in middle.items():
+        print(f"{name:<10} {each.rate:7.0f} messages/s  {each.processor:6.2f} ms of the processor a message")
+    ours, theirs = middle[Pennypost.name], middle[Postfix.name]
+    print(f"{'ratio':<10} {ours.rate / theirs.rate:7.1f}             1/{theirs.processor / ours.processor:.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sign", action="store_true")
+    parser.add_argument("--connections", type=int, default=10)
+    parser.add_argument("--messages", type=int, default=3000)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    Pennypost.workers = arguments.workers
+    print(f"load of the machine before: {os.getloadavg()[0]:.1f}")
+    compare((Postfix, Pennypost), arguments)
+
+
+if __name__ == "__main__":
+    main()
