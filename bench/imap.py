@@ -163,12 +163,12 @@ class Rows:
     """What is measured: name, ratio to reach, and how. Connections are kept for the next round."""
 
     boxes: list[str]
-    open_boxes: dict[tuple[str, str], Imap] = field(default_factory=dict)
+    open_boxes: dict[tuple[str, str, str], Imap] = field(default_factory=dict)
 
-    def client(self, target: Target, box: str) -> Imap:
-        known = self.open_boxes.get((target.name, box))
+    def client(self, target: Target, box: str, use: str = "reading") -> Imap:
+        known = self.open_boxes.get((target.name, box, use))
         if known is None:
-            known = self.open_boxes[target.name, box] = Imap(target)
+            known = self.open_boxes[target.name, box, use] = Imap(target)
             known.select(box)
         return known
 
@@ -217,11 +217,11 @@ class Rows:
         every = f"1:{WORKED}"
 
         def begin(target: Target) -> Imap:
-            client = self.client(target, "b10k")
+            client = self.client(target, "b10k", "writing")
+            client.select("b10k")  # a mailbox that is selected cannot be deleted everywhere
             for box in ("bench-copied", "bench-moved"):
                 client.command(f"DELETE {box}", may_fail=True)
                 client.command(f"CREATE {box}")
-            client.select("b10k")
             return client
 
         def copy(target: Target) -> float:
@@ -230,7 +230,7 @@ class Rows:
 
         def on(box: str, command: str, before: str = "") -> Measure:
             def measure(target: Target) -> float:
-                client = self.client(target, "b10k")
+                client = self.client(target, "b10k", "writing")
                 client.select(box)
                 if before:
                     client.command(before)
