@@ -8,13 +8,15 @@ All entries of a message carry the same flags: a change goes to the other mailbo
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import repeat
+from operator import itemgetter
 from typing import NamedTuple
 
 from pennypost.model.flags import ALL_FLAGS, Flags, Keywords
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq, Uid
 from pennypost.store import counters, sets
 from pennypost.store.changes import ChangeKind, advance, record
-from pennypost.store.engine import Row, Transaction
+from pennypost.store.engine import Transaction
 from pennypost.store.keywords import normalise_keywords, pack_keywords, unpack_keywords
 
 
@@ -55,13 +57,16 @@ class _State(NamedTuple):
     keywords: str | None
 
 
-class _Changed(NamedTuple):
-    uid: Uid
-    message: MessageId
-    old_flags: int
+class _Group(NamedTuple):
+    """Entries that had one state, ascending by UID."""
+
+    uids: list[Uid]
+    messages: list[MessageId]
 
 
 _SELECT = "SELECT uid, message, flags, keywords, modseq FROM entry WHERE account = ? AND mailbox = ? AND uid "
+_UPDATE = "UPDATE entry SET flags = ?, keywords = ?, modseq = ? WHERE account = ? AND mailbox = ? AND uid"
+_IN_STATE = " AND flags = ? AND keywords IS NOT DISTINCT FROM ? AND modseq < ?"
 
 
 async def store(
@@ -83,38 +88,43 @@ async def store(
     MailboxNotPermitted, TooManyKeywords.
     """
     change = _change(mode, flags, normalise_keywords(keywords), changeable, keywords_changeable)
-    result = StoreResult(ModSeq(0), [], [], [])
-    groups: dict[_State, list[_Changed]] = {}
-    for piece in sets.pieces(sorted(set(uids))):
-        for row in await tx.fetch_all(_SELECT + f"{piece.clause} ORDER BY uid", account, mailbox, *piece.values):
-            _judge(row, change, unchanged_since, result, groups)
-    if not groups:
-        return StoreResult(await _highest(tx, account, mailbox), [], result.unchanged, result.refused)
+    pieces = list(sets.pieces(sorted(set(uids))))
+    refused: list[Uid] = []
+    had: dict[_State, _Group] = {}
+    for piece in pieces:
+        rows = await tx.fetch_all(_SELECT + f"{piece.clause} ORDER BY uid", account, mailbox, *piece.values)
+        if unchanged_since is not None:
+            refused += [row[0] for row in rows if row[4] > unchanged_since]
+            rows = [row for row in rows if row[4] <= unchanged_since]
+        for uid, message, old_flags, old_keywords, _ in rows:
+            group = had.get((old_flags, old_keywords))  # type: ignore[call-overload] # a tuple is as good
+            if group is None:
+                group = had[_State(old_flags, old_keywords)] = _Group([], [])
+            group.uids.append(uid)
+            group.messages.append(message)
+    changes = {old: change(*old) for old in had}
+    changing = {old: had[old] for old, new in changes.items() if new != old}
+    changed = _stored([(changes[old], group) for old, group in changing.items()])
+    unchanged = _stored([(old, group) for old, group in had.items() if old not in changing])
+    if not changing:
+        return StoreResult(await _highest(tx, account, mailbox), [], unchanged, refused)
     modseq = await advance(tx, account)
     await counters.refuse(tx, account, mailbox)
-    await _write(tx, account, mailbox, modseq, groups)
-    await _write_elsewhere(tx, account, mailbox, modseq, groups)
-    return StoreResult(modseq, result.changed, result.unchanged, result.refused)
+    whole = pieces if not refused else None
+    await _write(tx, account, mailbox, modseq, changing, changes, whole)
+    await _write_elsewhere(tx, account, mailbox, modseq, changing, changes)
+    return StoreResult(modseq, changed, unchanged, refused)
 
 
-def _judge(
-    row: Row,
-    change: Callable[[int, str | None], _State],
-    unchanged_since: ModSeq | None,
-    result: StoreResult,
-    groups: dict[_State, list[_Changed]],
-) -> None:
-    uid, message, old_flags, old_keywords, modseq = row
-    if unchanged_since is not None and modseq > unchanged_since:
-        result.refused.append(uid)
-        return
-    new = change(old_flags, old_keywords)
-    stored = Stored(uid, Flags(new.flags), unpack_keywords(new.keywords))
-    if new.flags == old_flags and new.keywords == old_keywords:
-        result.unchanged.append(stored)
-        return
-    result.changed.append(stored)
-    groups.setdefault(new, []).append(_Changed(uid, message, old_flags))
+def _stored(groups: Sequence[tuple[_State, _Group]]) -> list[Stored]:
+    """Say of each entry of some groups which flags it has."""
+    found: list[Stored] = []
+    for state, group in groups:
+        flags, keywords = Flags(state.flags), unpack_keywords(state.keywords)
+        found += map(Stored._make, zip(group.uids, repeat(flags), repeat(keywords)))
+    if len(groups) > 1:
+        found.sort(key=itemgetter(0))
+    return found
 
 
 def _change(
@@ -159,29 +169,38 @@ async def _write(
     account: AccountId,
     mailbox: MailboxId,
     modseq: ModSeq,
-    groups: dict[_State, list[_Changed]],
+    groups: dict[_State, _Group],
+    changes: dict[_State, _State],
+    asked: list[sets.Piece] | None = None,
 ) -> None:
-    """Write new states of entries of one mailbox, its counters and its row in the log."""
+    """Write new states of entries of one mailbox, its counters and its row in the log.
+
+    `asked`: pieces in which every entry of an old state is one of the group's. A few of them are named at once,
+    whichever entries of the group lie there.
+    """
     unseen = deleted = 0
-    for state, entries in groups.items():
-        for piece in sets.pieces([entry.uid for entry in entries]):
+    for old, group in groups.items():
+        new, count = changes[old], len(group.uids)
+        pieces = list(sets.pieces(group.uids))
+        condition: tuple[int | str | None, ...] = ()
+        if asked is not None and len(asked) < len(pieces):
+            pieces, condition = asked, (*old, modseq)
+        for piece in pieces:
             await tx.execute(
-                "UPDATE entry SET flags = ?, keywords = ?, modseq = ? "
-                f"WHERE account = ? AND mailbox = ? AND uid {piece.clause}",
-                state.flags,
-                state.keywords,
+                f"{_UPDATE} {piece.clause}{_IN_STATE if condition else ''}",
+                *new,
                 modseq,
                 account,
                 mailbox,
                 *piece.values,
+                *condition,
             )
-        for entry in entries:
-            more_unseen, more_deleted = counters.flags_changed(entry.old_flags, state.flags)
-            unseen += more_unseen
-            deleted += more_deleted
+        more_unseen, more_deleted = counters.flags_changed(old.flags, new.flags)
+        unseen += more_unseen * count
+        deleted += more_deleted * count
     await counters.add(tx, account, mailbox, modseq, counters.Figures(0, unseen, deleted, 0))
-    touched = sorted(entry for entries in groups.values() for entry in entries)
-    uids, messages = [entry.uid for entry in touched], [entry.message for entry in touched]
+    touched = sorted(pair for group in groups.values() for pair in zip(group.uids, group.messages, strict=True))
+    uids, messages = [pair[0] for pair in touched], [pair[1] for pair in touched]
     await record(tx, account, modseq, mailbox, ChangeKind.UPDATED, uids, messages)
 
 
@@ -190,17 +209,16 @@ async def _write_elsewhere(
     account: AccountId,
     mailbox: MailboxId,
     modseq: ModSeq,
-    groups: dict[_State, list[_Changed]],
+    groups: dict[_State, _Group],
+    changes: dict[_State, _State],
 ) -> None:
     """Write the new states to the entries that the same messages have in other mailboxes."""
     row = await tx.fetch_one("SELECT entry_count - message_count FROM account WHERE id = ?", account)
     if row is None or not row[0]:
         return  # each message has one entry
-    elsewhere: dict[MailboxId, dict[_State, list[_Changed]]] = {}
-    for state, entries in groups.items():
-        # All entries of a message agree, so the old flags are known; the rest the index alone tells.
-        old_flags = {entry.message: entry.old_flags for entry in entries}
-        for piece in sets.pieces(sorted(old_flags)):
+    elsewhere: dict[MailboxId, dict[_State, list[tuple[Uid, MessageId]]]] = {}
+    for old, group in groups.items():  # all entries of a message agree: its state is the same there
+        for piece in sets.pieces(sorted(group.messages)):
             rows = await tx.fetch_all(
                 f"SELECT mailbox, uid, message FROM entry WHERE account = ? AND message {piece.clause}",
                 account,
@@ -208,9 +226,10 @@ async def _write_elsewhere(
             )
             for other, uid, message in rows:
                 if other != mailbox:
-                    found = elsewhere.setdefault(other, {}).setdefault(state, [])
-                    found.append(_Changed(uid, message, old_flags[message]))
-    for other, found_groups in elsewhere.items():
-        for found in found_groups.values():
-            found.sort()  # they came by message
-        await _write(tx, account, other, modseq, found_groups)
+                    elsewhere.setdefault(other, {}).setdefault(old, []).append((uid, message))
+    for other, found in elsewhere.items():
+        there = {}
+        for old, pairs in found.items():
+            pairs.sort()  # they came by message
+            there[old] = _Group([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+        await _write(tx, account, other, modseq, there, changes)

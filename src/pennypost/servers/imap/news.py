@@ -86,7 +86,10 @@ async def tell(
     updated: Sequence[Uid] = change.updated
     if quiet:
         silenced, snapshot = frozenset(quiet), session.open_mailbox.snapshot
-        updated = [uid for uid in updated if uid not in silenced or snapshot.modseqs[snapshot.index(uid)] > as_of]
+        if snapshot.highest_modseq <= as_of:
+            updated = [uid for uid in updated if uid not in silenced]
+        else:
+            updated = [uid for uid in updated if uid not in silenced or snapshot.modseqs[snapshot.index(uid)] > as_of]
     if also:
         updated = sorted({*updated, *also})
     if updated:

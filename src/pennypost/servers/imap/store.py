@@ -72,13 +72,19 @@ async def _change(session: Session, command: Store, held: Sequence[Uid]) -> Sequ
     selected = session.open_mailbox
     uids = selected.uids_of(selected.numbers_of(command.messages, command.uid))
     mode, asked = _MODES[command.action], command.flags
-    expected = _expected(selected, uids, mode, asked) if command.silent else {}
+    before, known = selected.snapshot.number, selected.snapshot.modseq
     result = await session.door.store.write_rows(
         lambda tx: change_flags(tx, selected, uids, mode, asked.flags, asked.keywords, command.unchanged_since),
         len(uids),
     )
     if command.silent:
-        await news.tell(session, News.NO_EXPUNGE, _as_expected(result.changed, expected), result.modseq, held)
+        if result.modseq == known + 1 and not selected.foreign:
+            quiet = {stored.uid for stored in result.changed}  # nobody else changed anything since the client was told
+        elif selected.snapshot.number == before:
+            quiet = _as_expected(result.changed, _expected(selected, uids, mode, asked))
+        else:
+            quiet = set()  # what they had is not known any more
+        await news.tell(session, News.NO_EXPUNGE, quiet, result.modseq, held)
         if session.condstore:
             await news.tell_modseqs(session, [stored.uid for stored in result.changed])
         return result.refused
