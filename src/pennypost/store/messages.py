@@ -285,23 +285,32 @@ FETCH_BATCH = 512
 
 
 @lru_cache(maxsize=256)
-def _fetch_sql(columns: tuple[Column, ...], clause: str) -> str:
+def _fetch_sql(columns: tuple[Column, ...], clause: str, bodies: bool) -> str:
     asked = "".join(f", {column.value}" for column in columns)
-    return f"SELECT m.id{asked} FROM message m WHERE m.account = ? AND m.id {clause}"
+    table = "message m"
+    if bodies:
+        asked += ", b.size, b.codec, b.data, b.place"
+        table = "message m JOIN blob b ON b.id = m.blob"
+    return f"SELECT m.id{asked} FROM {table} WHERE m.account = ? AND m.id {clause}"
 
 
 async def fetch(
-    tx: Transaction, account: AccountId, messages: Sequence[MessageId], columns: tuple[Column, ...]
+    tx: Transaction,
+    account: AccountId,
+    messages: Sequence[MessageId],
+    columns: tuple[Column, ...],
+    *,
+    bodies: bool = False,
 ) -> dict[MessageId, Row]:
     """Give, by id, the columns asked of each message, in the order in which they were asked.
 
     Messages that are not there (expunged since) are left out. At most `FETCH_BATCH` messages at a time; only the
-    columns asked are read.
+    columns asked are read. With `bodies` each row has four columns more, which `Blobs.decode` makes the body of.
     """
     found: dict[MessageId, Row] = {}
     ascending = messages if len(messages) == 1 else sorted(set(messages))
     for piece in sets.pieces(ascending):
-        for row in await tx.fetch_all(_fetch_sql(columns, piece.clause), account, *piece.values):
+        for row in await tx.fetch_all(_fetch_sql(columns, piece.clause, bodies), account, *piece.values):
             found[row[0]] = row[1:]
     return found
 

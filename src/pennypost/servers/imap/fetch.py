@@ -19,13 +19,12 @@ from pennypost.proto.imap.sequence import Ranges
 from pennypost.servers.imap import large, news, resync
 from pennypost.servers.imap.flag_change import change_flags
 from pennypost.servers.imap.news import News
-from pennypost.servers.imap.records import Batch, Plan, Record, sets_seen
+from pennypost.servers.imap.records import Batch, Plan, sets_seen
 from pennypost.servers.imap.selected import Slice
 from pennypost.servers.imap.session import Session
 from pennypost.store import messages, object_ids
 from pennypost.store.engine import Row, Transaction
 from pennypost.store.flags import StoreMode
-from pennypost.store.messages import Column
 
 BATCH_MESSAGES = 256
 """Messages read from the store at a time: the loop waits for it."""
@@ -94,7 +93,7 @@ async def _mark_seen(session: Session, numbers: Ranges) -> bool:
 async def _send_known(session: Session, plan: Plan, numbers: Ranges) -> None:
     chunk, recents = session.door.settings.write_chunk, session.recents
     for piece in session.open_mailbox.slices(numbers):
-        session.write(plan.lines(Batch(piece, (), recents, session.open_mailbox.account)))
+        session.write(plan.lines(Batch(piece, recents, session.open_mailbox.account)))
         if session.gathered_octets >= chunk:
             await session.breathe()
 
@@ -107,7 +106,7 @@ async def _send_stored(session: Session, plan: Plan, numbers: Ranges) -> None:
             batch = await _load(session, plan, part, limit)
             if batch is None:
                 continue
-            if batch.records[0].body is None and plan.bodies:
+            if plan.bodies and batch.bodies[0] is None:
                 await large.send(session, plan, batch)
             else:
                 session.write(plan.lines(batch))
@@ -135,34 +134,27 @@ async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -
     wanted = [MessageId(message) for message in piece.messages]
     mailbox, uids = session.open_mailbox.id, [Uid(uid) for uid in piece.uids]
 
-    async def operation(tx: Transaction) -> tuple[dict[MessageId, Row], dict[MessageId, bytes], dict[Uid, int]]:
-        rows = await messages.fetch(tx, account, wanted, plan.columns)
-        bodies: dict[MessageId, bytes] = {}
-        if limit is not None and piece.sizes[0] <= limit:
-            at = plan.columns.index(Column.BLOB)
-            for message, row in rows.items():
-                bodies[message] = await store.blobs.read(tx, row[at])
-        saved = await object_ids.saved_at(tx, account, mailbox, uids) if plan.saved else {}
-        return rows, bodies, saved
+    with_bodies = limit is not None and piece.sizes[0] <= limit
 
-    rows, bodies, saved = await store.read(operation)
-    if len(rows) < len(wanted):
+    async def operation(tx: Transaction) -> tuple[dict[MessageId, Row], dict[Uid, int]]:
+        rows = await messages.fetch(tx, account, wanted, plan.columns, bodies=with_bodies)
+        saved = await object_ids.saved_at(tx, account, mailbox, uids) if plan.saved else {}
+        return rows, saved
+
+    found, saved = await store.read(operation)
+    if len(found) < len(wanted):
         session.open_mailbox.missed = True
-        piece = piece.only([message in rows for message in piece.messages])
+        piece = piece.only([message in found for message in piece.messages])
         if not piece.uids:
             return None
-    records = _records(plan, piece, rows, bodies)
+    rows: list[Row] = [found[message] for message in piece.messages]  # type: ignore[index]
+    batch = Batch(piece, session.recents, account, rows, plan.fields)
+    if with_bodies:
+        width = len(plan.columns)
+        batch.bodies = [store.blobs.decode(row[width:]) for row in rows]
+        batch.rows = [row[:width] for row in rows]
+    elif plan.bodies:
+        batch.bodies = [None] * len(rows)
     if plan.saved:
-        for uid, record in zip(piece.uids, records, strict=True):
-            record.saved_at = saved.get(Uid(uid), 0)
-    return Batch(piece, records, session.recents, account)
-
-
-def _records(plan: Plan, piece: Slice, rows: dict[MessageId, Row], bodies: dict[MessageId, bytes]) -> Sequence[Record]:
-    records = []
-    for message, size in zip(piece.messages, piece.sizes, strict=True):
-        record = Record(size, body=bodies.get(MessageId(message)))
-        for name, value in zip(plan.fields, rows[MessageId(message)], strict=True):
-            setattr(record, name, value)
-        records.append(record)
-    return records
+        batch.saved_at = [saved.get(Uid(uid), 0) for uid in piece.uids]
+    return batch

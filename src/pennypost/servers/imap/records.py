@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from pennypost.message import structure
 from pennypost.message.decode import transfer_decode
+from pennypost.message.headers import field_selector
 from pennypost.message.imap_form import imap_body
 from pennypost.message.structure import Part
 from pennypost.message.text import preview
@@ -20,14 +21,14 @@ from pennypost.proto.imap.object_id import email_id, thread_id
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.fetch import FetchFormat, binary_value, body_value
 from pennypost.proto.imap.responses.status import no
-from pennypost.proto.imap.responses.text import string
+from pennypost.proto.imap.responses.text import literal, string
 from pennypost.proto.imap.section import Section, SectionText
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.flag_text import flag_texts
 from pennypost.servers.imap.recent import Recents
 from pennypost.servers.imap.sections import chosen_fields, cut, extent, in_header, part_extent
 from pennypost.servers.imap.selected import Slice
-from pennypost.store.engine import from_microseconds
+from pennypost.store.engine import Row, from_microseconds
 from pennypost.store.messages import Column
 
 _MICROSECONDS = 1_000_000
@@ -80,12 +81,36 @@ class Record:
 
 @dataclass(slots=True)
 class Batch:
-    """Some messages with what was read of them; `records` is empty when nothing had to be read."""
+    """Some messages with what was read of them.
+
+    `rows`: a plan's columns of each, none when nothing had to be read; `names`: what of a record each column is;
+    `bodies`, `saved_at`: of each, where a plan asks for them; a body is None where it is too large to be held.
+    """
 
     piece: Slice
-    records: Sequence[Record]
     recents: Recents
     account: AccountId
+    rows: Sequence[Row] = ()
+    names: tuple[str, ...] = ()
+    bodies: Sequence[bytes | None] = ()
+    saved_at: Sequence[int] = ()
+    _records: list[Record] | None = field(default=None, init=False)
+
+    @property
+    def records(self) -> list[Record]:
+        """The messages as records, made when they are first asked for."""
+        if self._records is None:
+            self._records = records = []
+            for size, row in zip(self.piece.sizes, self.rows, strict=True):
+                record = Record(size)
+                for name, value in zip(self.names, row, strict=True):
+                    setattr(record, name, value)
+                records.append(record)
+            for record, body in zip(records, self.bodies, strict=False):
+                record.body = body
+            for record, saved in zip(records, self.saved_at, strict=False):
+                record.saved_at = saved
+        return self._records
 
 
 Values = Callable[[Batch], Iterable[object]]
@@ -117,8 +142,6 @@ _KNOWN: dict[FetchAttribute, Values] = {
     FetchAttribute.FLAGS: lambda batch: flag_texts(batch.piece, batch.recents),
     FetchAttribute.INTERNALDATE: lambda batch: map(internal_date, batch.piece.received_at),
     FetchAttribute.RFC822_SIZE: lambda batch: batch.piece.sizes,
-    FetchAttribute.ENVELOPE: lambda batch: [record.envelope for record in batch.records],
-    FetchAttribute.BODYSTRUCTURE: lambda batch: [record.bodystructure for record in batch.records],
     FetchAttribute.EMAILID: lambda batch: [email_id(batch.account, MessageId(r.origin)) for r in batch.records],
     FetchAttribute.THREADID: lambda batch: [thread_id(batch.account, ThreadId(r.thread)) for r in batch.records],
     FetchAttribute.SAVEDATE: lambda batch: [internal_date(record.saved_at) for record in batch.records],
@@ -150,7 +173,7 @@ class Plan:
         if self.bodies:
             columns |= {Column.BLOB, Column.HEADER, Column.HEADER_SIZE}
         self.columns = tuple(column for column in _FIELDS if column in columns)
-        self._values = [_values_of(item) for item in self.items]
+        self._values = [_values_of(item, self.columns) for item in self.items]
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -204,9 +227,18 @@ def _columns_of(item: FetchItem) -> set[Column]:
     return {_COLUMNS[item]} if item in _COLUMNS else set()
 
 
-def _values_of(item: FetchItem) -> Values:
-    """Make the function that gives an item's values for a batch."""
+def _values_of(item: FetchItem, columns: tuple[Column, ...]) -> Values:
+    """Make the function that gives an item's values for a batch: from the rows where that is all there is to it."""
     match item:
+        case FetchAttribute.ENVELOPE | FetchAttribute.BODYSTRUCTURE:
+            at = columns.index(_COLUMNS[item])
+            return lambda batch: [row[at] for row in batch.rows]
+        case BodyItem(section=Section(part=(), text=SectionText.HEADER_FIELDS, fields=fields), partial=None):
+            at, select = columns.index(Column.HEADER), field_selector(fields)
+            return lambda batch: [literal(select(row[at])) for row in batch.rows]
+        case BodyItem(section=Section(part=(), text=None), partial=None):
+            at = columns.index(Column.HEADER)
+            return lambda batch: [_whole(row[at], body) for row, body in zip(batch.rows, batch.bodies, strict=True)]
         case BodyItem(section=section, partial=partial):
             return lambda batch: [body_value(_cut_or_none(section_octets(r, section), partial)) for r in batch.records]
         case BinaryItem():
@@ -217,6 +249,12 @@ def _values_of(item: FetchItem) -> Values:
             whole = SECTIONS[item]
             return lambda batch: [body_value(section_octets(r, whole)) for r in batch.records]
     return _KNOWN[item]
+
+
+def _whole(header: bytes, body: bytes | None) -> bytes:
+    """Write a whole message as a literal."""
+    assert body is not None
+    return b"{%d}\r\n%b%b" % (len(header) + len(body), header, body)
 
 
 def _cut_or_none(octets: bytes | None, partial: tuple[int, int] | None) -> bytes | None:
