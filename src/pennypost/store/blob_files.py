@@ -12,7 +12,7 @@ import errno
 import hashlib
 import os
 import secrets
-import sys
+import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,13 +22,10 @@ from pathlib import Path
 from struct import Struct
 from threading import Lock
 
+import zstandard
+
 from pennypost.model.errors import StorageFull
 from pennypost.model.units import KIB, MIB
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 RAW, ZSTD = 0, 1
 """How a body is kept. The numbers are stored: never change them."""
@@ -136,13 +133,13 @@ def sync_folder(folder: Path) -> None:
 
 def _write_pieces(fd: int, pieces: Iterable[bytes | memoryview], level: int) -> tuple[bytes, int, int]:
     digest = hashlib.sha256()
-    compressor = zstd.ZstdCompressor(level=level)
+    compressor = zstandard.ZstdCompressor(level=level)
     size, codec = 0, ZSTD
     table: list[bytes] = []
     for piece in pieces:
         digest.update(piece)
         if codec == ZSTD:
-            frame = compressor.compress(piece, zstd.ZstdCompressor.FLUSH_FRAME)
+            frame = compressor.compress(piece)
             if size == 0 and len(frame) > len(piece) * _WORTHWHILE:
                 codec = RAW
             else:
@@ -227,7 +224,7 @@ class BlobFile:
             if not 0 <= number < len(self._offsets) - 1:
                 raise DamagedFile("the file has too few frames")
             begin, end = self._offsets[number], self._offsets[number + 1]
-            self._cached = (number, decompress(os.pread(self._fd, end - begin, begin)))
+            self._cached = (number, decompress(os.pread(self._fd, end - begin, begin), FRAME))
         return self._cached[1]
 
     def _read_table(self) -> None:
@@ -244,9 +241,22 @@ class BlobFile:
         self._starts = list(accumulate((entry[1] for entry in entries), initial=0))
 
 
-def decompress(octets: bytes) -> bytes:
-    """Give the body, or the frame of one, that was compressed. Raises DamagedFile."""
+_of_thread = threading.local()
+
+
+def decompress(octets: bytes, limit: int) -> bytes:
+    """Give the body, or the frame of one, that was compressed, of `limit` octets at the most. Raises DamagedFile.
+
+    Each thread keeps what it decompresses with: making it anew costs more than a small body.
+    """
     try:
-        return zstd.decompress(octets)
-    except zstd.ZstdError as error:
+        decompressor = _of_thread.decompressor
+    except AttributeError:
+        decompressor = _of_thread.decompressor = zstandard.ZstdDecompressor()
+    try:
+        if zstandard.frame_content_size(octets) > limit:
+            raise DamagedFile("the frame is larger than its body")
+        found: bytes = decompressor.decompress(octets, limit)
+    except zstandard.ZstdError as error:
         raise DamagedFile(str(error)) from error
+    return found

@@ -21,7 +21,6 @@ that very moment, so the two meet under the writers' lock, where there is one tr
 import asyncio
 import hashlib
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,17 +28,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from zstandard import ZstdCompressor
+
 from pennypost.model.errors import ServerBusy
 from pennypost.model.ids import BlobId
 from pennypost.store.blob_files import FRAME, RAW, ZSTD, BlobFile, DamagedFile, decompress, write_file
 from pennypost.store.engine import Row, Transaction, to_microseconds
 from pennypost.store.settings import StoreSettings
 from pennypost.store.spool import Spool
-
-if sys.version_info >= (3, 14):
-    from compression.zstd import ZstdCompressor
-else:
-    from backports.zstd import ZstdCompressor
 
 T = TypeVar("T")
 
@@ -128,7 +124,7 @@ class Blobs:
         size = len(body)
         hash = hashlib.sha256(body).digest()
         if size >= _COMPRESS_FROM:
-            data = self._compressor.compress(body, ZstdCompressor.FLUSH_FRAME)
+            data = self._compressor.compress(body)
             if len(data) < size * _WORTHWHILE:
                 return BlobDraft(hash, size, ZSTD, data, None, None, body)
         return BlobDraft(hash, size, RAW, body, None, None, body)
@@ -197,7 +193,7 @@ class Blobs:
         """Give the body that a row of (size, codec, data, place) stands for; for joins that bring these columns."""
         size, codec, data, place = row
         if place is None:
-            body: bytes = decompress(data) if codec == ZSTD else data
+            body: bytes = decompress(data, size) if codec == ZSTD else data
         else:
             file = self._file(row)
             try:
