@@ -186,7 +186,10 @@ class Blobs:
 
     async def open(self, tx: Transaction, blob: BlobId) -> BlobReader:
         """Open a body for reading after the transaction, off the event loop if it is large."""
-        row = await _row(tx, blob)
+        return self.reader(await _row(tx, blob))
+
+    def reader(self, row: Row) -> "BlobReader":
+        """Open the body that a row of (size, codec, data, place) stands for, as `open` does."""
         return BlobReader(self, self.decode(row) if row[3] is None else self._file(row))
 
     def decode(self, row: Row) -> bytes:

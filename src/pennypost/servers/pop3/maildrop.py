@@ -12,7 +12,7 @@ from array import array
 from datetime import timedelta
 
 from pennypost.model.errors import MailboxInUse, MailError
-from pennypost.model.ids import MAX_UID, AccountId, BlobId, MailboxId, MessageId, Uid, UidValidity
+from pennypost.model.ids import MAX_UID, AccountId, MailboxId, MessageId, Uid, UidValidity
 from pennypost.servers.pop3.errors import Refused
 from pennypost.store import leases, mailboxes, messages
 from pennypost.store.blobs import BlobReader
@@ -20,7 +20,7 @@ from pennypost.store.engine import Transaction
 from pennypost.store.messages import Column
 from pennypost.store.store import Store
 
-_CONTENT = (Column.HEADER, Column.BLOB)
+_CONTENT = (Column.HEADER,)
 
 
 class Maildrop:
@@ -110,17 +110,11 @@ class Maildrop:
         self.require(number)
         message = MessageId(self._messages[number - 1])
 
-        async def content(tx: Transaction) -> tuple[bytes, BlobReader] | None:
-            rows = await messages.fetch(tx, self._account, (message,), _CONTENT)
-            if message not in rows:
-                return None
-            header, blob = rows[message]
-            return header, await self._store.blobs.open(tx, BlobId(blob))
-
-        found = await self._store.read(content)
-        if found is None:
+        rows = await self._store.glance(lambda tx: messages.fetch(tx, self._account, (message,), _CONTENT, bodies=True))
+        if message not in rows:
             raise Refused("The message was removed meanwhile")
-        return found
+        header, *body = rows[message]
+        return header, self._store.blobs.reader(tuple(body))
 
     # -- What is to be removed
 
