@@ -27,6 +27,7 @@ _AFTER_LOGIN = (
     b"UNSELECT",  # RFC 3691
     b"UIDPLUS",  # RFC 4315
     b"ESEARCH",  # RFC 4731
+    b"MULTISEARCH",  # RFC 7377
     b"SEARCHRES",  # RFC 5182
     b"WITHIN",  # RFC 5032
     b"SORT",  # RFC 5256

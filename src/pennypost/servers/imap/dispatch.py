@@ -17,6 +17,7 @@ from pennypost.proto.imap.commands.copy import Copy
 from pennypost.proto.imap.commands.create import Create
 from pennypost.proto.imap.commands.delete import Delete
 from pennypost.proto.imap.commands.enable import Enable
+from pennypost.proto.imap.commands.esearch import SearchMailboxes
 from pennypost.proto.imap.commands.expunge import Expunge
 from pennypost.proto.imap.commands.fetch import Fetch
 from pennypost.proto.imap.commands.id import Id
@@ -58,6 +59,7 @@ from pennypost.servers.imap.create import create
 from pennypost.servers.imap.delete import delete
 from pennypost.servers.imap.enable import enable
 from pennypost.servers.imap.errors import Refused
+from pennypost.servers.imap.esearch import esearch
 from pennypost.servers.imap.expunge import expunge
 from pennypost.servers.imap.fetch import fetch
 from pennypost.servers.imap.id import identify
@@ -129,6 +131,7 @@ HANDLERS: dict[type, Handler] = {
     Rename: rename,
     ResetKey: resetkey,
     Search: search,
+    SearchMailboxes: esearch,
     Select: select,
     SetAcl: setacl,
     SetMetadata: setmetadata,
@@ -177,7 +180,7 @@ def goes_by_uid(body: CommandBody) -> bool:
     match body:
         case Fetch(uid=True) | Store(uid=True) | Search(uid=True) | Copy(uid=True) | Move(uid=True):
             return True
-        case Sort(search=search) | Thread(search=search):
+        case Sort(search=search) | Thread(search=search) | SearchMailboxes(search=search):
             return search.uid
         case Expunge(uids=uids):
             return uids is not None

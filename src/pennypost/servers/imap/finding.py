@@ -20,6 +20,7 @@ from pennypost.servers.imap.matching import Known, Positions, asks_modseq, is_kn
 from pennypost.servers.imap.message_text import Read, Test, compile_test, needs_body
 from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.servers.imap.session import Session
+from pennypost.servers.imap.text_keys import Lookups
 from pennypost.store import messages
 from pennypost.store.engine import Row, Transaction, to_microseconds
 from pennypost.store.messages import Column
@@ -70,17 +71,19 @@ async def criteria(session: Session, command: Search) -> SearchKey:
     return key
 
 
-async def find(session: Session, selected: Selected, key: SearchKey) -> Found:
-    """Find the messages of a mailbox that match."""
+async def find(session: Session, selected: Selected, key: SearchKey, lookups: Lookups | None = None) -> Found:
+    """Find the messages of a mailbox that match. `lookups`: of a command that searches several mailboxes."""
     piece = next(selected.slices(((1, selected.count),), selected.count), None) if selected.count else None
     if piece is None:
         return Found(_NOTHING, (), {})
     key = await object_ids.resolved(session, selected, key)
     scores: Scores = {}
-    return Found(piece, await _find(session, selected, key, piece, scores), scores)
+    return Found(piece, await _find(session, selected, key, piece, scores, lookups or Lookups()), scores)
 
 
-async def _find(session: Session, selected: Selected, key: SearchKey, piece: Slice, scores: Scores) -> Positions:
+async def _find(
+    session: Session, selected: Selected, key: SearchKey, piece: Slice, scores: Scores, lookups: Lookups
+) -> Positions:
     """Give the positions, ascending, of the messages in `piece` that match."""
     now = to_microseconds(session.door.store.clock())
     known = Known(selected, piece, session.recents_of(selected), now)
@@ -99,8 +102,8 @@ async def _find(session: Session, selected: Selected, key: SearchKey, piece: Sli
         return await _scan(session, selected, inner, known, piece, among)
 
     whole = hard[0] if len(hard) == 1 else And(hard)
-    whole = await fuzzy.resolved(session, selected, whole, piece, positions, read, scores)
-    whole = await text_keys.resolved(session, selected, whole, piece, positions, scan)
+    whole = await fuzzy.resolved(session, selected, whole, piece, positions, read, scores, lookups)
+    whole = await text_keys.resolved(session, selected, whole, piece, positions, scan, lookups)
     for easy in filter(is_known, whole.keys if isinstance(whole, And) else (whole,)):
         positions = await known.filter(easy, positions)
     return positions if is_known(whole) else await scan(whole, positions)

@@ -20,7 +20,7 @@ from pennypost.servers.imap.matching import Positions
 from pennypost.servers.imap.message_text import Read, Test
 from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.servers.imap.session import Session
-from pennypost.servers.imap.text_keys import FEW
+from pennypost.servers.imap.text_keys import Lookups
 
 MAX_QUERY_WORDS = 16
 """Words of one text that are looked for."""
@@ -44,11 +44,12 @@ async def resolved(
     among: Positions,
     read: ReadAll,
     scores: Scores,
+    lookups: Lookups,
 ) -> SearchKey:
     """Put UIDs in the place of fuzzy keys, and add up how relevant the messages are."""
 
     async def within(keys: Iterable[SearchKey]) -> tuple[SearchKey, ...]:
-        return tuple([await resolved(session, selected, inner, piece, among, read, scores) for inner in keys])
+        return tuple([await resolved(session, selected, inner, piece, among, read, scores, lookups) for inner in keys])
 
     match key:
         case And(keys=keys):
@@ -56,13 +57,13 @@ async def resolved(
         case Or(keys=keys):
             return Or(await within(keys))
         case Not(key=inner):  # what does not match is not relevant
-            return Not(await resolved(session, selected, inner, piece, among, read, {}))
+            return Not(await resolved(session, selected, inner, piece, among, read, {}, lookups))
         case Fuzzy(key=asked):
             query = query_words(folded(asked.text))
             if query is None:
                 return asked
             words = tuple(dict.fromkeys(query.words))[:MAX_QUERY_WORDS]
-            found = await _occurrences(session, selected, asked, words, piece, among, read)
+            found = await _occurrences(session, selected, asked, words, piece, among, read, lookups)
             ranked = rank(found, len(piece.uids))
             for at, score in ranked.items():
                 scores[at] = scores.get(at, 0.0) + score
@@ -102,12 +103,13 @@ async def _occurrences(
     piece: Slice,
     among: Positions,
     read: ReadAll,
+    lookups: Lookups,
 ) -> list[Scores]:
     """Find, of each word, the messages that have it."""
     found: list[Scores] = [{} for _ in words]
     to_read = among
-    if not isinstance(asked, HeaderKey) and len(among) > FEW and session.door.store.search.enabled:
-        to_read = await _look_up(session, selected, isinstance(asked, TextKey), words, piece, among, found)
+    if not isinstance(asked, HeaderKey) and len(among) > lookups.few and session.door.store.search.enabled:
+        to_read = await _look_up(session, selected, isinstance(asked, TextKey), words, piece, among, found, lookups)
     weigh = _weigher(asked)
 
     def test(message: Read) -> bool:
@@ -131,9 +133,9 @@ async def _look_up(
     piece: Slice,
     among: Positions,
     found: list[Scores],
+    lookups: Lookups,
 ) -> list[int]:
     """Ask the index. Gives the positions of messages that it does not know."""
-    search, account = session.door.store.search, selected.account
     upto: int | None = None
     unsure: set[int] = set()
     weights: list[dict[int, float]] = []
@@ -146,7 +148,7 @@ async def _look_up(
         ):
             query = Query((text,), last_is_whole=False, exact=True)
             body = strength is not _IN_HEADER
-            hits = await search.find(account, query, header=in_header, body=body, fuzzy=fuzzy)
+            hits = await lookups.find(session, selected.account, query, header=in_header, body=body, fuzzy=fuzzy)
             its.update(dict.fromkeys(hits.messages, strength))
             unsure.update(hits.unsure)
             upto = hits.upto if upto is None else min(upto, hits.upto)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pennypost.proto.imap.commands.copy import Copy
+from pennypost.proto.imap.commands.esearch import SearchMailboxes
 from pennypost.proto.imap.commands.expunge import Expunge
 from pennypost.proto.imap.commands.move import Move
 from pennypost.proto.imap.commands.search import Search
@@ -14,7 +15,7 @@ from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Condition, untagged
 from pennypost.servers.imap.session import Session
 
-_WATCHED = (Copy, Expunge, Move, Search, Sort, Thread)
+_WATCHED = (Copy, Expunge, Move, Search, SearchMailboxes, Sort, Thread)
 """Commands that may be long at work and write whole lines only: one more fits between any two."""
 
 

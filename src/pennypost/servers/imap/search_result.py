@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pennypost.proto.imap.commands.esearch import SearchMailboxes
 from pennypost.proto.imap.commands.search import Search, SearchReturn
 from pennypost.proto.imap.commands.sort import Sort
 from pennypost.proto.imap.commands.thread import Thread
@@ -79,9 +80,10 @@ def _modseq(told: SearchReturn, modseqs: Sequence[int]) -> int:
 
 def forget(session: Session, body: object) -> None:
     """Empty the saved result when a command that was to set it failed (RFC 9051 §6.4.4.1)."""
-    search = body.search if isinstance(body, Sort | Thread) else body
+    search = body.search if isinstance(body, Sort | Thread | SearchMailboxes) else body
     if isinstance(search, Search) and search.returns is not None and search.returns & SearchReturn.SAVE:
-        session.open_mailbox.saved = ()
+        if session.selected is not None:
+            session.selected.saved = ()
 
 
 def save(session: Session, command: Search, uids: Sequence[int]) -> None:

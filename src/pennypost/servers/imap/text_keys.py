@@ -7,8 +7,10 @@ left as it is, and so is a search of few messages: those are read and compared t
 """
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
-from pennypost.message.search_text import folded, query_words
+from pennypost.message.search_text import Query, folded, query_words
+from pennypost.model.ids import AccountId
 from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.search_keys import All, And, BodyKey, HeaderKey, Not, Or, SearchKey, TextKey, UidKey
 from pennypost.proto.imap.sequence import SequenceSet
@@ -28,23 +30,68 @@ Scan = Callable[[SearchKey, Positions], Awaitable[Positions]]
 """Reads messages and gives those that match a key."""
 
 
+class Answer(NamedTuple):
+    """What the index knows, as `store.search.Hits`."""
+
+    messages: frozenset[int]
+    unsure: frozenset[int]
+    upto: int
+
+
+class Lookups:
+    """What one command asks the index. `few`: messages that are rather read.
+
+    Answers are kept for the mailboxes of an account that come after the first. What is delivered meanwhile is above
+    what the answer knows of, and is read.
+    """
+
+    def __init__(self, few: int | None = None) -> None:
+        self.few = FEW if few is None else few
+        self._answers: dict[tuple[AccountId, Query, bool, bool, bool], Answer] = {}
+
+    async def find(
+        self,
+        session: Session,
+        account: AccountId,
+        query: Query,
+        *,
+        header: bool,
+        body: bool = True,
+        fuzzy: bool = False,
+    ) -> Answer:
+        """Ask the index, once for all mailboxes."""
+        asked = (account, query, header, body, fuzzy)
+        answer = self._answers.get(asked)
+        if answer is None:
+            hits = await session.door.store.search.find(account, query, header=header, body=body, fuzzy=fuzzy)
+            answer = Answer(frozenset(hits.messages), frozenset(hits.unsure), hits.upto)
+            self._answers[asked] = answer
+        return answer
+
+
 async def resolved(
-    session: Session, selected: Selected, key: SearchKey, piece: Slice, among: Positions, scan: Scan
+    session: Session,
+    selected: Selected,
+    key: SearchKey,
+    piece: Slice,
+    among: Positions,
+    scan: Scan,
+    lookups: Lookups,
 ) -> SearchKey:
     """Put UIDs in the place of keys that the index answers. `among`: the messages that matter."""
-    if len(among) <= FEW:
+    if len(among) <= lookups.few:
         return key
     match key:
         case And(keys=keys):
-            return And(tuple([await resolved(session, selected, inner, piece, among, scan) for inner in keys]))
+            return And(tuple([await resolved(session, selected, inner, piece, among, scan, lookups) for inner in keys]))
         case Or(keys=keys):
-            return Or(tuple([await resolved(session, selected, inner, piece, among, scan) for inner in keys]))
+            return Or(tuple([await resolved(session, selected, inner, piece, among, scan, lookups) for inner in keys]))
         case Not(key=inner):
-            return Not(await resolved(session, selected, inner, piece, among, scan))
+            return Not(await resolved(session, selected, inner, piece, among, scan, lookups))
         case BodyKey(text="") | TextKey(text=""):
             return All()  # RFC 9051 §6.4.4: every text has the empty one in it
         case BodyKey() | TextKey() if session.door.store.search.enabled:
-            return await _looked_up(session, selected, key, piece, among, scan)
+            return await _looked_up(session, selected, key, piece, among, scan, lookups)
         case HeaderKey(name=name, text=wanted):
             column = _FIELDS.get(name.lower())
             if column is not None and "\n" not in wanted and _is_worthwhile(session, selected, column, piece, among):
@@ -84,13 +131,13 @@ async def _looked_up(
     piece: Slice,
     among: Positions,
     scan: Scan,
+    lookups: Lookups,
 ) -> SearchKey:
     query = query_words(folded(key.text))
     if query is None:
         return key
-    hits = await session.door.store.search.find(selected.account, query, header=isinstance(key, TextKey))
-    having, unsure = frozenset(hits.messages), frozenset(hits.unsure)
-    messages, upto = piece.messages, hits.upto
+    having, unsure, upto = await lookups.find(session, selected.account, query, header=isinstance(key, TextKey))
+    messages = piece.messages
     found: list[int] = []
     to_read: list[int] = []
     for at in among:

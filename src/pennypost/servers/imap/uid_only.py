@@ -1,6 +1,7 @@
 """UIDONLY (RFC 9586): a client that knows messages by UID alone."""
 
 from pennypost.proto.imap.commands.copy import Copy
+from pennypost.proto.imap.commands.esearch import SearchMailboxes
 from pennypost.proto.imap.commands.fetch import Fetch
 from pennypost.proto.imap.commands.move import Move
 from pennypost.proto.imap.commands.search import Search
@@ -21,7 +22,7 @@ def refuse_numbers(body: object) -> None:
             refused = not uid
         case Search(uid=uid, key=key):
             refused = not uid or _names_numbers(key)
-        case Sort(search=search) | Thread(search=search):
+        case Sort(search=search) | Thread(search=search) | SearchMailboxes(search=search):
             refused = not search.uid or _names_numbers(search.key)
         case Select(resync=resync) | Examine(resync=resync):
             refused = resync is not None and resync.numbers is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.transcripts.imap.server import World, world
 
-from pennypost.servers.imap import fuzzy
+from pennypost.servers.imap import text_keys
 from pennypost.servers.imap.fuzzy import rank, relevancies
 
 from .test_session import logged_in
@@ -45,7 +45,7 @@ async def test_the_index_and_reading_agree(server: World, monkeypatch: pytest.Mo
     talk = await logged_in(server, "INBOX")
     said = b"c SEARCH RETURN (ALL RELEVANCY) FUZZY " + key.encode()
     read = await talk.say(said)
-    monkeypatch.setattr(fuzzy, "FEW", 0)
+    monkeypatch.setattr(text_keys, "FEW", 0)
     assert await talk.say(said) == read
     await server.store.search.catch_up(server.alice.id)
     assert await talk.say(said) == read

@@ -32,6 +32,7 @@ from pennypost.proto.imap.commands.copy import Copy, parse_copy, parse_uid_copy
 from pennypost.proto.imap.commands.create import Create, parse_create
 from pennypost.proto.imap.commands.delete import Delete, parse_delete
 from pennypost.proto.imap.commands.enable import Enable, parse_enable
+from pennypost.proto.imap.commands.esearch import SearchMailboxes, parse_esearch
 from pennypost.proto.imap.commands.expunge import Expunge, parse_expunge, parse_uid_expunge
 from pennypost.proto.imap.commands.fetch import Fetch, parse_fetch, parse_uid_fetch
 from pennypost.proto.imap.commands.id import Id, parse_id
@@ -114,6 +115,7 @@ CommandBody = (
     | Rename
     | ResetKey
     | Search
+    | SearchMailboxes
     | Select
     | SetAcl
     | SetMetadata
@@ -180,6 +182,7 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"STATUS": CommandSpec(parse_status, AUTHENTICATED),
     b"APPEND": CommandSpec(parse_append, AUTHENTICATED, begin=begin_append, end=end_append),
     b"IDLE": CommandSpec(parse_idle, AUTHENTICATED),
+    b"ESEARCH": CommandSpec(parse_esearch, AUTHENTICATED),  # RFC 7377
     b"NOTIFY": CommandSpec(parse_notify, AUTHENTICATED),
     b"GETQUOTA": CommandSpec(parse_getquota, AUTHENTICATED),
     b"GETQUOTAROOT": CommandSpec(parse_getquotaroot, AUTHENTICATED),

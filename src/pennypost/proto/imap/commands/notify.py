@@ -119,14 +119,15 @@ def _read_group(reader: Reader) -> tuple[EventGroup, bool]:
     names: tuple[str, ...] = ()
     reader.space("mailboxes or events")
     if which in (MailboxFilter.SUBTREE, MailboxFilter.MAILBOXES):
-        names = _read_names(reader)
+        names = read_names(reader)
         reader.space("events")
     events, fetch, known = _read_events(reader, which in OPEN_MAILBOX)
     reader.expect(b")", "the end of a group of events")
     return EventGroup(which, names, events, fetch), known
 
 
-def _read_names(reader: Reader) -> tuple[str, ...]:
+def read_names(reader: Reader) -> tuple[str, ...]:
+    """Read one mailbox or a list of them (RFC 5465 §8, one-or-more-mailbox)."""
     if not reader.skip(b"("):
         return (reader.mailbox(),)
     names = [reader.mailbox()]

@@ -66,7 +66,11 @@ def parse_uid_search(reader: Reader) -> Search:
 
 def _parse(reader: Reader, uid: bool) -> Search:
     reader.space("a search key")
-    options = read_options(reader)
+    return read_program(reader, uid, read_options(reader))
+
+
+def read_program(reader: Reader, uid: bool, options: "SearchOptions") -> Search:
+    """Read a charset, if one is named, and the search keys, to the end of the command (RFC 9051 §9, search-program)."""
     if reader.peek_word() == b"CHARSET":
         reader.word("CHARSET")
         reader.space("a charset")
