@@ -88,7 +88,8 @@ def index_words(header: str, body: str) -> Words:
     whole = len(in_header) + len(in_body) <= MAX_WORDS
     if not whole:
         return Words("", "", "", "", False)
-    bare_header, bare_body = _without_accents(in_header), _without_accents(in_body)
+    bare_header = set() if header.isascii() else _without_accents(in_header)
+    bare_body = set() if body.isascii() else _without_accents(in_body)
     return Words(" ".join(in_header), " ".join(in_body), " ".join(bare_header), " ".join(bare_body), True)
 
 
@@ -112,6 +113,8 @@ def query_words(needle: str) -> Query | None:
 def words_of(text: str) -> set[str]:
     """Give the words of folded text, as an index knows them."""
     found = set(_ASCII_WORD.findall(text) if text.isascii() else _WORD.findall(text))
+    if max(map(len, found), default=0) <= MAX_WORD:
+        return found
     return {word[:MAX_WORD] for word in found}
 
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from pennypost.message.addresses import parse_addresses
@@ -123,12 +123,20 @@ MAX_ANSWER = 4 * MIB
 """Octets of an answer that is kept."""
 
 
+class _Kept(NamedTuple):
+    """A column that was read. `octets`: what it takes, about."""
+
+    uids: "array[int]"
+    values: Any
+    octets: int
+
+
 class SortColumns:
     """The columns of one worker. Used from one event loop."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._kept: OrderedDict[tuple[AccountId, MailboxId, SortColumn], tuple[array[int], Any]] = OrderedDict()
+        self._kept: OrderedDict[tuple[AccountId, MailboxId, SortColumn], _Kept] = OrderedDict()
         self._orders: OrderedDict[tuple[AccountId, MailboxId, Order], tuple[array[int], array[int]]] = OrderedDict()
         self._answers: OrderedDict[AnswerKey, tuple[array[int], bytes]] = OrderedDict()
         self._octets = 0
@@ -150,53 +158,31 @@ class SortColumns:
         A message that is gone meanwhile has what a message without the field has.
         """
         key = (account, mailbox, column)
-        known_uids, known = self._kept.get(key, (_NO_UIDS, column.value.empty()))
-        if known_uids == uids:
-            self._kept[key] = (uids, known)
+        known = self._kept.get(key)
+        if known is None:
+            known = _Kept(_NO_UIDS, column.value.empty(), 0)
+        elif known.uids == uids:
             self._kept.move_to_end(key)
-            return known  # type: ignore[no-any-return]
-        count = len(known_uids)
-        if uids[:count] == known_uids:
-            values = known[:]
-            values.extend(await self._read(account, column, messages_of[count:]))
-        else:
-            there = dict(zip(known_uids, known, strict=True))
-            missing = [at for at, uid in enumerate(uids) if uid not in there]
-            fresh = await self._read(account, column, [messages_of[at] for at in missing])
-            there.update(zip([uids[at] for at in missing], fresh, strict=True))
-            values = column.value.empty()
-            values.extend([there[uid] for uid in uids])
-        self._keep(key, uids, values)
-        return values  # type: ignore[no-any-return]
+            return known.values  # type: ignore[no-any-return]
 
-    async def _read(self, account: AccountId, column: SortColumn, wanted: Sequence[int]) -> list[Any]:
-        kind = column.value
+        async def operation(tx: Transaction) -> _Kept:
+            return await _grown(tx, account, column, known, uids, messages_of)
 
-        async def operation(tx: Transaction) -> list[Any]:
-            found: list[Any] = []
-            shared: dict[Any, Any] = {}
-            for start in range(0, len(wanted), messages.FETCH_BATCH):
-                batch = [MessageId(one) for one in wanted[start : start + messages.FETCH_BATCH]]
-                rows = await messages.fetch(tx, account, batch, kind.columns)
-                for one in batch:
-                    value = kind.value(rows.get(one) or _GONE[column])
-                    found.append(shared.setdefault(value, value) if isinstance(value, str) else value)
-            return found
+        kept = await self._engine.scan(operation)
+        self._keep(key, kept)
+        return kept.values  # type: ignore[no-any-return]
 
-        return await self._engine.scan(operation) if wanted else []
-
-    def _keep(self, key: tuple[AccountId, MailboxId, SortColumn], uids: "array[int]", values: Any) -> None:
+    def _keep(self, key: tuple[AccountId, MailboxId, SortColumn], kept: "_Kept") -> None:
         before = self._kept.pop(key, None)
         if before is not None:
-            self._octets -= _octets(before[1])
-        octets = _octets(values)
-        if octets > MAX_OCTETS:
+            self._octets -= before.octets
+        if kept.octets > MAX_OCTETS:
             return
-        self._kept[key] = (uids, values)
-        self._octets += octets
+        self._kept[key] = kept
+        self._octets += kept.octets
         while self._octets > MAX_OCTETS:
-            _, (_uids, oldest) = self._kept.popitem(last=False)
-            self._octets -= _octets(oldest)
+            _, oldest = self._kept.popitem(last=False)
+            self._octets -= oldest.octets
 
     def order(self, account: AccountId, mailbox: MailboxId, order: Order, uids: "array[int]") -> "array[int] | None":
         """Give the positions of all messages of a mailbox, sorted, if that was done before."""
@@ -233,12 +219,48 @@ class SortColumns:
             self._answers.popitem(last=False)
 
 
-def _octets(values: Any) -> int:
-    """Estimate what a column takes."""
-    if isinstance(values, array):
-        return len(values) * values.itemsize
-    if isinstance(values, bytearray):
-        return len(values)
+async def _grown(
+    tx: Transaction,
+    account: AccountId,
+    column: SortColumn,
+    known: _Kept,
+    uids: "array[int]",
+    messages_of: Sequence[int],
+) -> _Kept:
+    """Make of a column that was kept one of the messages that are there now. Off the event loop: it may be long."""
+    count = len(known.uids)
+    if uids[:count] == known.uids:
+        fresh = await _read(tx, account, column, messages_of[count:])
+        values = known.values[:]
+        values.extend(fresh)
+        return _Kept(uids, values, known.octets + _octets(column, fresh))
+    there = dict(zip(known.uids, known.values, strict=True))
+    missing = [at for at, uid in enumerate(uids) if uid not in there]
+    fresh = await _read(tx, account, column, [messages_of[at] for at in missing])
+    there.update(zip([uids[at] for at in missing], fresh, strict=True))
+    values = column.value.empty()
+    values.extend([there[uid] for uid in uids])
+    return _Kept(uids, values, _octets(column, values))
+
+
+async def _read(tx: Transaction, account: AccountId, column: SortColumn, wanted: Sequence[int]) -> list[Any]:
+    kind = column.value
+    found: list[Any] = []
+    shared: dict[str, str] = {}
+    for start in range(0, len(wanted), messages.FETCH_BATCH):
+        batch = [MessageId(one) for one in wanted[start : start + messages.FETCH_BATCH]]
+        rows = await messages.fetch(tx, account, batch, kind.columns)
+        for one in batch:
+            value = kind.value(rows.get(one) or _GONE[column])
+            found.append(shared.setdefault(value, value) if isinstance(value, str) else value)
+    return found
+
+
+def _octets(column: SortColumn, values: Sequence[Any]) -> int:
+    """Estimate what values of a column take."""
+    empty = column.value.empty()
+    if not isinstance(empty, list):
+        return len(values) * (empty.itemsize if isinstance(empty, array) else 1)
     return sum([_TEXT_OCTETS + len(value) * _VALUE_OCTETS // 4 if value else _VALUE_OCTETS for value in values])
 
 
@@ -260,9 +282,26 @@ _GONE: dict[SortColumn, Row] = {
 }
 
 
+BLOCK = 4_096
+"""Positions that are sorted in one go: Python's sorting lets no other thread run."""
+
+
 def sort_positions(positions: Iterable[int], columns: Sequence[tuple[Sequence[Any], bool]]) -> list[int]:
-    """Sort positions by columns, the first counting most; True: descending. What is equal keeps its order."""
+    """Sort positions by columns, the first counting most; True: descending. What is equal keeps its order.
+
+    Large ones are sorted in blocks, which are then joined two by two, which is quick, since they are runs already. For
+    a thread: others have their turn in between.
+    """
     found = list(positions)
     for column, descending in reversed(columns):
-        found.sort(key=column.__getitem__, reverse=descending)
+        key = column.__getitem__
+        runs = [found[start : start + BLOCK] for start in range(0, len(found), BLOCK)]
+        for run in runs:
+            run.sort(key=key, reverse=descending)
+        while len(runs) > 1:
+            pairs = [one + other for one, other in zip(runs[::2], runs[1::2], strict=False)]
+            for pair in pairs:
+                pair.sort(key=key, reverse=descending)
+            runs = pairs + (runs[-1:] if len(runs) % 2 else [])
+        found = runs[0] if runs else []
     return found

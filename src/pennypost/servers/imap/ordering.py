@@ -9,6 +9,7 @@ from pennypost.servers.imap.columns import stored_column, uids_of
 from pennypost.servers.imap.finding import Found
 from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.servers.imap.session import Session
+from pennypost.store.engine import Transaction
 from pennypost.store.sort_columns import SortColumn, sort_positions
 
 _COLUMNS = {
@@ -20,6 +21,10 @@ _COLUMNS = {
     SortCriterion.SUBJECT: SortColumn.SUBJECT,
     SortCriterion.TO: SortColumn.TO,
 }
+
+
+MANY = 2_000
+"""Messages that are sorted on a thread rather than on the event loop."""
 
 
 async def in_order(session: Session, selected: Selected, found: Found, keys: Sequence[SortKey]) -> Sequence[int]:
@@ -34,7 +39,13 @@ async def in_order(session: Session, selected: Selected, found: Found, keys: Seq
     known = cache.order(*place, order, uids) if lasting else None
     if known is None or len(positions) * 8 < len(uids):
         columns = [(await _column(session, selected, found, key.criterion), key.reverse) for key in keys]
-        ordered = sort_positions(positions, columns)
+
+        async def operation(_: Transaction) -> list[int]:
+            return sort_positions(positions, columns)
+
+        ordered = (
+            await session.door.store.scan(operation) if len(positions) > MANY else sort_positions(positions, columns)
+        )
         if lasting and len(ordered) == len(uids):
             cache.keep_order(*place, order, uids, ordered)
         return ordered

@@ -17,9 +17,11 @@ async def search(session: Session, command: Search) -> Tagged:
     since = selected.view.highest_modseq
     found = await finding.find(session, selected, key)
     modseqs = [found.piece.modseqs[at] for at in found.positions] if asks_modseq(key) else None
-    search_result.save(session, command, found.uids)
     scores = fuzzy.relevancies(found.scores, found.positions) if command.fuzzy else ()
     search_result.tell(session, command, found.named(command.uid), modseqs, scores)
-    contexts.begin(session, command, key, found.uids, since)
+    if command.is_kept:
+        uids = found.uids
+        search_result.save(session, command, uids)
+        contexts.begin(session, command, key, uids, since)
     await session.flush()
     return ok("SEARCH completed")

@@ -18,10 +18,14 @@ from pennypost.servers.imap.columns import stored_column
 from pennypost.servers.imap.matching import Positions
 from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.servers.imap.session import Session
+from pennypost.store.engine import Transaction
 from pennypost.store.sort_columns import SortColumn
 
 FEW = 200
 """Messages that are rather read than looked up."""
+
+ON_THE_LOOP = 20_000
+"""Fields that are compared at once: some milliseconds. Of more it is done on a thread."""
 
 MANY = 250_000
 """Messages whose fields are not kept in memory."""
@@ -120,8 +124,15 @@ async def _compared(
 ) -> SearchKey:
     """Compare a field that is kept in memory. An empty text asks whether it is there (RFC 9051 §6.4.4)."""
     fields = await stored_column(session, selected, piece, column)
-    found = [piece.uids[at] for at in among if (field := fields[at]) is not None and needle in field]
-    return UidKey(SequenceSet(ranges_of(found)))
+
+    def compare() -> SearchKey:
+        found = [piece.uids[at] for at in among if (field := fields[at]) is not None and needle in field]
+        return UidKey(SequenceSet(ranges_of(found)))
+
+    async def operation(_: Transaction) -> SearchKey:
+        return compare()
+
+    return compare() if len(among) <= ON_THE_LOOP else await session.door.store.scan(operation)
 
 
 async def _looked_up(

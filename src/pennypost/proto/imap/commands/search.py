@@ -42,6 +42,11 @@ class Search:
     partial: PartialRange | None = None
     fuzzy: bool = False
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the result is needed after it was told."""
+        return self.returns is not None and bool(self.returns & (SearchReturn.SAVE | SearchReturn.UPDATE))
+
 
 _RETURNS: dict[bytes, SearchReturn] = {
     b"MIN": SearchReturn.MIN,
