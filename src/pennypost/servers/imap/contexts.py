@@ -2,8 +2,8 @@
 
 Theory of operation
 -------------------
-A context keeps what was found as UIDs, in order. Whenever news of the open mailbox are told, the messages that have
-changed since the context last looked are searched anew, and what differs is told as ADDTO and REMOVEFROM. What is
+A context keeps what was found as UIDs, in order. `news` notes which messages of the open mailbox came or changed, as it
+tells of them (`Selected.touched`); those are searched anew, and what differs is told as ADDTO and REMOVEFROM. What is
 expunged leaves the results right before EXPUNGE is said, while its number is still true.
 
 Places (RFC 5267 §4.3.3) are told of sorted results only; those of SEARCH are in mailbox order. Among sorted results
@@ -14,10 +14,11 @@ CONTEXT is a hint (RFC 5267 §4.2) of which we have no need: what searches look 
 """
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pennypost.model.ids import ModSeq, Uid
+from pennypost.model.ids import Uid
 from pennypost.proto.imap.commands.cancelupdate import CancelUpdate
 from pennypost.proto.imap.commands.search import Search, SearchReturn
 from pennypost.proto.imap.responses import codes
@@ -29,7 +30,7 @@ from pennypost.proto.imap.sort_keys import SortKey
 from pennypost.servers.imap import finding
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.finding import Found
-from pennypost.servers.imap.ordering import by_lasting, in_order
+from pennypost.servers.imap.ordering import Order, by_lasting, columns_for
 from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
 from pennypost.store.view import ViewChange
@@ -43,7 +44,7 @@ MAX_RESULTS = 500_000
 
 @dataclass(slots=True)
 class Context:
-    """One search that goes on. `results`: UIDs, in order. `since`: the mod-sequence up to which they are true.
+    """One search that goes on. `results`: UIDs, in order.
 
     `keys`: what they are sorted by; none: mailbox order. `uid`: results are told as UIDs.
     """
@@ -53,7 +54,6 @@ class Context:
     key: SearchKey
     keys: Sequence[SortKey]
     results: "array[int]"
-    since: ModSeq
 
 
 # -- Their beginning and end
@@ -71,7 +71,6 @@ def begin(
     command: Search,
     key: SearchKey,
     uids: Sequence[int],
-    since: ModSeq,
     keys: Sequence[SortKey] = (),
 ) -> None:
     """Keep what was found, if UPDATE asked for it; say NOUPDATE where that cannot be (RFC 5267 §4.3.1).
@@ -88,7 +87,7 @@ def begin(
         session.write(untagged(Condition.NO, "Results of this kind are not updated", codes.noupdate(session.tag)))
     else:
         lasting = replaced(key, _numbers_as_uids(selected))
-        selected.contexts.append(Context(session.tag, command.uid, lasting, keys, array("I", uids), since))
+        selected.contexts.append(Context(session.tag, command.uid, lasting, keys, array("I", uids)))
 
 
 async def cancelupdate(session: Session, command: CancelUpdate) -> Tagged:
@@ -139,20 +138,14 @@ def tell_expunged(session: Session, selected: Selected, change: ViewChange) -> N
 async def tell(session: Session) -> None:
     """Tell what came and went through messages that are new or have changed."""
     selected = session.selected
-    for context in tuple(selected.contexts) if selected is not None else ():
-        assert selected is not None
-        newest = selected.view.highest_modseq
-        if newest > context.since:
-            await _tell_one(session, selected, context)
-            context.since = newest
-
-
-async def _tell_one(session: Session, selected: Selected, context: Context) -> None:
-    snapshot = selected.snapshot
-    pairs = zip(snapshot.uids, snapshot.modseqs, strict=True)
-    changed = {uid for uid, modseq in pairs if modseq > context.since and selected.view.number_of(Uid(uid))}
-    if not changed:
+    if selected is None or not selected.touched:
         return
+    touched, selected.touched = selected.touched, set()
+    for context in tuple(selected.contexts):
+        await _tell_one(session, selected, context, touched)
+
+
+async def _tell_one(session: Session, selected: Selected, context: Context, changed: set[int]) -> None:
     among = UidKey(SequenceSet(ranges_of(sorted(changed))))
     found = await finding.find(session, selected, And((among, context.key)))
     matching = set(found.uids)
@@ -185,13 +178,15 @@ async def _add(
     number: Callable[[int], int],
 ) -> list[Placed]:
     """Put results where they belong, and give their places from the first to the last."""
-    there = come.union(context.results)
-    if context.keys:
-        positions = [at for at, uid in enumerate(found.piece.uids) if uid in there]
-        ordered = await in_order(session, selected, Found(found.piece, positions, {}), context.keys)
-        context.results = array("I", [found.piece.uids[at] for at in ordered])
+    if not context.keys:
+        context.results = array("I", sorted(come.union(context.results)))
     else:
-        context.results = array("I", sorted(there))
+        columns = await columns_for(session, selected, found, context.keys)
+        uids, order = found.piece.uids, Order(columns)
+        for uid in sorted(come):
+            at = bisect_left(uids, uid)
+            place = order.place_of(at, context.results, lambda other: bisect_left(uids, other))
+            context.results.insert(place, uid)
     return _placed(context, _runs(context.results, come), number)
 
 

@@ -40,10 +40,9 @@ async def esearch(session: Session, command: SearchMailboxes) -> Tagged:
     lookups = Lookups(few=0)  # the index answers for all mailboxes of an account at once
     if opened is not None:
         selected = session.open_mailbox
-        since = selected.view.highest_modseq
         uids = await _search(session, command, key, selected, opened, lookups)
         search_result.save(session, search, uids)
-        contexts.begin(session, search, key, uids, since)
+        contexts.begin(session, search, key, uids)
     for reached in others:
         await _search_other(session, command, key, reached, lookups)
         await session.breathe()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pennypost.model.ids import AccountId
 from pennypost.proto.imap.commands.search import Search
+from pennypost.proto.imap.limits import MAX_NESTING, MAX_SEARCH_KEYS
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import bad, no
 from pennypost.proto.imap.search_keys import FilterKey, SearchKey, fuzzied, inner_keys, replaced
@@ -75,16 +76,29 @@ async def _value(tx: Transaction, user: AccountId, name: str) -> bytes | None:
 
 
 def _substituted(key: SearchKey, stored: Mapping[str, bytes]) -> SearchKey:
+    """Put in what is stored. Raises Refused when the result is larger than a command may be."""
+    parsed = {name: keys for name, value in stored.items() if (keys := read_filter(value)) is not None}
+    count, depth = _measure(key, {name: _measure(keys, {}) for name, keys in parsed.items()})
+    if count > MAX_SEARCH_KEYS or depth > MAX_NESTING:
+        raise Refused(no("Filters are too large", codes.LIMIT))
+
     def change(simple: SearchKey) -> SearchKey:
         if not isinstance(simple, FilterKey):
             return simple
-        value = stored.get(simple.name)
-        keys = None if value is None else read_filter(value)
+        keys = parsed.get(simple.name)
         if keys is None:
             raise _undefined(simple.name)
         return fuzzied(keys) if simple.fuzzy else keys
 
     return replaced(key, change)
+
+
+def _measure(key: SearchKey, filters: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    """Count the keys that a key is made of, and the levels; `filters`: those of what stands for a filter."""
+    if isinstance(key, FilterKey):
+        return filters.get(key.name, (1, 1))
+    inner = [_measure(one, filters) for one in inner_keys(key)]
+    return 1 + sum(count for count, _ in inner), 1 + max((depth for _, depth in inner), default=0)
 
 
 def _undefined(name: str) -> Refused:

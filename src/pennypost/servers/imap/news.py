@@ -119,7 +119,8 @@ async def _look(session: "Session", which: News, answers: bool = False) -> ViewC
         change = await selected.refresh(expunge=which is News.ALL)
     except NoSuchMailbox:
         session.end("Mailbox was deleted")
-    if change.expunged and selected.contexts:
+    if selected.contexts:
+        selected.touched.update(change.updated, change.appended)
         contexts.tell_expunged(session, selected, change)
     if (session.qresync or session.uid_only) and change.expunged:
         session.write(mailbox.vanished(ranges_of(change.expunged)))  # RFC 7162 §3.2.10

@@ -1,6 +1,6 @@
 """The order that SORT asks for (RFC 5256 §3), for those who sort and those who keep what was sorted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pennypost.proto.imap.sort_keys import SortCriterion, SortKey
@@ -38,7 +38,7 @@ async def in_order(session: Session, selected: Selected, found: Found, keys: Seq
     lasting = by_lasting(keys)
     known = cache.order(*place, order, uids) if lasting else None
     if known is None or len(positions) * 8 < len(uids):
-        columns = [(await _column(session, selected, found, key.criterion), key.reverse) for key in keys]
+        columns = await columns_for(session, selected, found, keys)
 
         async def operation(_: Transaction) -> list[int]:
             return sort_positions(positions, columns)
@@ -55,6 +55,39 @@ async def in_order(session: Session, selected: Selected, found: Found, keys: Seq
     for at in positions:
         chosen[at] = 1
     return [at for at in known if chosen[at]]
+
+
+Columns = Sequence[tuple[Sequence[Any], bool]]
+"""What is ordered by, the first counting most; True: descending."""
+
+
+async def columns_for(session: Session, selected: Selected, found: Found, keys: Sequence[SortKey]) -> Columns:
+    """Give what to order by, for each message of the mailbox."""
+    return [(await _column(session, selected, found, key.criterion), key.reverse) for key in keys]
+
+
+class Order:
+    """An order of positions, by columns; what is equal stays in mailbox order."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+
+    def precedes(self, one: int, other: int) -> bool:
+        for column, descending in self._columns:
+            if column[one] != column[other]:
+                return bool(column[one] > column[other]) is descending
+        return one < other
+
+    def place_of(self, at: int, ordered: Sequence[int], position: Callable[[int], int]) -> int:
+        """Give where a position belongs among others that are in order; `position` gives theirs."""
+        low, high = 0, len(ordered)
+        while low < high:
+            middle = (low + high) // 2
+            if self.precedes(position(ordered[middle]), at):
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
 
 def by_lasting(keys: Sequence[SortKey]) -> bool:

@@ -14,7 +14,6 @@ async def search(session: Session, command: Search) -> Tagged:
     if command.charset is not None and b"UTF8=ACCEPT" in session.enabled:
         return bad("CHARSET is not used after ENABLE UTF8=ACCEPT")  # RFC 9755 §3
     selected = session.open_mailbox
-    since = selected.view.highest_modseq
     found = await finding.find(session, selected, key)
     modseqs = [found.piece.modseqs[at] for at in found.positions] if asks_modseq(key) else None
     scores = fuzzy.relevancies(found.scores, found.positions) if command.fuzzy else ()
@@ -22,6 +21,6 @@ async def search(session: Session, command: Search) -> Tagged:
     if command.is_kept:
         uids = found.uids
         search_result.save(session, command, uids)
-        contexts.begin(session, command, key, uids, since)
+        contexts.begin(session, command, key, uids)
     await session.flush()
     return ok("SEARCH completed")

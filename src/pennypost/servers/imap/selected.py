@@ -83,7 +83,8 @@ class Selected:
 
     `recents`: the messages that are `\Recent` here. `saved`: the UIDs, ascending, of the last SEARCH that
     saved its result (RFC 9051 §6.4.4.4). `missed`: whether messages that were asked for turned out to be gone.
-    `contexts`: searches whose results are kept up to date (RFC 5267 §4.3).
+    `contexts`: searches whose results are kept up to date (RFC 5267 §4.3); `touched`: UIDs of what came or changed
+    since they were.
     `known_keywords`: those the client was told of. `foreign`: it is another account's; `rights`: what may be done
     with it.
     """
@@ -98,6 +99,7 @@ class Selected:
         "recents",
         "rights",
         "saved",
+        "touched",
         "view",
     )
 
@@ -113,6 +115,7 @@ class Selected:
         self.saved: Sequence[int] = ()
         self.missed = False
         self.contexts: list[Context] = []
+        self.touched: set[int] = set()
         self.known_keywords = view.keywords_in_use()
 
     @property

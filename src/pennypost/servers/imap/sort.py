@@ -15,7 +15,6 @@ async def sort(session: Session, command: Sort) -> Tagged:
     contexts.refuse_second(session, search)
     key = await finding.criteria(session, search)
     selected = session.open_mailbox
-    since = selected.view.highest_modseq
     found = await finding.find(session, selected, key)
     ordered = await in_order(session, selected, found, command.keys)
     uids = found.names_of(ordered, uid=True)
@@ -27,6 +26,6 @@ async def sort(session: Session, command: Sort) -> Tagged:
         modseqs = [found.piece.modseqs[at] for at in ordered] if asks_modseq(key) else None
         scores = fuzzy.relevancies(found.scores, ordered)
         search_result.tell_extended(session, search, search.returns, names, modseqs, scores)
-    contexts.begin(session, search, key, uids, since, command.keys)
+    contexts.begin(session, search, key, uids, command.keys)
     await session.flush()
     return ok("SORT completed")
