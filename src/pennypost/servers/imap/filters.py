@@ -1,12 +1,14 @@
 """FILTER: search keys that were stored under a name (RFC 5466).
 
-A filter is an annotation of the server, `/private/filters/values/NAME`. It may name other filters. There are no shared
-ones: nobody may set a shared annotation of the server.
+A filter is an annotation of the server, `/private/filters/values/NAME`, or else `/shared/filters/values/NAME`, which an
+administrator has stored: such are kept with the administrator's account, and mean something as long as it is one. A
+filter may name other filters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pennypost.model.ids import AccountId
+from pennypost.proto.imap.commands.metadata import EntryName
 from pennypost.proto.imap.commands.search import Search
 from pennypost.proto.imap.limits import MAX_NESTING, MAX_SEARCH_KEYS
 from pennypost.proto.imap.responses import codes
@@ -15,9 +17,10 @@ from pennypost.proto.imap.search_keys import FilterKey, SearchKey, fuzzied, inne
 from pennypost.proto.imap.search_syntax import read_filter
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.session import Session
+from pennypost.servers.imap.settings import ImapSettings
 from pennypost.servers.imap.uid_only import require_uids
-from pennypost.store import annotations
-from pennypost.store.annotations import SERVER
+from pennypost.store import annotations, directory
+from pennypost.store.annotations import EVERYBODY, SERVER, Depth
 from pennypost.store.engine import Transaction
 
 MAX_PASSES = 8
@@ -26,6 +29,7 @@ MAX_PASSES = 8
 MAX_FILTERS = 64
 """Filters that one command may name, over all passes."""
 
+FILTERS = "/filters"
 _VALUES = "/filters/values/"
 
 
@@ -61,18 +65,42 @@ def _names(key: SearchKey) -> tuple[str, ...]:
 
 
 async def _values(session: Session, names: tuple[str, ...]) -> dict[str, bytes]:
-    user = session.owner.account
+    user, settings = session.owner.account, session.door.settings
 
     async def operation(tx: Transaction) -> dict[str, bytes]:
-        return {name: value for name in names if (value := await _value(tx, user, name)) is not None}
+        return {name: value for name in names if (value := await _value(tx, user, settings, name)) is not None}
 
     return await session.door.store.read(operation)
 
 
-async def _value(tx: Transaction, user: AccountId, name: str) -> bytes | None:
+async def _value(tx: Transaction, user: AccountId, settings: ImapSettings, name: str) -> bytes | None:
+    """Give what a filter says: the user's own before one that is shared (RFC 5466 §1)."""
     entry = _VALUES + name.lower()  # entries are in lower case (RFC 5464 §3.2)
     found = await annotations.find(tx, user, SERVER, user, entry)
+    found = found or await shared_filters(tx, settings, entry)
     return found[0][1] if found else None
+
+
+async def shared_filters(
+    tx: Transaction, settings: ImapSettings, entry: str, depth: Depth = Depth.NONE
+) -> list[tuple[str, bytes]]:
+    """Give shared filters, and what is said of them: entries of the server. The first administrator's count."""
+    rows: dict[str, bytes] = {}
+    for name in settings.administrators:
+        account = await directory.find_account(tx, name)
+        if account is not None:
+            for path, value in await annotations.find(tx, account.id, SERVER, EVERYBODY, entry, depth):
+                rows.setdefault(path, value)
+    return list(rows.items())
+
+
+def require_searches(values: Iterable[tuple[EntryName, bytes | None]]) -> None:
+    """Refuse to store as a filter what is none (RFC 5466 §3.2)."""
+    for entry, value in values:
+        if value is None or not entry.path.startswith(_VALUES):
+            continue
+        if "/" in entry.path.removeprefix(_VALUES) or read_filter(value) is None:
+            raise Refused(no("Not the name of a filter, or no search", codes.CANNOT))
 
 
 def _substituted(key: SearchKey, stored: Mapping[str, bytes]) -> SearchKey:

@@ -1,7 +1,8 @@
 """GETMETADATA and SETMETADATA (RFC 5464 §4.2, §4.3).
 
-Some entries are not what they seem: the server's own `/shared/comment` and `/shared/admin` are settings, and
-`/private/specialuse` of a mailbox is its special use (RFC 6154 §5.4).
+Some entries are not what they seem: the server's own `/shared/comment` and `/shared/admin` are settings, its
+`/shared/filters` are what administrators have stored (RFC 5466 §3.2), and `/private/specialuse` of a mailbox is its
+special use (RFC 6154 §5.4).
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,9 @@ from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.metadata import metadata
 from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.proto.imap.special_use import ROLE_ATTRIBUTES, role_of
+from pennypost.servers.imap import filters
 from pennypost.servers.imap.errors import Refused
+from pennypost.servers.imap.filters import FILTERS, shared_filters
 from pennypost.servers.imap.session import Session
 from pennypost.servers.imap.settings import ImapSettings
 from pennypost.store import acl, annotations, mailboxes, places
@@ -81,6 +84,7 @@ async def _of_server(
                 for path, value in told.items()
                 if value and _is_asked(path, entry.path, depth)
             ]
+            rows += await shared_filters(tx, settings, entry.path, depth)
         _take(found, entry, rows, depth)
     return list(found.items())
 
@@ -105,12 +109,17 @@ async def setmetadata(session: Session, command: SetMetadata) -> Tagged:
     if any(value is not None and len(value) > limit for _, value in command.values):
         return no("Value is too large", codes.metadata_maxsize(limit))
     shared = [entry for entry, _ in command.values if not entry.private]
+    if not command.mailbox:
+        filters.require_searches(command.values)
 
     async def operation(tx: Transaction) -> None:
         if not command.mailbox:
-            if shared:
+            if not all(entry.path.startswith(FILTERS + "/") for entry in shared):
                 raise NotPermitted("What is said of the server to all is a setting")
-            await annotations.change(tx, user, SERVER, [(user, entry.path, value) for entry, value in command.values])
+            if shared and session.owner.name not in session.door.settings.administrators:
+                raise NotPermitted
+            values = [(user if entry.private else EVERYBODY, entry.path, value) for entry, value in command.values]
+            await annotations.change(tx, user, SERVER, values)
             return
         reached = await _reach(tx, user, command.mailbox, write=bool(shared))
         plain = []

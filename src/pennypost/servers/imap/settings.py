@@ -44,7 +44,7 @@ class ImapSettings:
     """Where its administrator is found, as `mailto:postmaster@example.org`: its /shared/admin (RFC 5464 §6.2.1)."""
 
     administrators: tuple[str, ...] = ()
-    """Accounts that may set quotas of all accounts by SETQUOTA (RFC 9208 §4.1.3)."""
+    """Accounts that may set quotas of all accounts by SETQUOTA (RFC 9208 §4.1.3), and filters for all (RFC 5466)."""
 
     quota_visible: bool = True
     """Whether GETQUOTA and GETQUOTAROOT tell accounts how much they use and may use (RFC 9208)."""
