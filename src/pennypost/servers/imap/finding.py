@@ -55,6 +55,9 @@ class Found:
     def names_of(self, positions: Positions, uid: bool) -> list[int]:
         """Give UIDs or message numbers of positions, in their order."""
         column = self.piece.uids if uid else self.piece.numbers
+        if isinstance(column, range) and column.step == 1:
+            first = column.start  # a quarter of the time that asking the range takes
+            return [at + first for at in positions]
         return list(column) if positions == range(len(column)) else list(map(column.__getitem__, positions))
 
 

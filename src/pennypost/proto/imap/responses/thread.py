@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from pennypost.proto.imap.responses.search import spaced
+
 
 def sort(numbers: Sequence[int]) -> bytes:
     """SORT: every number, in the order asked for, in one line."""
     if not numbers:
         return b"* SORT\r\n"
-    return b"* SORT " + str(list(numbers))[1:-1].replace(",", "").encode("ascii") + b"\r\n"
+    return b"* SORT " + spaced(numbers) + b"\r\n"
 
 
 def thread(roots: Sequence[int], children: Mapping[int, Sequence[int]], names: Sequence[int]) -> bytes:
