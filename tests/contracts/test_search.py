@@ -258,6 +258,12 @@ async def test_an_index_that_cannot_be_used_knows_nothing(store: Store, monkeypa
     (store.settings.data_dir / search_index.FILE).mkdir()
     assert await store.search.find(ann, query("apple"), header=True) == search.NOTHING_KNOWN
 
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(search_index, "_open", refused)
+    assert await store.search.find(ann, query("apple"), header=True) == search.NOTHING_KNOWN
+
 
 async def test_an_index_that_cannot_be_written_to_is_still_asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ann = await account(store)

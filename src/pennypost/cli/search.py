@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from pennypost.cli.options import Loaded, as_json, configured
+from pennypost.cli.options import Loaded, as_json, configured, fail
 from pennypost.cli.output import show_records
 from pennypost.cli.running import with_store
 from pennypost.store.search import AccountProgress
@@ -42,6 +42,8 @@ def rebuild(loaded: Loaded, as_json: bool) -> None:
     """Throw the index away and make it anew. Searches are answered meanwhile, if slowly."""
 
     async def work(store: Store) -> list[AccountProgress]:
+        if not store.search.enabled:
+            fail("no full-text index is kept: store.full_text_index is false")
         await store.search.clear()
         for account in await store.search.behind():
             await store.search.catch_up(account)

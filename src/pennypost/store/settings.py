@@ -75,7 +75,8 @@ class StoreSettings:
 
     # -- Searching
     full_text_index: bool = True
-    """Keep an index of words, in `search.db` of the data folder. Without it a search of texts reads all messages."""
+    """Keep an index of words: `search.db` of the data folder, which may be removed at any time. Without it a search
+    of texts reads all messages."""
 
     # -- Meaning
     subaddress_separator: str = "+"

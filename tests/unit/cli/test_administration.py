@@ -326,6 +326,11 @@ def test_the_full_text_index(shell: Shell) -> None:
     shell("account", "add", "alice@example.org", "--generate-password")
     assert shell.records("search", "status") == [{"account": "alice@example.org", "indexed": 0, "pending": 0}]
     assert shell.records("search", "rebuild") == [{"account": "alice@example.org", "indexed": 0, "pending": 0}]
+    assert shell.run("search", "rebuild", "--set", "store.full_text_index=false") == (
+        1,
+        "",
+        "pennypost: no full-text index is kept: store.full_text_index is false\n",
+    )
     shell("search", "rebuild")
     (shell.folder / "search.db").write_bytes(b"no database" * 1000)
     assert shell.records("search", "rebuild") == [{"account": "alice@example.org", "indexed": 0, "pending": 0}]

@@ -13,7 +13,9 @@ capabilities  what the server says it can do, by state
 flag_text     flags as FETCH writes them
 recent        which messages are recent here
 records, sections, large   the values of FETCH
-matching, message_text, search_result   the parts of SEARCH
+finding       what SEARCH, SORT, THREAD and ESEARCH share: matching (by the snapshot), text_keys (by fields in memory,
+              which columns has, and by the full-text index), message_text (by reading), object_ids, fuzzy, filters
+search_result, ordering, contexts   telling what was found, sorting it, keeping it up to date
 patterns      the wildcards of LIST
 transfer      COPY and MOVE
 watch, interest, survey, watch_news   what NOTIFY asked for, and what is told of it

@@ -154,6 +154,8 @@ class SqliteSearchIndex:
             try:
                 opened = self._connection()
                 return work(opened.connection)
+            except OSError as error:
+                raise ServerBusy from error
             except apsw.Error as error:
                 if last or not _is_damage(error):
                     raise ServerBusy from error if _is_damage(error) else translate(error)
