@@ -141,8 +141,12 @@ async def tell(session: Session) -> None:
     if selected is None or not selected.touched:
         return
     touched, selected.touched = selected.touched, set()
-    for context in tuple(selected.contexts):
-        await _tell_one(session, selected, context, touched)
+    try:
+        for context in tuple(selected.contexts):
+            await _tell_one(session, selected, context, touched)
+    except BaseException:
+        selected.touched |= touched  # what was told already is found to be as it was told
+        raise
 
 
 async def _tell_one(session: Session, selected: Selected, context: Context, changed: set[int]) -> None:
