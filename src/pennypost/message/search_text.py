@@ -9,7 +9,7 @@ beginning of a word finds by the index whatever comparing texts would find. `que
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from unicodedata import normalize
 
 import msgspec
@@ -33,6 +33,12 @@ _SINGLE = (
     "\u3040-\u30ff\u3100-\u318f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua980-\ua9df\uaa00-\uaa5f"
     "\uaa60-\uaadf\uac00-\ud7ff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
+PIECE = 256 * 1024
+"""Characters of a text that are cut into words at one time, or twice as many."""
+
+# Where a text may be cut: before what neither continues a word nor is composed with what stands before it
+_CUT = re.compile("[\\s!-/:-@\u4e00-\u9fff]")
+
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _WORD = re.compile(rf"[{_SINGLE}]|[^\W_{_SINGLE}]+")
 _MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u0670]+")
@@ -82,20 +88,37 @@ def body_text(index: Part, body: bytes) -> str:
     return "\n".join(map(folded, _texts(index, body)))
 
 
-def index_words(header: str, body: str) -> Words:
-    """Gather the words of folded texts."""
-    in_header, in_body = words_of(header), words_of(body)
-    whole = len(in_header) + len(in_body) <= MAX_WORDS
-    if not whole:
-        return Words("", "", "", "", False)
-    bare_header = set() if header.isascii() else _without_accents(in_header)
-    bare_body = set() if body.isascii() else _without_accents(in_body)
-    return Words(" ".join(in_header), " ".join(in_body), " ".join(bare_header), " ".join(bare_body), True)
+def message_words(header: bytes, index: Part, body: bytes) -> Words:
+    """Gather the words of a message, without ever having all of its text in folded form."""
+    return index_words(header_text(header), _texts(index, body))
+
+
+def index_words(header: str, texts: Iterable[str]) -> Words:
+    """Gather the words of a folded header, and of texts that are not folded."""
+    in_header, in_body = words_of(header), set[str]()
+    for text_ in texts:
+        for piece in _pieces(text_):
+            in_body |= words_of(folded(piece))
+            if len(in_header) + len(in_body) > MAX_WORDS:
+                return Words("", "", "", "", False)
+    bare = [" ".join(_without_accents(words)) for words in (in_header, in_body)]
+    return Words(" ".join(in_header), " ".join(in_body), bare[0], bare[1], True)
 
 
 def _without_accents(words: set[str]) -> set[str]:
     accented = [word for word in words if not word.isascii()]
     return words_of(plain(" ".join(accented))) - words if accented else set()
+
+
+def _pieces(text_: str) -> Iterator[str]:
+    """Cut a text where nothing is cut through: a large one has more words than should be in memory at one time."""
+    start = 0
+    while len(text_) - start > 2 * PIECE:
+        cut = _CUT.search(text_, start + PIECE, start + 2 * PIECE)
+        end = cut.start() if cut is not None else start + 2 * PIECE
+        yield text_[start:end]
+        start = end
+    yield text_[start:] if start else text_
 
 
 def query_words(needle: str) -> Query | None:
@@ -110,9 +133,13 @@ def query_words(needle: str) -> Query | None:
     return Query(cut, whole, len(found) == 1 and last == needle and len(last) <= MAX_WORD)
 
 
-def words_of(text: str) -> set[str]:
-    """Give the words of folded text, as an index knows them."""
-    found = set(_ASCII_WORD.findall(text) if text.isascii() else _WORD.findall(text))
+def words_of(text_: str) -> set[str]:
+    """Give the words of folded text, as an index knows them. Of a very large text those at its beginning."""
+    found: set[str] = set()
+    for piece in _pieces(text_):
+        found.update(_ASCII_WORD.findall(piece) if piece.isascii() else _WORD.findall(piece))
+        if len(found) > MAX_WORDS:
+            break
     if max(map(len, found), default=0) <= MAX_WORD:
         return found
     return {word[:MAX_WORD] for word in found}

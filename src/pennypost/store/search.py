@@ -226,9 +226,7 @@ class Search:
 
     async def _words(self, tx: Transaction, header: bytes, index: bytes, blob: BlobId) -> Words:
         body = await self._blobs.read(tx, blob)
-        return search_text.index_words(
-            search_text.header_text(header), search_text.body_text(structure.decode(index), body)
-        )
+        return search_text.message_words(header, structure.decode(index), body)
 
     async def behind(self) -> list[AccountId]:
         """List the accounts that something may have come to which is not indexed."""
