@@ -80,8 +80,10 @@ async def find(session: Session, selected: Selected, key: SearchKey, lookups: Lo
     if piece is None:
         return Found(_NOTHING, (), {})
     key = await object_ids.resolved(session, selected, key)
+    lookups = lookups or Lookups()
+    lookups.begin()
     scores: Scores = {}
-    return Found(piece, await _find(session, selected, key, piece, scores, lookups or Lookups()), scores)
+    return Found(piece, await _find(session, selected, key, piece, scores, lookups), scores)
 
 
 async def _find(

@@ -13,9 +13,12 @@ from typing import Any
 from pennypost.message.headers import values
 from pennypost.message.search_text import Query, folded, plain, query_words, words_of
 from pennypost.message.words import decode_words
+from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.search import ranges_of
+from pennypost.proto.imap.responses.status import no
 from pennypost.proto.imap.search_keys import And, BodyKey, Fuzzy, HeaderKey, Not, Or, SearchKey, TextKey, UidKey
 from pennypost.proto.imap.sequence import SequenceSet
+from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.matching import Positions
 from pennypost.servers.imap.message_text import Read, Test
 from pennypost.servers.imap.selected import Selected, Slice
@@ -62,6 +65,8 @@ async def resolved(
             query = query_words(folded(asked.text))
             if query is None:
                 return asked
+            if not lookups.may_ask():
+                raise Refused(no("Too many texts to search fuzzily", codes.LIMIT))  # RFC 6203 §8
             words = tuple(dict.fromkeys(query.words))[:MAX_QUERY_WORDS]
             found = await _occurrences(session, selected, asked, words, piece, among, read, lookups)
             ranked = rank(found, len(piece.uids))

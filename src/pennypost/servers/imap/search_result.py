@@ -81,9 +81,9 @@ def _modseq(told: SearchReturn, modseqs: Sequence[int]) -> int:
 def forget(session: Session, body: object) -> None:
     """Empty the saved result when a command that was to set it failed (RFC 9051 §6.4.4.1)."""
     search = body.search if isinstance(body, Sort | Thread | SearchMailboxes) else body
-    if isinstance(search, Search) and search.returns is not None and search.returns & SearchReturn.SAVE:
-        if session.selected is not None:
-            session.selected.saved = ()
+    saves = isinstance(search, Search) and search.returns is not None and bool(search.returns & SearchReturn.SAVE)
+    if saves and session.selected is not None:
+        session.selected.saved = ()
 
 
 def save(session: Session, command: Search, uids: Sequence[int]) -> None:

@@ -25,7 +25,10 @@ FEW = 200
 """Messages that are rather read than looked up."""
 
 ON_THE_LOOP = 20_000
-"""Fields that are compared at once: some milliseconds. Of more it is done on a thread."""
+"""Fields that a command compares at once: some milliseconds. More are compared on a thread."""
+
+MAX_ASKED = 16
+"""Keys that are looked up in the index, for each mailbox."""
 
 MANY = 250_000
 """Messages whose fields are not kept in memory."""
@@ -51,7 +54,20 @@ class Lookups:
 
     def __init__(self, few: int | None = None) -> None:
         self.few = FEW if few is None else few
+        self.compared = 0
+        """Fields that were compared on the event loop."""
+        self._asked = 0
         self._answers: dict[tuple[AccountId, Query, bool, bool, bool], Answer] = {}
+
+    def begin(self) -> None:
+        """Go on to a mailbox."""
+        self._asked = 0
+
+    def may_ask(self) -> bool:
+        """Whether another key may be looked up. Each that is may lead to messages being read, for it alone; where there
+        are many, all messages are read once for all of them."""
+        self._asked += 1
+        return self._asked <= MAX_ASKED
 
     async def find(
         self,
@@ -99,7 +115,7 @@ async def resolved(
         case HeaderKey(name=name, text=wanted):
             column = _FIELDS.get(name.lower())
             if column is not None and "\n" not in wanted and _is_worthwhile(session, selected, column, piece, among):
-                return await _compared(session, selected, column, folded(wanted), piece, among)
+                return await _compared(session, selected, column, folded(wanted), piece, among, lookups)
     return key
 
 
@@ -120,7 +136,13 @@ def _is_worthwhile(session: Session, selected: Selected, column: SortColumn, pie
 
 
 async def _compared(
-    session: Session, selected: Selected, column: SortColumn, needle: str, piece: Slice, among: Positions
+    session: Session,
+    selected: Selected,
+    column: SortColumn,
+    needle: str,
+    piece: Slice,
+    among: Positions,
+    lookups: Lookups,
 ) -> SearchKey:
     """Compare a field that is kept in memory. An empty text asks whether it is there (RFC 9051 §6.4.4)."""
     fields = await stored_column(session, selected, piece, column)
@@ -132,7 +154,8 @@ async def _compared(
     async def operation(_: Transaction) -> SearchKey:
         return compare()
 
-    return compare() if len(among) <= ON_THE_LOOP else await session.door.store.scan(operation)
+    lookups.compared += len(among)
+    return compare() if lookups.compared <= ON_THE_LOOP else await session.door.store.scan(operation)
 
 
 async def _looked_up(
@@ -145,7 +168,7 @@ async def _looked_up(
     lookups: Lookups,
 ) -> SearchKey:
     query = query_words(folded(key.text))
-    if query is None:
+    if query is None or not lookups.may_ask():
         return key
     having, unsure, upto = await lookups.find(session, selected.account, query, header=isinstance(key, TextKey))
     messages = piece.messages

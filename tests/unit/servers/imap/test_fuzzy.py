@@ -52,6 +52,30 @@ async def test_the_index_and_reading_agree(server: World, monkeypatch: pytest.Mo
     await talk.finish()
 
 
+async def test_many_texts_are_looked_for_in_one_go(server: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = await logged_in(server, "INBOX")
+    keys = b" ".join([b"OR BODY %b" % word for word in (b"zebra", b"dessert", b'"other word"', b"xyz")]) + b" BODY kind"
+    read = await talk.say(b"c SEARCH " + keys)
+    assert b"* SEARCH 1 5 6\r\n" in read
+    monkeypatch.setattr(text_keys, "FEW", 0)
+    for allowed in (0, 2, 16):
+        monkeypatch.setattr(text_keys, "MAX_ASKED", allowed)
+        assert await talk.say(b"c SEARCH " + keys) == read
+    await talk.finish()
+
+
+async def test_each_of_many_mailboxes_may_be_looked_up(server: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_keys, "MAX_ASKED", 1)
+    talk = await logged_in(server)
+    for n in range(3):
+        await talk.say(b"c CREATE m%d" % n)
+        await server.deliver(b"Subject: dessert\r\n\r\n", f"m{n}")
+    told = await talk.say(b"c ESEARCH IN (personal) FUZZY TEXT dessert")
+    assert told.count(b"* ESEARCH") == 4
+    assert b"c OK" in told
+    await talk.finish()
+
+
 def test_rare_words_count_more() -> None:
     common, rare = dict.fromkeys(range(50), 1.0), {7: 1.0, 60: 1.0}
     ranked = rank([common, rare, {}], 100)
