@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+import idna
+
 from pennypost.message.headers import FIELD
 from pennypost.model.verification import (
     ArcVerdict,
@@ -29,9 +31,11 @@ _PLAIN_VALUE = re.compile(rf"{_TOKEN_CHARACTERS}(?:@{_TOKEN_CHARACTERS})?|@{_TOK
 _LINE = 78
 
 # What a field consists of: a quoted string, a word, or one of the signs. Comments are taken out before.
-_LEXEME = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s;="]+)|([;=])', re.DOTALL)
-_SEMICOLON, _EQUALS = "\0;", "\0="
+_LEXEME = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s;="]+)|([;="])', re.DOTALL)
+_SEMICOLON, _EQUALS, _ODD_QUOTE = "\0;", "\0=", '\0"'
 """The signs as lexemes: nothing that was quoted is one of them."""
+
+_SIGNS = {";": _SEMICOLON, "=": _EQUALS, '"': _ODD_QUOTE}
 
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
@@ -161,6 +165,8 @@ class BadResults(ValueError):
 def parse(value: bytes) -> Results:
     """Read the body of a field. Comments are dropped. Raises BadResults."""
     lexemes = list(_lexemes(_without_comments(value.decode("utf-8", "replace"))))
+    if _ODD_QUOTE in lexemes:
+        raise BadResults("a quotation does not end")
     if not lexemes or lexemes[0] in (_SEMICOLON, _EQUALS):
         raise BadResults("nobody's name stands at its beginning")
     groups: list[list[str]] = [[]]
@@ -204,7 +210,7 @@ def _lexemes(text: str) -> Iterator[str]:
     for match in _LEXEME.finditer(text):
         quoted, word, sign = match.groups()
         if sign is not None:
-            yield _SEMICOLON if sign == ";" else _EQUALS
+            yield _SIGNS[sign]
         else:
             yield word if word is not None else _QUOTED_PAIR.sub(r"\1", quoted)
 
@@ -223,6 +229,17 @@ def _outcome(group: list[str]) -> Outcome:
     return Outcome(method.partition("/")[0], result.lower(), reason, properties)
 
 
+def _canonical(authserv_id: str) -> str:
+    """Give the form in which names are compared: what somebody might take for ours is ours."""
+    name = authserv_id.lower().strip(".")
+    if name.isascii():
+        return name
+    try:
+        return idna.encode(name, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        return name
+
+
 def without_ours(header_block: bytes, authserv_id: str) -> bytes:
     """Take out what claims to be ours, and what cannot be read: that might be believed, too (RFC 8601 §5)."""
     if NAME.lower() not in header_block.lower():
@@ -233,7 +250,7 @@ def without_ours(header_block: bytes, authserv_id: str) -> bytes:
         if match[1].lower() != NAME.lower():
             continue
         try:
-            ours = parse(match[2]).authserv_id == authserv_id.lower()
+            ours = _canonical(parse(match[2]).authserv_id) == _canonical(authserv_id)
         except BadResults:
             ours = True
         if ours:

@@ -147,3 +147,17 @@ def test_results_by_the_thousand_are_taken_out_in_one_walk() -> None:
     begun = process_time()
     assert without_ours(header, "mx.example.org") == other * 20_000 + b"\r\n"
     assert process_time() - begun < 2
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        b" mx.example.org.; spf=pass",
+        b' "mx.example.org; spf=pass',
+        b' "mx.example.org(c) ',
+        b" MX.EXAMPLE.ORG.",
+        "mx。example.org; spf=pass".encode(),
+    ],
+)
+def test_what_may_be_taken_for_ours_is(claim: bytes) -> None:
+    assert without_ours(b"Authentication-Results:" + claim + b"\r\n\r\n", "mx.example.org") == b"\r\n"
