@@ -24,11 +24,13 @@ from pennypost.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What serves the connections of one listener. `refusal`: what one too many is told."""
+    """What serves the connections of one listener. `refusal`: what one too many is told. `for_strangers`: nobody logs
+    in there."""
 
     handler: Handler
     refusal: bytes
     implicit_tls: bool = False
+    for_strangers: bool = False
 
 
 def make_doors(
@@ -65,7 +67,7 @@ def smtp_doors(
     held = config.queue.max_future_release
     submit = SmtpDoor(Flavour.SUBMISSION, submitter, settings, hostname, authenticator, defence, max_hold=held)
     return {
-        "smtp": Door(receive.handler, SMTP_REFUSAL),
+        "smtp": Door(receive.handler, SMTP_REFUSAL, for_strangers=True),
         "lmtp": Door(deliver.handler, SMTP_REFUSAL),
         "submission": Door(submit.handler, SMTP_REFUSAL),
         "submissions": Door(submit.handler, SMTP_REFUSAL, implicit_tls=True),

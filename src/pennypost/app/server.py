@@ -126,7 +126,7 @@ class Server:
 
     async def _open_listeners(self, doors: Mapping[str, Door], sockets: Sockets, defence: Defence) -> None:
         limits = self._config.limits
-        admission = Admission(limits, defence.admits)
+        admission = Admission(limits)
         for name, door in doors.items():
             if not sockets.get(name):
                 continue
@@ -138,6 +138,7 @@ class Server:
                 tls=self._tls,
                 implicit_tls=door.implicit_tls,
                 admission=admission,
+                gate=defence.admits if door.for_strangers else defence.admits_user,
             )
             self._listeners.append(listener)
             for sock in sockets[name]:

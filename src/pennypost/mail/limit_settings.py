@@ -43,7 +43,8 @@ class DefenceSettings:
     """How long it waits then."""
 
     failures_before_ban: int = 3000
-    """Refused commands and messages of one address after which it is banned."""
+    """Refused commands and messages of one address after which it is banned from the door for incoming mail. Doors at
+    which one logs in stay open to it: `auth` guards those."""
 
     failure_time: timedelta = timedelta(hours=1)
     """In which time so many failures are forgotten, little by little."""

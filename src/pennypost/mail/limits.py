@@ -6,7 +6,9 @@ workers had put into them a few seconds ago: a task adds up and fetches the list
 commit when there is something to add. Nothing is written for a connection or a message.
 
 Failures fill a bucket of their own. Past one level replies to refused commands are delayed, so that guessing costs
-time; past another the address is banned, in this worker at once and in the others after the next exchange.
+time; past another the address is banned, in this worker at once and in the others after the next exchange. That keeps
+it from the door for incoming mail only: our own users may have the same address, behind one they share with others, and
+whoever guesses passwords elsewhere is held up by `guard`. What an administrator bans is kept from all doors.
 """
 
 import asyncio
@@ -146,7 +148,7 @@ class Lists:
     """What is banned and what is allowed, ready to be asked for every connection."""
 
     def __init__(self) -> None:
-        self._networks: dict[tuple[int, int], dict[int, tuple[bool, datetime | None]]] = {}
+        self._networks: dict[tuple[int, int], dict[int, tuple[bool, datetime | None, bool]]] = {}
         self._domains: dict[str, tuple[bool, datetime | None]] = {}
 
     def load(self, entries: list[Ban]) -> None:
@@ -154,9 +156,9 @@ class Lists:
         self._networks = {}
         self._domains = {}
         for entry in entries:
-            self.put(entry.subject, allowed=entry.allowed, until=entry.until)
+            self.put(entry.subject, allowed=entry.allowed, until=entry.until, automatic=entry.automatic)
 
-    def put(self, subject: str, *, allowed: bool, until: datetime | None) -> None:
+    def put(self, subject: str, *, allowed: bool, until: datetime | None, automatic: bool = False) -> None:
         """Add one entry."""
         try:
             network = ip_network(subject)
@@ -164,10 +166,13 @@ class Lists:
             self._domains[subject] = (allowed, until)
             return
         table = self._networks.setdefault((network.version, network.prefixlen), {})
-        table[int(network.network_address)] = (allowed, until)
+        table[int(network.network_address)] = (allowed, until, automatic)
 
-    def verdict(self, ip: Ip, now: datetime) -> bool | None:
-        """Say whether an address is allowed or banned by the list, None for neither. Allowed wins."""
+    def verdict(self, ip: Ip, now: datetime, *, known: bool = False) -> bool | None:
+        """Say whether an address is allowed or banned by the list, None for neither. Allowed wins.
+
+        `known`: by what an administrator said alone.
+        """
         if not self._networks:
             return None
         banned = False
@@ -178,7 +183,7 @@ class Lists:
                 if entry is not None and (entry[1] is None or entry[1] > now):
                     if entry[0]:
                         return True
-                    banned = True
+                    banned = banned or not (known and entry[2])
         return False if banned else None
 
     def domain_verdict(self, domain: str, now: datetime) -> bool | None:
@@ -213,11 +218,18 @@ class Defence:
     # -- Connections
 
     def admits(self, peer: Peer) -> bool:
-        """Say whether a peer may connect, and count the connection."""
+        """Say whether a peer may connect to the door for incoming mail, and count the connection."""
+        return self._admits(peer, known=False)
+
+    def admits_user(self, peer: Peer) -> bool:
+        """Say whether a peer may connect to a door at which one logs in, and count the connection."""
+        return self._admits(peer, known=True)
+
+    def _admits(self, peer: Peer, *, known: bool) -> bool:
         ip = peer.ip
         if ip is None:
             return True
-        listed = self._lists.verdict(ip, self._store.clock())
+        listed = self._lists.verdict(ip, self._store.clock(), known=known)
         if listed is not None:
             return listed
         return self._is_exempt(ip) or self._take(ip, Quantity.CONNECTIONS, 1)
@@ -300,7 +312,9 @@ class Defence:
         if level >= settings.failures_before_ban:
             until = self._store.clock() + settings.ban_time
             network = subject if ip.version == 6 else f"{subject}/32"
-            self._lists.put(network, allowed=False, until=until)
+            if self._lists.verdict(ip, self._store.clock()) is False:
+                return settings.tarpit_delay.total_seconds()  # a connection from before the ban
+            self._lists.put(network, allowed=False, until=until, automatic=True)
             self._new_bans.append((network, f"too many failures, the last one: {why}"[:200], until))
             _log.warning("banned", network=network, reason=why, until=until.isoformat(timespec="seconds"))
         return settings.tarpit_delay.total_seconds() if level > settings.failures_before_tarpit else 0.0

@@ -27,23 +27,19 @@ Handler = Callable[[Connection], Awaitable[None]]
 
 
 class Admission:
-    """How many connections there are, in all and from each address. Several listeners may share one.
+    """How many connections there are, in all and from each address. Several listeners may share one."""
 
-    `gate`: says of a peer whether it may come in at all.
-    """
-
-    def __init__(self, limits: ListenerLimits, gate: Callable[[Peer], bool] | None = None) -> None:
+    def __init__(self, limits: ListenerLimits) -> None:
         self._limits = limits
-        self._gate = gate
         self._by_network: Counter[int | IPv4Address] = Counter()
         self.total = 0
 
-    def enter(self, peer: Peer) -> bool:
-        """Count `peer` in, or answer False and do not."""
+    def enter(self, peer: Peer, gate: Callable[[Peer], bool] | None = None) -> bool:
+        """Count `peer` in, or answer False and do not. `gate`: says whether it may come in at all."""
         network = _network(peer)
         if self.total >= self._limits.connections:
             return False
-        if self._gate is not None and not self._gate(peer):
+        if gate is not None and not gate(peer):
             return False
         if network is not None:
             if self._by_network[network] >= self._limits.connections_per_address:
@@ -74,8 +70,8 @@ class Listener:
 
     `name`: what it is called in the log. `tls`: certificates, needed for `implicit_tls` and for Connection.start_tls.
     `refusal`: the line that a connection beyond the limits is sent (not under implicit TLS) before it is closed; no
-    task is made for it. `timeout`: what `Connection.timeout` begins with. An exception out of the handler is logged
-    as an incident and ends that connection only.
+    task is made for it. `gate`: says of a peer whether it may come in at all. `timeout`: what `Connection.timeout`
+    begins with. An exception out of the handler is logged as an incident and ends that connection only.
 
     A lack of descriptors while accepting is left to the event loop: stdlib's waits a second and tries again, libuv
     closes the connection at once.
@@ -91,6 +87,7 @@ class Listener:
         tls: ServerTls | None = None,
         implicit_tls: bool = False,
         admission: Admission | None = None,
+        gate: Callable[[Peer], bool] | None = None,
         timeout: timedelta = timedelta(minutes=5),
     ) -> None:
         if implicit_tls and tls is None:
@@ -102,6 +99,7 @@ class Listener:
         self._tls = tls
         self._implicit_tls = implicit_tls
         self._admission = admission or Admission(limits)
+        self._gate = gate
         self._timeout = timeout
         self._servers: list[asyncio.Server] = []
         self._tasks: dict[SocketConnection, asyncio.Task[None]] = {}
@@ -166,7 +164,7 @@ class Listener:
         if self._stopping:
             connection.abort()
             return
-        if not self._admission.enter(connection.peer):
+        if not self._admission.enter(connection.peer, self._gate):
             _log.warning("connection refused: banned, or too many", listener=self.name, peer=str(connection.peer))
             connection.refuse(self._refusal)
             return

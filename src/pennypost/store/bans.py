@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 from ipaddress import ip_network
 
 from pennypost.model.errors import BadAddress
@@ -12,11 +13,20 @@ MAX_LISTED = 100_000
 """Entries of the list that are heeded; workers keep them in memory."""
 
 
+class Kind(IntEnum):
+    """What an entry says. The numbers are stored, as `allowed`: never change them."""
+
+    BANNED = 0
+    ALLOWED = 1
+    FAILED = 2
+    """Banned by itself, for its failures at the door for incoming mail."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ban:
     """One entry. `subject`: a network or a domain, in its canonical form. `allowed`: never limited nor banned.
 
-    `until`: None is for good.
+    `until`: None is for good. `automatic`: nobody but we ourselves said so.
     """
 
     subject: str
@@ -24,6 +34,7 @@ class Ban:
     reason: str
     made_at: datetime
     until: datetime | None
+    automatic: bool = False
 
 
 def canonical_subject(text: str) -> str:
@@ -46,7 +57,7 @@ async def put(tx: Transaction, subject: str, reason: str, until: datetime | None
         "ON CONFLICT (subject) DO UPDATE SET allowed = excluded.allowed, reason = excluded.reason, "
         "made_at = excluded.made_at, until_at = excluded.until_at",
         subject,
-        int(allowed),
+        int(Kind.ALLOWED if allowed else Kind.BANNED),
         reason,
         to_microseconds(tx.now),
         None if until is None else to_microseconds(until),
@@ -54,17 +65,19 @@ async def put(tx: Transaction, subject: str, reason: str, until: datetime | None
 
 
 async def add_automatic(tx: Transaction, subject: str, reason: str, until: datetime) -> None:
-    """Ban a subject unless an administrator allowed it or banned it for longer."""
+    """Ban a subject for its failures, unless an administrator allowed or banned it."""
     now, end = to_microseconds(tx.now), to_microseconds(until)
     await tx.execute(
-        "INSERT INTO ban (subject, allowed, reason, made_at, until_at) VALUES (?, 0, ?, ?, ?) "
-        "ON CONFLICT (subject) DO UPDATE SET reason = excluded.reason, until_at = excluded.until_at, allowed = 0 "
-        "WHERE ban.until_at IS NOT NULL AND ban.until_at < excluded.until_at "
-        "AND (ban.allowed = 0 OR ban.until_at <= ?)",
+        "INSERT INTO ban (subject, allowed, reason, made_at, until_at) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (subject) DO UPDATE SET reason = excluded.reason, until_at = excluded.until_at, "
+        "allowed = excluded.allowed WHERE ban.until_at IS NOT NULL AND ban.until_at < excluded.until_at "
+        "AND (ban.allowed = ? OR ban.until_at <= ?)",
         subject,
+        int(Kind.FAILED),
         reason,
         now,
         end,
+        int(Kind.FAILED),
         now,
     )
 
@@ -96,6 +109,5 @@ async def sweep(tx: Transaction, limit: int = 1000) -> int:
 
 def _ban(row: Row) -> Ban:
     subject, allowed, reason, made_at, until = row
-    return Ban(
-        subject, bool(allowed), reason, from_microseconds(made_at), None if until is None else from_microseconds(until)
-    )
+    kind, end = Kind(allowed), None if until is None else from_microseconds(until)
+    return Ban(subject, kind is Kind.ALLOWED, reason, from_microseconds(made_at), end, kind is Kind.FAILED)

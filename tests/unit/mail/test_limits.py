@@ -137,10 +137,12 @@ async def test_failures_delay_then_ban_and_the_other_workers_hear_of_it(world: W
     here, there = defence(world, **settings), defence(world, **settings)
     assert [here.failed(peer(), "no such recipient") for _ in range(5)] == [0.0, 0.0, 7.0, 7.0, 7.0]
     assert not here.admits(peer())
+    assert here.admits_user(peer())  # who may share the address with others
     assert there.admits(peer())
     await here.exchange()
     await there.exchange()
     assert not there.admits(peer())
+    assert there.admits_user(peer())
     assert there.admits(peer("192.0.2.8"))
     listed = await world.store.read(bans.listed)
     assert [(entry.subject, "no such recipient" in entry.reason) for entry in listed] == [("192.0.2.7/32", True)]
@@ -182,6 +184,10 @@ async def test_what_an_administrator_lists_is_heeded(world: World) -> None:
     with pytest.raises(SenderBanned):
         door.sender(peer(), Address("x", "mail.SPAM.example"))
     door.sender(peer(), None)
+    await world.store.write(lambda tx: bans.put(tx, "198.51.100.0/24", "enough", forever))
+    await door.exchange()
+    assert not door.admits_user(peer("198.51.100.9"))
+    await world.store.write(lambda tx: bans.remove(tx, "198.51.100.0/24"))
     # What a worker finds cannot undo what an administrator said.
     until = world.clock.now + timedelta(hours=1)
     await world.store.write(lambda tx: bans.add_automatic(tx, "192.0.2.7/32", "failures", until))

@@ -167,8 +167,8 @@ class Session:
             self._incident(event, problem)
 
     async def _note_failure(self, why: str) -> None:
-        """Count a refusal; who has had many waits for this one."""
-        defence = self.door.defence
+        """Count a refusal of a stranger's; who has had many waits for this one."""
+        defence = self.door.defence if self.authenticated is None else None
         if defence is not None and (delay := defence.failed(self.connection.peer, why)):
             await asyncio.sleep(delay)
 
