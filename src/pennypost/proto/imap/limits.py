@@ -26,6 +26,9 @@ MAX_SEQUENCE_ITEMS = 16_384
 MAX_FETCH_ITEMS = 256
 """Data items of one FETCH."""
 
+MAX_FETCH_SECTIONS = 64
+"""Data items of one FETCH that ask for octets of the message: each may ask for all of it."""
+
 MAX_HEADER_FIELDS = 256
 """Field names of one HEADER.FIELDS section."""
 

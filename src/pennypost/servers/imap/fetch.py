@@ -30,7 +30,13 @@ BATCH_MESSAGES = 256
 """Messages read from the store at a time: the loop waits for it."""
 
 BATCH_OCTETS = 512 * 1024
-"""Octets of bodies read at a time, unless one alone has more."""
+"""Octets of bodies read at a time, unless one alone has more, by how many items ask for them."""
+
+HEADER_OCTETS = 1024 * 1024
+"""What is kept beside a body has about so many octets at the most."""
+
+HEADER_BATCH_OCTETS = 16 * 1024 * 1024
+"""Octets of headers, and what else is kept beside bodies, read at a time, by how many items ask for headers."""
 
 
 async def fetch(session: Session, command: Fetch) -> Tagged:
@@ -101,8 +107,9 @@ async def _send_known(session: Session, plan: Plan, numbers: Ranges) -> None:
 async def _send_stored(session: Session, plan: Plan, numbers: Ranges) -> None:
     settings, selected = session.door.settings, session.open_mailbox
     for piece in selected.slices(numbers, BATCH_MESSAGES):
-        limit = settings.body_chunk if plan.bodies else None
-        for part in _parts(piece, limit):
+        limit = max(1, settings.body_chunk // plan.body_items) if plan.bodies else None
+        parts = _light_parts(piece, plan) if limit is None else _parts(piece, limit, BATCH_OCTETS // plan.body_items)
+        for part in parts:
             batch = await _load(session, plan, part, limit)
             if batch is None:
                 continue
@@ -114,14 +121,27 @@ async def _send_stored(session: Session, plan: Plan, numbers: Ranges) -> None:
                 await session.breathe()
 
 
-def _parts(piece: Slice, limit: int | None) -> Iterator[Slice]:
-    """Cut a slice so that each part's bodies can be held; a message above `limit` is alone in its part."""
-    if limit is None:
+def _light_parts(piece: Slice, plan: Plan) -> Iterator[Slice]:
+    """Cut a slice so that what is read beside bodies, headers say, can be held as often as it is asked for."""
+    most = HEADER_BATCH_OCTETS // plan.header_items
+    if sum(piece.sizes) <= most:
         yield piece
         return
     start, octets = 0, 0
     for at, size in enumerate(piece.sizes):
-        if at > start and (octets + size > BATCH_OCTETS or size > limit or piece.sizes[start] > limit):
+        size = min(size, HEADER_OCTETS)
+        if at > start and octets + size > most:
+            yield piece.part(start, at)
+            start, octets = at, 0
+        octets += size
+    yield piece.part(start, len(piece.uids))
+
+
+def _parts(piece: Slice, limit: int, most: int) -> Iterator[Slice]:
+    """Cut a slice so that each part's bodies can be held; a message above `limit` is alone in its part."""
+    start, octets = 0, 0
+    for at, size in enumerate(piece.sizes):
+        if at > start and (octets + size > most or size > limit or piece.sizes[start] > limit):
             yield piece.part(start, at)
             start, octets = at, 0
         octets += size

@@ -1,17 +1,20 @@
 """FETCH of a message too large to be held: its body goes from the store to the client in pieces.
 
-The response is one line like any other. Where a value is a stretch of the message, only its size is worked out before
-it is sent. From the first octet of a literal on there is no way back: if reading fails then, the connection ends.
+The response is one line like any other, of which one value at a time is at hand; where it is a stretch of the message,
+a piece of it. What cannot be told is refused before it begins: from then on there is no way back, and if reading fails
+the connection ends.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from pennypost.message.structure import Part
 from pennypost.model.ids import BlobId
 from pennypost.net.connection import ConnectionEnded
 from pennypost.proto.imap.commands.fetch import BinaryItem, BinarySizeItem, BodyItem, FetchAttribute, FetchItem
 from pennypost.proto.imap.responses.fetch import FETCH_TAIL, PLACES, binary_value, body_value, fetch_name
+from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.records import (
     Batch,
     Plan,
@@ -43,6 +46,15 @@ class StoredMessage:
     def __init__(self, record: Record, reader: BlobReader) -> None:
         self.record = record
         self._reader = reader
+        self._undone: tuple[Part, bytes] | None = None
+
+    async def undone(self, part: Part) -> bytes:
+        """Give a part with its transfer encoding undone. The last one is kept, for who asks for it in portions."""
+        if self._undone is None or self._undone[0] is not part:
+            self._undone = None
+            octets = await self.octets(part_extent(part, self.record.header_size))
+            self._undone = part, await asyncio.to_thread(undone, part, octets)
+        return self._undone[1]
 
     async def octets(self, where: Extent) -> bytes:
         """Read a stretch whole."""
@@ -64,25 +76,37 @@ async def send(session: Session, plan: Plan, batch: Batch) -> None:
     store, record = session.door.store, batch.records[0]
     reader = await store.read(lambda tx: store.blobs.open(tx, BlobId(record.blob)))
     try:
-        message = StoredMessage(record, reader)
-        values: list[bytes | _Stretch] = []
-        for position, item in enumerate(plan.items):
-            if needs_body(item):
-                values.append(await _large_value(message, item))
-            else:
-                values.append(_place(item) % tuple(plan.values(batch, position)))
-        number = batch.piece.uids[0] if plan.uid_only else batch.piece.numbers[0]
-        session.write(b"* %d %b (" % (number, fetch_name(plan.uid_only)))
-        for position, (item, value) in enumerate(zip(plan.items, values, strict=True)):
-            if position:
-                session.write(b" ")
+        for item in plan.items:
+            if isinstance(item, BinaryItem | BinarySizeItem) and item.part:
+                binary_part(record, item)  # raises Refused
+        await _send_values(session, plan, batch, StoredMessage(record, reader))
+    except (ConnectionEnded, Refused):
+        raise
+    except Exception:
+        session.broken = True
+        raise
+    finally:
+        reader.close()
+
+
+async def _send_values(session: Session, plan: Plan, batch: Batch, message: StoredMessage) -> None:
+    """Send each value before the next one is looked at."""
+    number = batch.piece.uids[0] if plan.uid_only else batch.piece.numbers[0]
+    session.write(b"* %d %b (" % (number, fetch_name(plan.uid_only)))
+    for position, item in enumerate(plan.items):
+        if position:
+            session.write(b" ")
+        if not needs_body(item):
+            session.write(_place(item) % tuple(plan.values(batch, position)))
+        else:
+            value = await _large_value(message, item)
             if isinstance(value, bytes):
                 session.write(value)
             else:
                 await _send_stretch(session, message, item, value.where)
-        session.write(FETCH_TAIL)
-    finally:
-        reader.close()
+        if session.gathered_octets >= session.door.settings.write_chunk:
+            await session.breathe()
+    session.write(FETCH_TAIL)
 
 
 def _label(item: FetchItem) -> bytes:
@@ -97,9 +121,7 @@ async def _large_value(message: StoredMessage, item: FetchItem) -> bytes | _Stre
     """Give what a part of the response is, or where its octets are."""
     record = message.record
     if isinstance(item, BinaryItem | BinarySizeItem) and item.part:
-        part = binary_part(record, item)
-        octets = await message.octets(part_extent(part, record.header_size))
-        found = await asyncio.to_thread(undone, part, octets)
+        found = await message.undone(binary_part(record, item))
         if isinstance(item, BinarySizeItem):
             return b"%b %d" % (item.label, len(found))
         return b"%b %b" % (item.label, binary_value(cut(found, item.partial)))
@@ -128,15 +150,9 @@ async def _send_stretch(session: Session, message: StoredMessage, item: FetchIte
     tilde = b"~" if isinstance(item, BinaryItem) else b""
     session.write(b"%b %b{%d}\r\n" % (_label(item), tilde, where[1] - where[0]))
     due = where[1] - where[0]
-    try:
-        async for piece in message.pieces(where):
-            session.write(piece)
-            due -= len(piece)
-            await session.breathe()
-        if due:
-            raise EOFError("a stored body is shorter than it should be")
-    except ConnectionEnded:
-        raise
-    except Exception:
-        session.broken = True
-        raise
+    async for piece in message.pieces(where):
+        session.write(piece)
+        due -= len(piece)
+        await session.breathe()
+    if due:
+        raise EOFError("a stored body is shorter than it should be")

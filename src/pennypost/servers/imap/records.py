@@ -155,10 +155,21 @@ _KNOWN: dict[FetchAttribute, Values] = {
 class Plan:
     """How the items of a FETCH are answered. `columns`: what is read of each message; `bodies`: whether bodies are.
 
-    `saved`: whether it is asked when messages came. `uid_only`: the client knows no message numbers (RFC 9586).
+    `body_items`, `header_items`: how many items want a body, and a header; at least 1. `saved`: whether it is asked
+    when messages came. `uid_only`: the client knows no message numbers (RFC 9586).
     """
 
-    __slots__ = ("_values", "bodies", "columns", "format", "items", "saved", "uid_only")
+    __slots__ = (
+        "_values",
+        "bodies",
+        "body_items",
+        "columns",
+        "format",
+        "header_items",
+        "items",
+        "saved",
+        "uid_only",
+    )
 
     def __init__(self, items: Sequence[FetchItem], uid_only: bool = False) -> None:
         self.items = tuple(item for item in items if not (uid_only and item is FetchAttribute.UID))
@@ -166,10 +177,14 @@ class Plan:
         self.format = FetchFormat(self.items, uid_only)
         self.saved = FetchAttribute.SAVEDATE in self.items
         columns: set[Column] = set()
-        self.bodies = False
+        bodies = headers = 0
         for item in self.items:
-            columns |= _columns_of(item)
-            self.bodies |= needs_body(item)
+            wanted = _columns_of(item)
+            columns |= wanted
+            bodies += needs_body(item)
+            headers += Column.HEADER in wanted
+        self.bodies = bool(bodies)
+        self.body_items, self.header_items = max(1, bodies), max(1, headers)
         if self.bodies:
             columns |= {Column.BLOB, Column.HEADER, Column.HEADER_SIZE}
         self.columns = tuple(column for column in _FIELDS if column in columns)

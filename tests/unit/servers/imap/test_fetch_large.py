@@ -1,16 +1,21 @@
 """FETCH of messages that are not held in memory gives the same octets as of those that are (RFC 9051 §6.4.5)."""
 
 import re
+import tracemalloc
 from base64 import encodebytes
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.transcripts.imap.server import World, with_settings, world
 from tests.unit.servers.imap.test_session import Talk, logged_in
 
 from pennypost.message.headers import split
+from pennypost.model.ids import AccountId, MessageId
 from pennypost.model.units import Octets
+from pennypost.store import messages
+from pennypost.store.engine import Transaction
 
 CONTENT = bytes(range(256)) * 600
 ENCODED = encodebytes(CONTENT).replace(b"\n", b"\r\n")
@@ -83,3 +88,59 @@ async def test_reading_sets_seen(server: World) -> None:
     answer = await fetched(talk, b"BODY[]<0.5>")
     assert re.fullmatch(rb"\* 1 FETCH \(BODY\[\]<0> \{5\}\r\nFrom: FLAGS \(.*\\Seen\)\)\r\n", answer)
     await talk.finish()
+
+
+async def test_one_value_at_a_time_is_held(tmp_path: Path) -> None:
+    """Else whoever has one large message could take so many times its size of memory."""
+    items = b" ".join(b"BINARY.PEEK[2]<0.%d>" % (len(CONTENT) - n) for n in range(60))
+    async with world(tmp_path) as server:
+        await server.deliver(MESSAGE)
+        talk = await logged_in(server, "INBOX")
+        tracemalloc.start()
+        talk.connection.send(b"f FETCH 1 (%b)\r\n" % items)
+        octets = 0
+        while octets < 60 * (len(CONTENT) - 60):
+            octets += len(await talk.connection.receive())
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        await talk.finish()
+    assert most < 20 * len(CONTENT)
+
+
+async def test_too_many_sections_are_refused(server: World) -> None:
+    talk = await logged_in(server, "INBOX")
+    items = b" ".join(b"BODY.PEEK[]<%d.1>" % n for n in range(65))
+    assert await talk.say(b"f FETCH 1 (%b)" % items) == b"f BAD too many fetch items\r\n"
+    await talk.finish()
+
+
+async def test_what_cannot_be_told_is_refused_before_anything_is(server: World) -> None:
+    talk = await logged_in(server, "INBOX")
+    assert (await talk.say(b"f FETCH 1 (UID BODY.PEEK[1] BINARY.PEEK[9])")).startswith(b"f NO [NONEXISTENT]")
+    assert (await talk.say(b"g NOOP")) == b"g OK NOOP completed\r\n"
+    await talk.finish()
+
+
+async def test_few_large_headers_are_read_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can send headers of a megabyte."""
+    read: list[int] = []
+    fetched = messages.fetch
+
+    async def counting(
+        tx: Transaction, account: AccountId, wanted: Sequence[MessageId], *more: Any, **also: Any
+    ) -> Any:
+        read.append(len(wanted))
+        return await fetched(tx, account, wanted, *more, **also)
+
+    monkeypatch.setattr(messages, "fetch", counting)
+    header = b"X-Filler: " + b"x" * 900_000 + b"\r\n\r\n"
+    async with world(tmp_path) as server:
+        for _ in range(40):
+            await server.deliver(header + b"x")
+        talk = await logged_in(server, "INBOX")
+        read.clear()
+        talk.connection.send(b"f FETCH 1:* (ENVELOPE BODY.PEEK[HEADER.FIELDS (To)] BODY.PEEK[HEADER.FIELDS (Cc)])\r\n")
+        await talk.until(b"f OK")
+        await talk.finish()
+    assert sum(read) == 40
+    assert max(read) <= 16

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pennypost.model.ids import ModSeq
-from pennypost.proto.imap.limits import MAX_FETCH_ITEMS
+from pennypost.proto.imap.limits import MAX_FETCH_ITEMS, MAX_FETCH_SECTIONS
 from pennypost.proto.imap.partial_range import PartialRange, read_partial_range
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.section import (
@@ -181,6 +181,8 @@ def read_items_to_end(reader: Reader) -> tuple[FetchItem, ...]:
         items[_read_item(reader)] = None
         if not reader.skip(b" "):
             reader.expect(b")", "a fetch item or a closing parenthesis")
+            if sum(isinstance(item, BodyItem | BinaryItem | BinarySizeItem) for item in items) > MAX_FETCH_SECTIONS:
+                break
             return tuple(items)
     raise BadSyntax("too many fetch items")
 
