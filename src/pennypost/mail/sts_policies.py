@@ -114,6 +114,11 @@ class StsPolicies:
             return self._note_failure(domain, PolicyFinding(None, problem, str(failure)))
         if answer.status != 200:  # RFC 8461 §3.3: nothing else counts, redirects are not followed
             return self._note_failure(domain, PolicyFinding(None, "sts-policy-fetch-error", f"HTTP {answer.status}"))
+        kind = answer.content_type.partition(";")[0].strip().lower()
+        if kind != "text/plain":  # RFC 8461 §3.3: perhaps somebody may put files of his own there
+            return self._note_failure(
+                domain, PolicyFinding(None, "sts-policy-fetch-error", f"it is {kind or 'untyped'}")
+            )
         try:
             policy = parse_policy(answer.content)
         except BadPolicy as problem:

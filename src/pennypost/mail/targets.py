@@ -17,6 +17,7 @@ from pennypost.mail.security_judge import SecurityJudge
 from pennypost.mail.transport_security import HostSecurity, Proof
 from pennypost.model.errors import MailError, Unroutable
 from pennypost.model.relaying import HopKind, NextHop, TlsMode
+from pennypost.net.outbound import lies_in
 from pennypost.net.resolver import Resolver
 
 LMTP_PORT = 24
@@ -88,7 +89,7 @@ class Targets:
 
     async def _literal(self, hop: NextHop, address: IpAddress, require_tls: bool) -> AsyncIterator[Target | MailError]:
         """RFC 5321 §4.1.3: no MX records are asked for."""
-        if self._is_refused(address):
+        if lies_in(address, self._settings.refuse_networks):
             raise Unroutable(f"No mail goes to {address}")
         yield Target(str(address), str(address), self._settings.port, _least(hop, require_tls))
 
@@ -123,17 +124,10 @@ class Targets:
                 yield problem
                 continue
             for address in _of_family(where.addresses, hop.source):
-                if self._is_refused(address):
+                if lies_in(address, self._settings.refuse_networks):
                     yield Unroutable(f"{host} [{address}] cannot be a mail host of {hop.domain}")
                 else:
                     yield Target(host, str(address), self._settings.port, security)
-
-    def _is_refused(self, address: IpAddress) -> bool:
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(
-            address.version == network.version and address in network for network in self._settings.refuse_networks
-        )
 
 
 def _of_family(addresses: tuple[IpAddress, ...], source: str) -> tuple[IpAddress, ...]:

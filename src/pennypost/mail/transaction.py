@@ -38,8 +38,9 @@ from pennypost.message import headers
 from pennypost.message.threading import message_ids
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Notify, Recipient
-from pennypost.model.errors import MailError, MessageTooLarge, RoutingLoop, TooManyRecipients
+from pennypost.model.errors import MailError, MessageTooLarge, RoutingLoop, ServerFault, TooManyRecipients
 from pennypost.model.ids import MailboxId
+from pennypost.net.incident import log_incident
 from pennypost.store import blobs, messages, timeline
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import NewMessage
@@ -205,6 +206,9 @@ class MailTransaction(ABC):
         for result in results:
             if isinstance(result, MailError):
                 outcomes.append(result)
+            elif isinstance(result, Exception):  # the others have it: to refuse all would bring it to them again
+                incident = log_incident("lmtp.delivery", result, id=parcel.id)
+                outcomes.append(ServerFault(f"{ServerFault.text} (incident {incident})"))
             elif isinstance(result, BaseException):
                 raise result
             else:

@@ -2,7 +2,9 @@
 
 import asyncio
 import ssl
+from collections.abc import Iterable
 from datetime import timedelta
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from cryptography import x509
 
@@ -64,6 +66,14 @@ class OutboundConnection(SocketConnection):
             return list(stream.get_unverified_chain())[:MAX_CHAIN]
         chain = stream._sslobj.get_unverified_chain() or []  # type: ignore[attr-defined]  # what 3.13 made public
         return [certificate.public_bytes(2) for certificate in chain[:MAX_CHAIN]]  # 2: DER
+
+
+def lies_in(address: IPv4Address | IPv6Address, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """Whether an address is in one of some networks. An IPv4 address that is written as IPv6 is an IPv4 address: the
+    system takes it for one, too."""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(address.version == network.version and address in network for network in networks)
 
 
 async def connect(

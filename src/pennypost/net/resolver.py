@@ -29,7 +29,16 @@ import dns.name
 import dns.rcode
 import dns.resolver
 
-from pennypost.model.dns import Consultation, DnsAnswer, DnsQuestion, DnsStatus, T
+from pennypost.model.dns import (
+    CaaRecord,
+    Consultation,
+    DnsAnswer,
+    DnsQuestion,
+    DnsRecord,
+    DnsStatus,
+    T,
+    TlsaRecord,
+)
 from pennypost.net.dns_records import answer_from, name_from
 from pennypost.net.settings import ResolverSettings
 
@@ -272,7 +281,19 @@ class _Cache:
             self._octets -= self._answers.popitem(last=False)[1][2]
 
 
+def _data_octets(record: DnsRecord) -> int:
+    match record:
+        case bytes() | str():
+            return len(record)
+        case TlsaRecord():
+            return len(record.data)
+        case CaaRecord():
+            return len(record.value)
+        case _:
+            return 0
+
+
 def _octets_of(question: DnsQuestion, answer: DnsAnswer) -> int:
     """Say roughly how much memory an answer takes."""
-    texts = sum(len(record) for record in answer.records if isinstance(record, bytes | str))
+    texts = sum(map(_data_octets, answer.records))
     return 500 + len(question.name) + 200 * len(answer.records) + texts

@@ -91,11 +91,15 @@ def hash_of(place: str) -> bytes | None:
     return found if len(found) == 32 and place in (place_of(found, RAW), place_of(found, ZSTD)) else None
 
 
-def write_file(data_dir: Path, pieces: Iterable[bytes | memoryview], level: int) -> WrittenFile:
+def write_file(
+    data_dir: Path, pieces: Iterable[bytes | memoryview], level: int, durable: set[Path] | None = None
+) -> WrittenFile:
     """Write a body and give where it is; on return it is synced. `pieces`: of `FRAME` octets each but for the last.
 
-    Raises StorageFull; nothing is left behind then.
+    `durable`: folders whose own names are known to be synced: it grows. That one is there does not say so: another
+    process may have made it just now. Raises StorageFull; nothing is left behind then.
     """
+    durable = set() if durable is None else durable
     with storage_errors():
         folder = data_dir / FOLDER
         temporary = folder / TEMPORARY / secrets.token_hex(16)
@@ -110,9 +114,11 @@ def write_file(data_dir: Path, pieces: Iterable[bytes | memoryview], level: int)
                 os.close(fd)
             place = place_of(hash, codec)
             target = data_dir / place
-            if not target.parent.is_dir():
-                target.parent.mkdir(mode=0o700, exist_ok=True)
-                sync_folder(folder)
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            for named in (folder, target.parent):
+                if named not in durable:
+                    sync_folder(named.parent)
+                    durable.add(named)
             temporary.replace(target)
             sync_folder(target.parent)
         except BaseException:

@@ -113,6 +113,7 @@ class Blobs:
 
     def __init__(self, settings: StoreSettings) -> None:
         self._settings = settings
+        self._durable: set[Path] = set()
         self._compressor = ZstdCompressor(level=settings.compression_level)
         self._writers = ThreadPoolExecutor(settings.blob_threads, thread_name_prefix="store-blob-write")
         self._readers = ThreadPoolExecutor(settings.blob_threads, thread_name_prefix="store-blob-read")
@@ -157,7 +158,7 @@ class Blobs:
         """Write pieces to a file on a thread. `fd`, where they come from, is closed when the thread is done with it,
         also when the caller has been cancelled."""
         settings = self._settings
-        job = self._writers.submit(write_file, settings.data_dir, pieces, settings.compression_level)
+        job = self._writers.submit(write_file, settings.data_dir, pieces, settings.compression_level, self._durable)
         if fd is not None:
             job.add_done_callback(lambda _: os.close(fd))
         written = await asyncio.wrap_future(job)

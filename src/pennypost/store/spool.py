@@ -98,7 +98,8 @@ class Spool:
         """Take over what `other` holds, which is empty then, and let go of what was here; views of `octets` must be
         gone."""
         self.close()
-        self._spools = other._spools
+        self._spools, self._held = other._spools, other._held
+        other._held = 0
         self._chunks, self._joined = other._chunks, other._joined
         self._file, self._mapped, self.size = other._file, other._mapped, other.size
         other._chunks, other._joined, other._file, other._mapped, other.size = [], None, None, None, 0

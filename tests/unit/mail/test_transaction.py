@@ -39,6 +39,7 @@ from pennypost.model.errors import (
     RelayDenied,
     RoutingLoop,
     SenderNotOwned,
+    ServerFault,
     TooManyRecipients,
 )
 from pennypost.model.ids import AccountId, Uid
@@ -222,6 +223,22 @@ async def test_lmtp_has_an_outcome_for_each_recipient(world: World) -> None:
     accepted = await receive(world, "anna@penny.test", "bert@penny.test", client=lmtp)
     assert [type(outcome) for outcome in accepted.outcomes] == [OverQuota, type(None)]
     assert await stored(world, world.anna) == []
+    assert len(await stored(world, world.bert)) == 1
+
+
+async def test_a_bug_for_one_recipient_of_lmtp_is_not_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have the message: a client that is told otherwise brings it again."""
+    append = messages.append
+
+    async def broken(tx: Transaction, account: AccountId, *rest: Any) -> Any:
+        if account == world.anna:
+            raise ZeroDivisionError
+        return await append(tx, account, *rest)
+
+    monkeypatch.setattr(messages, "append", broken)
+    lmtp = replace(STRANGER, language=Language.LMTP)
+    accepted = await receive(world, "anna@penny.test", "bert@penny.test", client=lmtp)
+    assert [type(outcome) for outcome in accepted.outcomes] == [ServerFault, type(None)]
     assert len(await stored(world, world.bert)) == 1
 
 

@@ -1,6 +1,7 @@
 """DANE, MTA-STS, REQUIRETLS and the memory of TLS, with a DNS, a web server and next hosts of our own on loopback."""
 
 import asyncio
+import gzip
 import hashlib
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -358,12 +359,21 @@ async def test_policies_are_refreshed(dns: FakeDns, tmp_path: Path, clock: Clock
         assert kept.fetched_at == clock.now
 
 
+PLAIN = b"Content-Type: text/plain\r\n"
+POLICY = b"Content-Length: 63\r\n\r\nversion: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 86400\n"
+SQUEEZED = gzip.compress(b"version: STSv1\n" * 100_000)
+BOMB = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b" % (len(SQUEEZED), SQUEEZED)
+
+
 @pytest.mark.parametrize(
     ("answer", "made", "problem"),
     [
         (b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", WEB, "sts-policy-fetch-error"),
         (b"HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", WEB, "sts-policy-fetch-error"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", WEB, "sts-policy-invalid"),
+        (b"HTTP/1.1 200 OK\r\n" + PLAIN + b"Content-Length: 5\r\n\r\nhello", WEB, "sts-policy-invalid"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" + POLICY, WEB, "sts-policy-fetch-error"),
+        (b"HTTP/1.1 200 OK\r\n" + POLICY, WEB, "sts-policy-fetch-error"),
+        (b"HTTP/1.1 200 OK\r\n" + PLAIN + BOMB, WEB, "sts-policy-invalid"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000, WEB, "sts-policy-fetch-error"),
         (b"\x00\xff", WEB, "sts-policy-fetch-error"),
         (b"", WEB, "sts-policy-fetch-error"),

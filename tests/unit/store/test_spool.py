@@ -86,6 +86,19 @@ def test_a_full_disk_is_storage_full(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert makes.memory_used == 0
 
 
+@pytest.mark.parametrize("size", [60, 600])
+def test_one_spool_takes_over_what_another_holds(tmp_path: Path, size: int) -> None:
+    makes = spools(tmp_path)
+    with makes.new() as spool:
+        spool.write(b"x" * 50)
+        with makes.new() as other:
+            other.write(b"y" * size)
+            spool.become(other)
+        assert spool.octets()[:] == b"y" * size
+        assert makes.memory_used == (size if spool.in_memory else 0)
+    assert makes.memory_used == 0
+
+
 def test_a_file_that_cannot_be_made_costs_no_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(**_: object) -> None:
         raise OSError(24, "Too many open files")

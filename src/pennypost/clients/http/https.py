@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from pennypost.model.dns import DnsQuestion, RecordType
+from pennypost.net.outbound import lies_in
 from pennypost.net.resolver import Resolver
 
 MAX_ADDRESSES = 3
@@ -89,7 +90,12 @@ class Https:
                     request = httpx2.Request(
                         method,
                         f"https://{shown}:{port}{target}",
-                        headers={**headers, "Host": parts.netloc.rpartition("@")[2], "User-Agent": "Pennypost"},
+                        headers={
+                            **headers,
+                            "Host": parts.netloc.rpartition("@")[2],
+                            "User-Agent": "Pennypost",
+                            "Accept-Encoding": "identity",
+                        },
                         content=content,
                         extensions={"sni_hostname": host},
                     )
@@ -110,7 +116,7 @@ class Https:
             response = await client.send(request, stream=True)
             try:
                 content = b""
-                async for piece in response.aiter_bytes():
+                async for piece in response.aiter_raw():  # nothing was asked to be compressed: a little could be much
                     content += piece
                     if len(content) > max_octets:
                         raise HttpsFailed("the answer is too large")
@@ -123,11 +129,7 @@ class Https:
         for kind in (RecordType.A, RecordType.AAAA):
             answer = await self._resolver.ask(DnsQuestion(host.rstrip("."), kind))
             found += [record for record in answer.records if isinstance(record, IPv4Address | IPv6Address)]
-        return [
-            address
-            for address in found
-            if not any(address.version == network.version and address in network for network in self._refused)
-        ][:MAX_ADDRESSES]
+        return [address for address in found if not lies_in(address, self._refused)][:MAX_ADDRESSES]
 
 
 def _is_about_a_certificate(problem: BaseException | None) -> bool:
