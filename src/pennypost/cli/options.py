@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+import structlog
 
 from pennypost.app.config.load import Loaded, load_config
 from pennypost.model.errors import ConfigError, MailError
@@ -17,6 +18,7 @@ def configured(command: Command) -> Command:
     """Add --config and --set; the command gets what they give as its first argument, `loaded`."""
 
     def wrapper(config: Path | None, settings: tuple[str, ...], **arguments: Any) -> Any:
+        _log_to_standard_error()
         try:
             loaded = load_config(config, settings)
         except ConfigError as error:
@@ -34,6 +36,30 @@ def configured(command: Command) -> Command:
         metavar="FILE",
         help="The configuration file. [default: /etc/pennypost/pennypost.toml]",
     )(wrapped)
+
+
+class _StandardError:
+    """What a command has to say beside its output: warnings, and worse."""
+
+    def quiet(self, _text: str) -> None:
+        return
+
+    def loud(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    debug = info = msg = log = quiet
+    warning = warn = error = critical = exception = fatal = failure = err = loud
+
+
+def _log_to_standard_error() -> None:
+    """Keep the log out of what a command writes: programs read it. `serve` sets the log up for itself."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ],
+        logger_factory=lambda *_: _StandardError(),
+    )
 
 
 def as_json(command: Command) -> Command:

@@ -1,9 +1,12 @@
-"""How much may be held in memory at the same time: large things wait for each other."""
+"""How much may be held in memory at the same time: large things wait for each other, small ones for nobody."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+
+SMALL = 1024
+"""What takes less than this part of the room does not wait: few large things, which take long, would hold up all."""
 
 
 class Room:
@@ -18,7 +21,7 @@ class Room:
     async def taken(self, octets: int) -> AsyncIterator[None]:
         """Take room for as long as the block runs."""
         octets = min(octets, self._octets)
-        if self._waiting or self._used + octets > self._octets:
+        if octets * SMALL > self._octets and (self._waiting or self._used + octets > self._octets):
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append((octets, turn))
             try:

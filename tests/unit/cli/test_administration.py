@@ -1,16 +1,20 @@
 """Every command that changes or lists what is in the store, on a store of its own."""
 
 import json
+import os
 import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+import structlog
 from click.testing import CliRunner
 
 from pennypost.cli.main import main
+from pennypost.cli.options import configured
 
 
 class Shell:
@@ -45,6 +49,23 @@ def shell(tmp_path: Path) -> Shell:
     shell = Shell(tmp_path / "data")
     shell("domain", "add", "Example.ORG")
     return shell
+
+
+def test_the_log_is_no_part_of_what_a_command_writes() -> None:
+    """Programs read it."""
+
+    @click.command()
+    @configured
+    def noisy(loaded: object) -> None:
+        log = structlog.stdlib.get_logger("pennypost.test")
+        log.info("nothing to worry about")
+        log.warning("something is odd", what="this")
+        click.echo("[]")
+
+    result = CliRunner().invoke(noisy, ["--config", os.devnull])
+    assert result.stdout == "[]\n"
+    assert "something is odd" in result.stderr
+    assert "nothing" not in result.stderr
 
 
 def test_domains(shell: Shell) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import errno
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -465,6 +466,37 @@ async def test_utf8_addresses_that_an_alias_brought_in(dns: FakeDns) -> None:
     async with NextHost((PIPELINING, EIGHT)) as host, relaying(dns, host.port) as relayer:
         assert await states(relayer, message) == [(SENT, "2.0.0"), (FAILED, "5.6.7")]
         assert " ".join(host.lines).isascii()
+
+
+async def test_a_host_that_takes_the_text_by_the_octet(dns: FakeDns) -> None:
+    """RFC 5321 §4.5.3.2.5 gives each piece its time; all of them have one together."""
+
+    over, gone = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            writer.write(b"220 slow.example\r\n")
+            for reply in (b"250 slow.example\r\n", b"250 OK\r\n", b"250 OK\r\n", b"354 go on\r\n"):
+                await reader.readuntil(b"\r\n")
+                writer.write(reply)
+            while not over.is_set() and await reader.read(60_000):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), 0.02)
+        writer.transport.abort()
+        gone.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    timeouts = replace(QUICK, text=timedelta(seconds=5), whole_text=timedelta(seconds=0.3))
+    message = outgoing(octets=b"Subject: x\r\n\r\n" + b"y" * 70 + b"\r\n" + (b"z" * 70 + b"\r\n") * 300_000)
+    async with relaying(dns, port, timeouts=timeouts) as relayer:
+        begun = time.monotonic()
+        assert await states(relayer, message) == [(DEFERRED, "4.4.2")]
+        assert time.monotonic() - begun < 3
+    over.set()
+    await gone.wait()
+    server.close()
+    await server.wait_closed()
 
 
 async def test_bare_line_ends_are_never_sent(dns: FakeDns) -> None:

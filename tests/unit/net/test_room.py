@@ -47,3 +47,16 @@ async def test_who_gives_up_takes_no_room() -> None:
     await asyncio.gather(first, second, return_exceptions=True)
     assert room._used == 0
     assert not room._waiting
+
+
+async def test_what_is_small_does_not_wait_for_what_is_large() -> None:
+    room, log, end = Room(10_000), list[str](), asyncio.Event()
+    large = [asyncio.create_task(hold(room, 10_000, log, name, end)) for name in "ab"]
+    await asyncio.sleep(0)
+    end_small = asyncio.Event()
+    end_small.set()
+    await asyncio.wait_for(hold(room, 9, log, "small", end_small), 1)
+    assert log == ["a", "small"]
+    end.set()
+    await asyncio.gather(*large)
+    assert room._used == 0

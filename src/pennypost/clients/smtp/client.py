@@ -201,10 +201,14 @@ class SmtpClient:
         """Send the text and hear what is said of it: of all recipients together, or in LMTP of each."""
         waiting = [number for number, answer in enumerate(answers) if answer is None]
         octets = self._machine.send(request)
+        end = self._loop.time() + self._timeouts.whole_text.total_seconds()
         with suppress(PeerGone):  # perhaps it has said why
             for start in range(0, len(octets), PIECE_OCTETS):
+                left = end - self._loop.time()
+                if left <= 0:
+                    raise self._lost(Stage.TEXT, "the next host takes the message too slowly")
                 self.connection.write(octets[start : start + PIECE_OCTETS])
-                self.connection.timeout = self._timeouts.text
+                self.connection.timeout = min(self._timeouts.text, max(_MOMENT, timedelta(seconds=left)))
                 try:
                     await self.connection.drain()
                 except PeerTimeout:

@@ -31,3 +31,7 @@ class SmtpTimeouts:
 
     quit: timedelta = timedelta(seconds=5)
     """For the answer to QUIT, for which nobody waits."""
+
+    whole_text: timedelta = timedelta(hours=1)
+    """Until the next host has taken all of a message, however steadily it does: who takes it octet by octet would hold
+    a connection, and memory, for days."""
