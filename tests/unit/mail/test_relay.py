@@ -242,6 +242,11 @@ async def test_behind_the_text_no_other_host_is_tried(dns: FakeDns) -> None:
         ({}, {"example.org": Fault.SILENCE}, (DEFERRED, "4.4.3")),
         ({}, {"mx.example.org": Fault.SILENCE}, (DEFERRED, "4.4.3")),
         ({}, {"mx.example.org": Fault.OTHER_NAME}, (FAILED, "5.4.4")),
+        ({}, {"example.org": Fault.WRONG_ID}, (DEFERRED, "4.4.3")),
+        ({}, {"example.org": Fault.WRONG_QUESTION}, (DEFERRED, "4.4.3")),
+        ({}, {"example.org": Fault.GARBAGE}, (DEFERRED, "4.4.3")),
+        ({}, {"mx.example.org": Fault.TRUNCATED_ALWAYS}, (DEFERRED, "4.4.3")),
+        ({}, {"example.org": Fault.REFUSED}, (DEFERRED, "4.4.3")),
     ],
 )
 async def test_domains_that_lead_nowhere(
@@ -535,6 +540,22 @@ async def test_tls_where_it_is_offered(dns: FakeDns, authority: trustme.CA) -> N
         assert tls is not None
         assert (tls.version, tls.authenticated_by) == ("TLSv1.3", "")
         assert host.kept[0].tls
+
+
+@pytest.mark.parametrize("fault", [HANG, RESET, CLOSE, ENDLESS, "\x00\xff\x80binary"])
+async def test_a_host_that_goes_wrong_at_starttls(dns: FakeDns, authority: trustme.CA, fault: str) -> None:
+    """Nothing hangs, and the message goes in clear over another connection, or waits."""
+    quick = SmtpTimeouts(*(timedelta(seconds=0.1),) * 8)
+    context = server_context(authority, "mx.example.org")
+    async with (
+        NextHost(tls=context, script={"STARTTLS": fault}) as host,
+        relaying(dns, host.port, timeouts=quick) as relayer,
+        asyncio.timeout(5),
+    ):
+        ((state, _),) = await states(relayer, outgoing())
+        assert state in (SENT, DEFERRED)
+        assert len(host.kept) == int(state is SENT)
+        assert not any(kept.tls for kept in host.kept)
 
 
 @pytest.mark.parametrize("fault", ["454 4.7.0 not now", "220 but no handshake"])

@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from pennypost.mail.forwarding import Forwarder
+from pennypost.mail.queue import verp
 from pennypost.mail.queue.channel import Job, octets_of, split
 from pennypost.mail.queue.local import deliver_here, digest_of
 from pennypost.mail.queue.pacing import complaint
@@ -17,6 +18,7 @@ from pennypost.mail.queue.schedule import deadlines
 from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.queue.settlement import Clerk
 from pennypost.mail.queue.verdict import Judge
+from pennypost.model.address import Address
 from pennypost.model.envelope import Recipient
 from pennypost.model.errors import MailError, ShuttingDown
 from pennypost.model.ids import ModSeq
@@ -123,7 +125,10 @@ class Attempts:
                 return Aftermath()
             if job.channel.hop == LOCAL_HOP:
                 return await self._deliver(job, message, deliveries)
-            outcome = self._too_late(message, deliveries) or await self._send(job, message, deliveries, hop)
+            outcome = self._too_late(message, deliveries)
+            if outcome is None and len(deliveries) > 1 and self._has_own_paths(message.envelope.reverse_path):
+                return await self._one_by_one(job, message, deliveries, hop)
+            outcome = outcome or await self._send(job, message, deliveries, hop)
             return await self._settle(job, message, deliveries, outcome)
         except MailError:
             raise
@@ -161,11 +166,42 @@ class Attempts:
 
         await persist(self._store, operation, len(deliveries))
 
+    def _has_own_paths(self, sender: Address | None) -> bool:
+        """Whether each recipient of a sender's mail has a reverse-path of its own."""
+        return verp.wanted(sender, self._settings.verp, self._store.settings.subaddress_separator)
+
+    async def _one_by_one(
+        self, job: Job, message: QueuedMessage, deliveries: Sequence[Leased], hop: NextHop
+    ) -> Aftermath:
+        """Send to one recipient after the other, and write down what came of each before the next one's turn. While the
+        hop does not work, those that are left share the fate of the one that was tried."""
+        over: list[Job] = []
+        left, taken = list(deliveries), tuple[Leased, ...]()
+        while left and job.holder == self._living.holder:
+            outcome = await self._send(job, message, left[:1], hop)
+            tried = left if complaint(outcome) is not None else left[:1]
+            left = left[len(tried) :]
+            shared = RelayOutcome(tuple(replace(outcome.results[0], recipient=one.recipient) for one in tried))
+            try:
+                after = await self._settle(job, message, tried, shared, more=not left)
+            except MailError:
+                raise
+            except Exception as problem:
+                await self._mend(job, tried, shared, problem)
+            else:
+                over += after.over
+                taken = after.taken
+        return Aftermath((*over,), taken)
+
     async def _send(self, job: Job, message: QueuedMessage, deliveries: Sequence[Leased], hop: NextHop) -> RelayOutcome:
         name = trace_id(message.trace) if message.trace else f"q{job.queued}"
         envelope, recipients = message.envelope, tuple(delivery.recipient for delivery in deliveries)
         if recipients != envelope.recipients:
             envelope = replace(envelope, recipients=recipients)
+        if len(recipients) == 1 and envelope.reverse_path is not None and self._has_own_paths(envelope.reverse_path):
+            separator = self._store.settings.subaddress_separator
+            own = verp.reverse_path(envelope.reverse_path, recipients[0].address, separator)
+            envelope = replace(envelope, reverse_path=own)
 
         async def octets() -> bytes:
             return await octets_of(self._store, message, job.draft)
@@ -215,13 +251,20 @@ class Attempts:
         return mine, next((hop for _, name, hop in found if name == job.channel.hop), found[0][2])
 
     async def _settle(
-        self, job: Job, message: QueuedMessage, deliveries: Sequence[Leased], outcome: RelayOutcome
+        self,
+        job: Job,
+        message: QueuedMessage,
+        deliveries: Sequence[Leased],
+        outcome: RelayOutcome,
+        *,
+        more: bool = True,
     ) -> Aftermath:
-        """Judge an attempt, and write down what came of it and of what shares its fate."""
+        """Judge an attempt, and write down what came of it and of what shares its fate. `more`: further deliveries for
+        the hop may be taken along."""
         channel, now = job.channel, self._store.clock()
         company = self._note_pace(job, outcome, now)
         try:
-            return await self._write(job, message, deliveries, outcome, company, now)
+            return await self._write(job, message, deliveries, outcome, company, now, more=more)
         except BaseException:
             for other in company.jobs:  # they are still ours
                 channel.add(other)
@@ -235,12 +278,16 @@ class Attempts:
         outcome: RelayOutcome,
         company: _Company,
         now: datetime,
+        *,
+        more: bool,
     ) -> Aftermath:
         channel, holder, pace = job.channel, job.holder, job.channel.pace
         serving = channel.serving and not pace.held(now) and holder == self._living.holder
         changed = pace.changed
         wanted = 2 * pace.connections - len(channel.jobs)
-        if self._living.has_enough:
+        if not more:
+            wanted = 0
+        elif self._living.has_enough:
             wanted = 1 - len(channel.jobs)
         elif len(channel.jobs) >= pace.connections:
             wanted = 0

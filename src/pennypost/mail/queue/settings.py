@@ -90,6 +90,10 @@ class QueueSettings:
     backup_for: tuple[str, ...] = ()
     """Domains whose mail is taken from anybody and passed on to their other MX hosts, as their backup MX."""
 
+    verp: tuple[str, ...] = ()
+    """Sender domains whose mail has a reverse-path of its own for each recipient (VERP): `lists+user=example.org@ours`.
+    A bounce names the recipient then by the address it comes to. Recipients are no longer sent to together."""
+
     suppress: bool = False
     """Whether mail to recipients that bounced for good is refused from then on (`pennypost suppression`)."""
 
@@ -112,6 +116,8 @@ class QueueSettings:
                 raise ValueError(f"{name}: expected at least 1")
         if self.max_future_release < timedelta(0):
             raise ValueError("max_future_release: expected 0 or more")
+        if any(domain != domain.lower() for domain in self.verp):
+            raise ValueError("verp: expected domains in lower case")
         for domain, source in self.sources.items():
             try:
                 ip_address(source)
