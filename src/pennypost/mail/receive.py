@@ -220,10 +220,9 @@ class _Incoming(MailTransaction):
 
     async def _route(self, tx: Transaction, address: Address) -> Route:
         separator = self._store.settings.subaddress_separator
-        if self._envelope.reverse_path is None and (sender := await srs.find_back(tx, address)) is not None:
-            # A bounce of what we sent on goes to whom it came from.
-            return await route(tx, sender, separator, relay=True, subaddress_mailboxes=False)
         relay = self._post.outbox.router.backs_up(address.domain)
+        if self._envelope.reverse_path is None and (sender := await srs.find_back(tx, address)) is not None:
+            address, relay = sender, True  # a bounce of what we sent on goes to whom it came from
         found = await route(
             tx, address, separator, relay=relay, subaddress_mailboxes=self._settings.subaddress_mailboxes
         )
