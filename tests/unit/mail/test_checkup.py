@@ -270,7 +270,7 @@ def test_services() -> None:
         ({(DOMAIN, "CAA"): [CaaRecord(0, "issue", b"other.test")]}, PROBLEM),
         ({(DOMAIN, "CAA"): [CaaRecord(0, "issue", b";")]}, PROBLEM),
         ({(DOMAIN, "CAA"): [CaaRecord(0, "iodef", b"mailto:a@b.test")]}, GOOD),
-        ({(HOST, "CAA"): FAILED}, PROBLEM),
+        ({(HOST, "CAA"): FAILED}, UNKNOWN),
     ],
 )
 def test_caa(answers: Answers, expected: Grade) -> None:
@@ -346,6 +346,7 @@ WORKS: Answers = {("2.0.0.127.list.test", "A"): LISTED}
         ({**WORKS, ("2.1.9.5.list.test", "A"): LISTED, ("2.1.9.5.list.test", "TXT"): [b"see there"]}, PROBLEM),
         ({**WORKS, ("2.1.9.5.list.test", "A"): FAILED}, UNKNOWN),
         ({}, UNKNOWN),
+        ({("2.0.0.127.list.test", "A"): FAILED}, UNKNOWN),
         ({("2.0.0.127.list.test", "A"): [ip_address("127.255.255.254")]}, UNKNOWN),
     ],
 )

@@ -70,7 +70,7 @@ async def examine(
     tried = asyncio.gather(
         reachable.incoming(ips, host, settings.smtp_port),
         reachable.outgoing(resolver, settings.probe, settings.smtp_port),
-        reachable.policy(https, domain, plan.sts, host),
+        reachable.policy(resolver, https, domain, plan.sts, host),
         reachable.clock(resolver, settings.time_server, settings.time_port),
     )
     found = [about_host, *await asked, *await tried]

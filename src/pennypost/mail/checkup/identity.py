@@ -89,6 +89,9 @@ def blocklists(ips: Addresses, zones: Sequence[str]) -> Check:
     found: list[Finding] = []
     for zone in zones:
         works = yield DnsQuestion(f"2.0.0.127.{zone}", RecordType.A)
+        if works.status is DnsStatus.FAILED:
+            found.append(no_answer("blocklist", zone, "A"))
+            continue
         if works.status is not DnsStatus.FOUND or any(str(each).startswith(_REFUSED) for each in works.records):
             advice = "Lists refuse public resolvers: ask through a resolver of your own."
             found.append(unknown("blocklist", f"{zone} does not answer us", advice))

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from pennypost.mail.checkup.findings import Finding, good, hint, no_answer, problem
+from pennypost.mail.checkup.findings import Finding, good, hint, no_answer, problem, unknown
 from pennypost.mail.dns_plan import PlannedRecord, PlanSettings, plan
 from pennypost.model.dns import (
     CaaRecord,
@@ -254,8 +254,8 @@ def authorities(names: Sequence[str], authority: str) -> Check:
             at = ".".join(labels[start:])
             answer = yield DnsQuestion(at, RecordType.CAA)
             if answer.status is DnsStatus.FAILED:
-                advice = "No authority may issue a certificate while this is so (RFC 8659 §4.4): see to the servers."
-                return [problem("caa", f"the DNS fails for CAA of {at}", advice)]
+                advice = "While authorities see the same, none may issue a certificate (RFC 8659 §4.4)."
+                return [unknown("caa", f"the DNS does not answer for CAA of {at}", advice)]
             records = [record for record in answer.records if isinstance(record, CaaRecord)]
             if records:
                 if bad := _forbids(records, authority):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 
 from pennypost.clients.http.https import Https, HttpsFailed
-from pennypost.mail.checkup.findings import Finding, good, hint, problem, unknown
+from pennypost.mail.checkup.findings import Finding, good, hint, no_answer, problem, unknown
 from pennypost.mail.own_policy import StsSettings, policy_of
 from pennypost.model.dns import DnsQuestion, DnsStatus, MxRecord, RecordType
 from pennypost.net.resolver import Resolver
@@ -58,6 +58,8 @@ async def outgoing(resolver: Resolver, probe: str, port: int = 25) -> list[Findi
     """Whether we reach port 25 of others: many providers close it. `probe`: a domain whose hosts are tried; no mail is
     sent."""
     answer = await resolver.ask(DnsQuestion(probe, RecordType.MX))
+    if answer.status is DnsStatus.FAILED:
+        return [no_answer("outgoing", probe, "MX")]
     hosts = [r.exchange for r in sorted(_exchanges(answer.records), key=lambda r: r.preference) if r.exchange]
     if not hosts:
         return [unknown("outgoing", f"no hosts of {probe} were found", "Name another domain: --probe")]
@@ -82,11 +84,14 @@ def _exchanges(records: Sequence[object]) -> list[MxRecord]:
     return [record for record in records if isinstance(record, MxRecord)]
 
 
-async def policy(https: Https, domain: str, settings: StsSettings, hostname: str) -> list[Finding]:
+async def policy(resolver: Resolver, https: Https, domain: str, settings: StsSettings, hostname: str) -> list[Finding]:
     """Whether others get our MTA-STS policy (RFC 8461 §3.3)."""
     if settings.mode == "none":
         return []
-    url = f"https://mta-sts.{domain}/.well-known/mta-sts.txt"
+    name = f"mta-sts.{domain}"
+    if (await resolver.ask(DnsQuestion(name, RecordType.A))).status is DnsStatus.FAILED:
+        return [no_answer("policy", name, "A")]
+    url = f"https://{name}/.well-known/mta-sts.txt"
     advice = "Lead HTTPS of that name to the HTTP door (a reverse proxy), with a certificate for it."
     try:
         answer = await https.get(url, max_octets=MAX_POLICY_OCTETS, patience=PATIENCE)
@@ -124,6 +129,8 @@ async def clock(resolver: Resolver, server: str, port: int = 123) -> list[Findin
     """Whether our clock agrees with a time server (SNTP, RFC 5905 §14)."""
     advice = "Have the time set by the network: systemd-timesyncd, chrony."
     answer = await resolver.ask(DnsQuestion(server, RecordType.A))
+    if answer.status is DnsStatus.FAILED:
+        return [no_answer("clock", server, "A")]
     if answer.status is not DnsStatus.FOUND:
         return [unknown("clock", f"no address of {server} was found", "Name another time server: --time-server")]
     begun = datetime.now(UTC)
