@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 from pennypost.clients.clamav import ClamavSettings
+from pennypost.clients.dns_list import DnsListSettings
+from pennypost.clients.rspamd import RspamdSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +16,13 @@ class ScreeningSettings:
     the mailbox for junk."""
 
     clamav: ClamavSettings = field(default_factory=ClamavSettings)
+
+    rspamd: RspamdSettings = field(default_factory=RspamdSettings)
+
+    dns_lists: tuple[DnsListSettings, ...] = ()
+    """Lists in the DNS that are asked; none by itself."""
+
+    def __post_init__(self) -> None:
+        zones = [one.zone for one in self.dns_lists]
+        if len(set(zones)) < len(zones):
+            raise ValueError("dns_lists: each list can be there once")

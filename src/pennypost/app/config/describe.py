@@ -9,10 +9,10 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pennypost.app.config.load import Loaded
-from pennypost.app.config.reader import field_default, hidden_fields
+from pennypost.app.config.reader import field_default, hidden_fields, is_required
 from pennypost.app.config.settings import Config
 from pennypost.app.config.values import render_value
 from pennypost.model.secret import Secret
@@ -75,6 +75,7 @@ def _walk(prefix: str, cls: type, instance: Any, hidden: frozenset[str] = frozen
     meanings, hints = field_meanings(cls), get_type_hints(cls)
     settings: list[Setting] = []
     inner: list[tuple[str, Any, frozenset[str]]] = []
+    items: list[tuple[str, type]] = []
     for f in fields(cls):
         if f.name in hidden:
             continue
@@ -82,12 +83,25 @@ def _walk(prefix: str, cls: type, instance: Any, hidden: frozenset[str] = frozen
         if _is_section(value):
             inner.append((f"{prefix}.{f.name}" if prefix else f.name, value, hidden_fields(f)))
         else:
-            text = render_value(value, octets=_has_octets(hints[f.name]))
+            required = instance is None and is_required(f)
+            text = "(required)" if required else render_value(value, octets=_has_octets(hints[f.name]))
             settings.append(Setting(f.name, text, meanings.get(f.name, "")))
+            if (each := _item(hints[f.name])) is not None:
+                items.append((f"{prefix}.{f.name}" if prefix else f.name, each))
     if settings:
         yield Section(prefix, _purpose(cls), tuple(settings))
+    for name, item in items:  # a table of its own for each: `[[name]]`
+        yield from _walk(f"[{name}]", item, None)
     for name, value, unseen in inner:
         yield from _walk(name, type(value), value, unseen)
+
+
+def _item(hint: Any) -> type | None:
+    """Give the class of settings that a list is of, or None."""
+    if get_origin(hint) is not tuple:
+        return None
+    first = get_args(hint)[0]
+    return first if isinstance(first, type) and is_dataclass(first) and first is not TcpEndpoint else None
 
 
 def _purpose(cls: type) -> str:

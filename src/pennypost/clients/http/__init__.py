@@ -1,4 +1,5 @@
-"""HTTPS to others: what outbound mail asks of the web.
+"""HTTP to others.
 
 https       one request to a host whose address we asked the DNS for ourselves, within bounds
+posting     requests to a service that the administrator named, over kept connections
 """

@@ -1,7 +1,7 @@
 """Send large messages without holding up the loop, and read short answers without holding much."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 from pennypost.clients.screening.shape import ScreenerFailed
 from pennypost.net.connection import Connection
@@ -13,16 +13,22 @@ _TURN = 1024 * 1024
 """Octets after which others have their turn, even if the peer takes them as fast as they come."""
 
 
+async def in_turns(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """Give pieces one by one, and others their turn in between."""
+    given = 0
+    for piece in pieces:
+        yield piece
+        given += len(piece)
+        if given >= _TURN:
+            given = 0
+            await asyncio.sleep(0)
+
+
 async def pour(connection: Connection, pieces: Iterable[bytes]) -> None:
     """Send pieces. Raises PeerTimeout, PeerGone."""
-    sent = 0
-    for piece in pieces:
+    async for piece in in_turns(pieces):
         connection.write(piece)
         await connection.drain()
-        sent += len(piece)
-        if sent >= _TURN:
-            sent = 0
-            await asyncio.sleep(0)
 
 
 async def read_until(connection: Connection, end: bytes, most: int) -> bytes:
