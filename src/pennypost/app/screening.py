@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pennypost.app.figures import SCREENER_KINDS, SCREENING_OUTCOMES, Figures
 from pennypost.clients.clamav import Clamav
 from pennypost.clients.dns_list import DnsList
+from pennypost.clients.milter import Milter
 from pennypost.clients.rspamd import Rspamd
 from pennypost.clients.screening.guard import Guard, Observer
 from pennypost.clients.screening.shape import Screener
@@ -31,6 +32,8 @@ def _screeners(settings: ScreeningSettings, resolver: Resolver) -> Iterator[Scre
         yield Rspamd(settings.rspamd)
     for one in settings.dns_lists:
         yield DnsList(one, resolver)
+    for milter in settings.milters:
+        yield Milter(milter)
 
 
 def screening_observer(figures: Figures) -> Observer:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from pennypost.clients.clamav import ClamavSettings
 from pennypost.clients.dns_list import DnsListSettings
+from pennypost.clients.milter import MilterSettings
 from pennypost.clients.rspamd import RspamdSettings
 
 
@@ -22,7 +23,13 @@ class ScreeningSettings:
     dns_lists: tuple[DnsListSettings, ...] = ()
     """Lists in the DNS that are asked; none by itself."""
 
+    milters: tuple[MilterSettings, ...] = ()
+    """Milters that are asked, one after the other."""
+
     def __post_init__(self) -> None:
         zones = [one.zone for one in self.dns_lists]
         if len(set(zones)) < len(zones):
             raise ValueError("dns_lists: each list can be there once")
+        names = [one.name for one in self.milters]
+        if len(set(names)) < len(names):
+            raise ValueError("milters: each needs a name of its own")

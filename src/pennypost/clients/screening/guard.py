@@ -44,7 +44,7 @@ class Guard:
         self._observe = observe
         self._opened = opened
         self._turns = asyncio.Semaphore(settings.at_once)
-        self._seconds = settings.timeout.total_seconds()
+        self._seconds = settings.patience.total_seconds()
         defer = settings.on_failure is Fallback.DEFER
         ruling = Ruling.DEFER if defer else Ruling.ACCEPT
         self._fallback = Opinion(ruling, reply=_LATER if defer else None, finished=True, failed=True)

@@ -37,3 +37,8 @@ class ScreenerSettings:
             raise ValueError("timeout, pause: expected positive times")
         if self.failures < 1 or self.at_once < 1:
             raise ValueError("failures, at_once: expected at least 1")
+
+    @property
+    def patience(self) -> timedelta:
+        """How long a question may take in all."""
+        return self.timeout

@@ -216,10 +216,10 @@ def one_line(text: str) -> str:
 def field_line(text: str) -> bytes | None:
     """Make a field body of somebody else's fit for a header: line ends become folds. None: it cannot be one."""
     octets = text.encode("utf-8", "surrogateescape").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    lines = [line for line in octets.split(b"\n") if line.strip()]
+    lines = [line.rstrip() for line in octets.split(b"\n") if line.strip()]
     if b"\0" in octets or not lines:
         return None
-    return b"\r\n".join([lines[0].strip(), *(b"\t" + line.strip() for line in lines[1:])])
+    return b"\r\n".join([lines[0].lstrip(), *(line if line[0] in b" \t" else b"\t" + line for line in lines[1:])])
 
 
 def is_field_name(name: bytes) -> bool:
