@@ -47,6 +47,7 @@ def test_a_virus_is_refused_and_a_clean_message_passes(scanner: Path, tmp_path: 
         assert server.figure('pennypost_screenings_total{outcome="refuse",screener="clamav"}') == 1
         assert "clamav: clean" in server.command("trace", "1@example.net")
         assert "not scanned" in server.command("trace", "1@example.net")
+        assert "turned away: 5.7.1 Refused: the message contains" in server.command("trace", "carl@example.net")
 
 
 @pytest.mark.parametrize(("ruling", "mailbox"), [("junk", "Junk"), ("hold", "Quarantine")])

@@ -47,7 +47,7 @@ VERIFICATIONS = {
 }
 """What each check of a sender can come to: the words of RFC 8601."""
 
-SCREENER_KINDS = ("clamav", "rspamd", "dns-list", "milter")
+SCREENER_KINDS = ("clamav", "rspamd", "dns-list", "http-hook", "milter")
 SCREENING_OUTCOMES = (*(ruling.value for ruling in Ruling), FAILED, SKIPPED)
 """What a question to somebody else about a message came to. Skipped: not asked, having failed before."""
 

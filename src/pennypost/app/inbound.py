@@ -49,7 +49,7 @@ class Inbound:
         self.verifier = Verifier(resolver, config.verification, hostname, store.clock, verification_observer(figures))
         self.feedback = Feedback(store, config.verification, hostname, signer)
         self.judge = Judge(store, config.junk)
-        self.screeners = make_screeners(config.screening, resolver, figures)
+        self.screeners = make_screeners(config.screening, resolver, config.tls, store.clock, figures)
         self.learner = Learner(store)
         self._learns = config.junk.enabled and config.junk.learn
         self._settings = config.verification

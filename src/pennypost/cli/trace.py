@@ -152,6 +152,13 @@ def _changed(facts: Facts) -> Iterator[str]:
     yield f"message {facts['message']}: {done}"
 
 
+def _turned_away(facts: Facts) -> Iterator[str]:
+    yield f"from [{facts['peer']}], <{facts['from']}> to {', '.join(facts['to'])}, {facts['size']} octets"
+    for check, result in facts["verdicts"].items():
+        yield f"{check}: {result}"
+    yield f"turned away: {facts['reason']}"
+
+
 _LINES: Mapping[EventKind, Callable[[Facts], Iterator[str]]] = {
     EventKind.RECEIVED: lambda facts: _came(facts, "received"),
     EventKind.SUBMITTED: lambda facts: _came(facts, "submitted"),
@@ -160,4 +167,5 @@ _LINES: Mapping[EventKind, Callable[[Facts], Iterator[str]]] = {
     EventKind.ADMINISTERED: _administered,
     EventKind.HEARD: _heard,
     EventKind.CHANGED: _changed,
+    EventKind.TURNED_AWAY: _turned_away,
 }

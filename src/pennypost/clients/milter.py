@@ -74,6 +74,9 @@ from pennypost.proto.milter.replies import (
 MAX_CHANGES = 1000
 """Changes that a filter may make of one message, pieces of a body aside."""
 
+MAX_CHANGED_OCTETS = 2 << 20
+"""Octets that header fields of one message may have which a filter adds and changes."""
+
 Macros = Mapping[bytes, bytes]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
@@ -245,7 +248,7 @@ class _Changes:
         self._add: list[Address] = []
         self._remove: list[Address] = []
         self._reason: str | None = None
-        self._bodies = self._count = 0
+        self._bodies = self._count = self._octets = 0
 
     def take(self, change: Modification) -> None:
         """Note a change. What cannot be done is left out. Raises ScreenerFailed when there are too many."""
@@ -255,7 +258,9 @@ class _Changes:
             self._bodies = 1
             return
         self._count += 1
-        if self._count > MAX_CHANGES:
+        if isinstance(change, AddHeader | ChangeHeader):
+            self._octets += len(change.name) + len(change.value)
+        if self._count > MAX_CHANGES or self._octets > MAX_CHANGED_OCTETS:
             raise ScreenerFailed("it makes too many changes")
         match change:
             case AddHeader(name, value, position):

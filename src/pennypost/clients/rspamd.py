@@ -141,7 +141,7 @@ class _Check(Screening):
         if specimen.size > settings.max_size:
             return Opinion(note="not checked: too large")
         fields = request_fields(self._fields(specimen))
-        status, answer = await self._rspamd.posting.post(self._rspamd.url, fields, _body(specimen), MAX_ANSWER)
+        status, answer = await self._rspamd.posting.post(self._rspamd.url, fields, lambda: _body(specimen), MAX_ANSWER)
         if status != 200:
             raise ScreenerFailed(f"it answers {status} {one_line(answer[:200].decode('utf-8', 'replace'))}")
         return opinion_on(answer, settings, specimen.header)

@@ -39,6 +39,7 @@ from pennypost.model.errors import (
     BadMessage,
     MailError,
     NotWanted,
+    ScreenerDeferred,
     ScreenerRefused,
     SenderNotVerifiable,
     SenderPolicyRefused,
@@ -48,7 +49,7 @@ from pennypost.model.verification import DmarcResult
 from pennypost.store import dmarc, quota, timeline, tls_results
 from pennypost.store.engine import Transaction
 from pennypost.store.spool import Spool
-from pennypost.store.timeline import EventKind
+from pennypost.store.timeline import EventKind, trace_number
 from pennypost.store.tls_results import ReceivedReport
 from pennypost.verify.dmarc import Forgery, find_author
 from pennypost.verify.dmarc.report import Report
@@ -100,7 +101,7 @@ class Receiver:
             verifier = None
         incoming = _Incoming(self._post, client, self._defence, verifier, self._feedback, self._judge)
         incoming.is_unverified = self._verifier is not None and not self._verifier.settings.enabled
-        if self._screeners is not None:
+        if self._screeners is not None and self._screeners.wants(client.peer):
             incoming.have_inspected(self._screeners, self._held_mailbox)
         return incoming
 
@@ -152,7 +153,14 @@ class _Incoming(MailTransaction):
 
     async def accept(self) -> Acceptance:
         """Store the message, and beside it what it reports on our TLS (RFC 8460) or our mail (RFC 9990)."""
-        acceptance = await super().accept()
+        size = self._spool.size
+        try:
+            acceptance = await super().accept()
+        except (ScreenerRefused, ScreenerDeferred) as problem:
+            await self._tell_of_refusal(problem, size)
+            raise
+        if self._inspection is not None:
+            self._inspection.delivered(self._with_recipients(), acceptance.size, acceptance.stored)
         report, aggregate = self._report, self._dmarc_report
         with suppress(MailError):  # the message itself is safe
             if report is not None:
@@ -160,6 +168,20 @@ class _Incoming(MailTransaction):
             if aggregate is not None:
                 await self._store.write_large(lambda tx: dmarc.put_report(tx, aggregate))
         return acceptance
+
+    async def _tell_of_refusal(self, problem: MailError, size: int) -> None:
+        """Let the timeline tell of a message that others did not want, as far as the store is able to."""
+        facts = {
+            "peer": str(self._client.peer),
+            "from": str(self._envelope.reverse_path or ""),
+            "to": [str(destination.recipient.address) for destination in self._destinations],
+            "size": size,
+            "reason": str(problem),
+            "verdicts": self._verdicts(),
+        }
+        trace = trace_number(self._name())
+        with suppress(MailError):
+            await self._store.write(lambda tx: timeline.record(tx, trace, EventKind.TURNED_AWAY, facts))
 
     async def _judge_sender(self, envelope: Envelope) -> None:
         """Take any sender whose domain is not banned, as often as the limits allow."""

@@ -75,6 +75,7 @@ async def held_mailbox(tx: Transaction, target: LocalTarget, name: str) -> Mailb
         found = await mailboxes.find(tx, target.account, name)
         if found is None:
             found = await mailboxes.create(tx, target.account, name)
+            await mailboxes.subscribe(tx, target.account, name)  # else many clients would not show it
     except (BadMailboxName, MailboxLimit):
         found = None
     if found is not None and found.selectable:

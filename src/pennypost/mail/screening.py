@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from ipaddress import IPv4Network, IPv6Network
 
 import structlog
 
@@ -29,16 +30,21 @@ from pennypost.clients.screening.shape import (
 )
 from pennypost.junk.content import Content
 from pennypost.junk.evidence import Evidence
+from pennypost.mail.sender_policy import within
 from pennypost.message import headers
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Recipient
 from pennypost.model.errors import ScreenerDeferred, ScreenerRefused
+from pennypost.model.peer import Peer
 from pennypost.store.spool import Spool, Spools
 
 _log = structlog.stdlib.get_logger("pennypost.screening")
 
 MAX_ADDED = 200
 """Header fields, and recipients, that all screeners together may add to one message."""
+
+MAX_HEADER = 1 << 20
+"""Octets past which a header does not grow."""
 
 Question = Callable[[Screening], Awaitable[Opinion]]
 
@@ -56,10 +62,15 @@ class Examined:
 
 
 class Screeners:
-    """All who are asked, by one worker."""
+    """All who are asked, by one worker. `exempt`: networks about whose mail they are not."""
 
-    def __init__(self, guards: Sequence[Guard]) -> None:
+    def __init__(self, guards: Sequence[Guard], exempt: tuple[IPv4Network | IPv6Network, ...] = ()) -> None:
         self._guards = tuple(guards)
+        self._exempt = exempt
+
+    def wants(self, peer: Peer) -> bool:
+        """Whether anybody is asked about mail of a peer."""
+        return peer.ip is None or not within(peer.ip, self._exempt)
 
     def begin(self, visit: Visit) -> "Inspection":
         """Begin to go along with a transaction."""
@@ -147,6 +158,12 @@ class Inspection:
         """Ask about what was found in the message: evidence."""
         await self._ask(Moment.CONTENT, lambda screening: screening.content(envelope, content))
 
+    def delivered(self, envelope: Envelope, size: int, stored: Sequence[str]) -> None:
+        """Tell those who want to know that the message is stored."""
+        for asked in self._asked:
+            if Moment.DELIVERED in asked.guard.screener.moments:
+                asked.screening.delivered(envelope, size, stored)
+
     def file_as_junk(self, note: str) -> None:
         """Let the message be junk at least."""
         self.notes["screening"] = note
@@ -212,9 +229,11 @@ class Inspection:
             raise ScreenerDeferred(reply.text, reply.code, reply.status) if reply is not None else ScreenerDeferred
 
     def _changed(self, header: bytes, changes: Sequence[HeaderChange]) -> bytes:
-        """Change a header; past `MAX_ADDED` changes no more are made."""
+        """Change a header; past `MAX_ADDED` changes, and where it would get too large, no more are made."""
         for change in changes[: MAX_ADDED - self._changes]:
             self._changes += 1
+            if len(header) + len(change.value or b"") > MAX_HEADER:
+                continue
             if isinstance(change, AddField):
                 header = headers.insert(header, change.name, change.value, change.position)
             else:

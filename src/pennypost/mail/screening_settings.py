@@ -1,9 +1,11 @@
 """What an administrator can set about others who are asked about mail."""
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 
 from pennypost.clients.clamav import ClamavSettings
 from pennypost.clients.dns_list import DnsListSettings
+from pennypost.clients.http_hook import HttpHookSettings
 from pennypost.clients.milter import MilterSettings
 from pennypost.clients.rspamd import RspamdSettings
 
@@ -16,6 +18,9 @@ class ScreeningSettings:
     """The mailbox of each recipient that messages go into which a program wants held; it is made when need be. Empty:
     the mailbox for junk."""
 
+    exempt: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks about whose mail nobody is asked: our own hosts, a backup that asked already."""
+
     clamav: ClamavSettings = field(default_factory=ClamavSettings)
 
     rspamd: RspamdSettings = field(default_factory=RspamdSettings)
@@ -26,10 +31,13 @@ class ScreeningSettings:
     milters: tuple[MilterSettings, ...] = ()
     """Milters that are asked, one after the other."""
 
+    http_hooks: tuple[HttpHookSettings, ...] = ()
+    """Web services that are called."""
+
     def __post_init__(self) -> None:
         zones = [one.zone for one in self.dns_lists]
         if len(set(zones)) < len(zones):
             raise ValueError("dns_lists: each list can be there once")
-        names = [one.name for one in self.milters]
+        names = [one.name for one in self.milters] + [one.name for one in self.http_hooks]
         if len(set(names)) < len(names):
-            raise ValueError("milters: each needs a name of its own")
+            raise ValueError("milters, http_hooks: each needs a name of its own")

@@ -147,10 +147,15 @@ def insert(header_block: bytes, name: bytes, body: bytes, before: int | None) ->
 
     `body`: folded with CRLF, without one at its end, and free of other line ends.
     """
-    fields = [match for match in _LINE.finditer(header_block) if match[1] is not None]
-    at = fields[-1].end() if fields else 0
-    if before is not None and before < len(fields):
-        at = fields[before].start()
+    at = seen = 0
+    for match in _LINE.finditer(header_block):
+        if match[1] is None:
+            continue
+        if seen == before:
+            at = match.start()
+            break
+        at = match.end()
+        seen += 1
     ended = not at or header_block[at - 1 : at] == b"\n"
     return b"%b%b%b: %b\r\n%b" % (header_block[:at], b"" if ended else b"\r\n", name, body, header_block[at:])
 

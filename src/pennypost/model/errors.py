@@ -214,6 +214,9 @@ class ScreenerRefused(PermanentFailure):
         super().__init__(text)
         self.code, self.enhanced = code, enhanced
 
+    def __str__(self) -> str:
+        return f"{self.enhanced or self.status} {self.reason}"
+
 
 class ScreenerDeferred(TransientFailure):
     """A program that we ask about mail wants it later, or does not answer. `code`, `enhanced`: as with a refusal."""
@@ -223,6 +226,9 @@ class ScreenerDeferred(TransientFailure):
     def __init__(self, text: str | None = None, code: int = 0, enhanced: str = "") -> None:
         super().__init__(text)
         self.code, self.enhanced = code, enhanced
+
+    def __str__(self) -> str:
+        return f"{self.enhanced or self.status} {self.reason}"
 
 
 class SenderPolicyRefused(PermanentFailure):

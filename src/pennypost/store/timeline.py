@@ -43,6 +43,8 @@ class EventKind(IntEnum):
     """A report about it came from another host."""
     CHANGED = 7
     """A client moved it, or set flags."""
+    TURNED_AWAY = 8
+    """A program that was asked about it did not want it, now or ever: nothing of it is stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Told(Screening):
     moments: frozenset[Moment] = frozenset(Moment)
     seen: list[bytes] = field(default_factory=list)
     ended: int = 0
+    stored: list[tuple[list[str], int, Sequence[str]]] = field(default_factory=list)
 
     def begin(self, visit: Visit) -> Screening:
         return self
@@ -76,6 +77,9 @@ class Told(Screening):
 
     async def content(self, envelope: Envelope, content: Content) -> Opinion:
         return self.content_
+
+    def delivered(self, envelope: Envelope, size: int, stored: Sequence[str]) -> None:
+        self.stored.append(([str(recipient.address) for recipient in envelope.recipients], size, stored))
 
     def end(self) -> None:
         self.ended += 1
@@ -138,6 +142,24 @@ async def test_who_has_nothing_to_say_changes_nothing(world: World) -> None:
 )
 async def test_it_is_refused_while_the_sender_can_hear_of_it(world: World, told: Told, reply: str) -> None:
     assert await refusal(world, told) == reply
+
+
+async def test_the_timeline_tells_of_what_was_turned_away(world: World) -> None:
+    await refusal(world, Told(message_=REFUSED))
+
+    async def story(tx: Transaction) -> list[timeline.Event]:
+        return await timeline.story(tx, await timeline.traces_of(tx, "anna@penny.test"))
+
+    (event,) = await world.store.scan(story)
+    assert event.kind is timeline.EventKind.TURNED_AWAY
+    assert event.facts["reason"] == "5.7.9 We do not want it"
+    assert event.facts["verdicts"] == {"told": "no"}
+
+
+async def test_who_wants_to_know_hears_of_what_was_stored(world: World) -> None:
+    told = Told(sender_=ScreenerFailed("it is gone"))  # it is told all the same
+    acceptance = await receive(world, told)
+    assert told.stored == [(["anna@penny.test"], len(MESSAGE), acceptance.stored)]
 
 
 async def test_the_gravest_holds_whoever_says_it(world: World) -> None:

@@ -5,7 +5,7 @@ the moments it wants to be asked at: when the sender is named, at each recipient
 when its content has been looked into. Each time it gives an `Opinion`. Whoever asks decides what follows.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_NOTE = 200
 """Characters of a note that is kept."""
+
+MAX_FIELD_OCTETS = 64 * 1024
+"""Octets of a field body that somebody may add to a header."""
 
 
 class ScreenerFailed(Exception):
@@ -179,6 +182,10 @@ class Screening:
         """Judge what was found in the message. Evidence only."""
         return NOTHING
 
+    def delivered(self, envelope: Envelope, size: int, stored: Sequence[str]) -> None:
+        """The message is stored. `size`: octets as they came; `stored`: what the store calls its parts. Must not
+        wait."""
+
     def end(self) -> None:
         """The transaction is over, however it ended. Must not wait."""
 
@@ -217,7 +224,7 @@ def field_line(text: str) -> bytes | None:
     """Make a field body of somebody else's fit for a header: line ends become folds. None: it cannot be one."""
     octets = text.encode("utf-8", "surrogateescape").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     lines = [line.rstrip() for line in octets.split(b"\n") if line.strip()]
-    if b"\0" in octets or not lines:
+    if b"\0" in octets or not lines or len(octets) > MAX_FIELD_OCTETS:
         return None
     return b"\r\n".join([lines[0].lstrip(), *(line if line[0] in b" \t" else b"\t" + line for line in lines[1:])])
 

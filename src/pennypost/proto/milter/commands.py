@@ -44,7 +44,7 @@ class Command:
 class Negotiate(Command):
     """SMFIC_OPTNEG: offer all that we can."""
 
-    letter = b"O"
+    letter: ClassVar[bytes] = b"O"
 
     def data(self) -> bytes:
         return VERSION.to_bytes(4) + ALL_ACTIONS.to_bytes(4) + ALL_STEPS.to_bytes(4)
@@ -55,8 +55,10 @@ class Connect(Command):
     """SMFIC_CONNECT. `name`: the client's, or its address in brackets. `family`: b"4", b"6", b"L", or b"U" for
     unknown."""
 
-    letter = b"C"
-    unwanted, silent, macro_stage = Steps.NO_CONNECT, Steps.SILENT_CONNECT, 0
+    letter: ClassVar[bytes] = b"C"
+    unwanted: ClassVar[Steps] = Steps.NO_CONNECT
+    silent: ClassVar[Steps] = Steps.SILENT_CONNECT
+    macro_stage: ClassVar[int | None] = 0
     name: bytes
     family: bytes
     port: int = 0
@@ -72,8 +74,10 @@ class Connect(Command):
 class Helo(Command):
     """SMFIC_HELO."""
 
-    letter = b"H"
-    unwanted, silent, macro_stage = Steps.NO_HELO, Steps.SILENT_HELO, 1
+    letter: ClassVar[bytes] = b"H"
+    unwanted: ClassVar[Steps] = Steps.NO_HELO
+    silent: ClassVar[Steps] = Steps.SILENT_HELO
+    macro_stage: ClassVar[int | None] = 1
     name: bytes
 
     def data(self) -> bytes:
@@ -84,8 +88,10 @@ class Helo(Command):
 class Mail(Command):
     """SMFIC_MAIL. `path`: with its angle brackets; `parameters`: as "SIZE=100"."""
 
-    letter = b"M"
-    unwanted, silent, macro_stage = Steps.NO_MAIL, Steps.SILENT_MAIL, 2
+    letter: ClassVar[bytes] = b"M"
+    unwanted: ClassVar[Steps] = Steps.NO_MAIL
+    silent: ClassVar[Steps] = Steps.SILENT_MAIL
+    macro_stage: ClassVar[int | None] = 2
     path: bytes
     parameters: tuple[bytes, ...] = ()
 
@@ -97,8 +103,10 @@ class Mail(Command):
 class Rcpt(Command):
     """SMFIC_RCPT."""
 
-    letter = b"R"
-    unwanted, silent, macro_stage = Steps.NO_RCPT, Steps.SILENT_RCPT, 3
+    letter: ClassVar[bytes] = b"R"
+    unwanted: ClassVar[Steps] = Steps.NO_RCPT
+    silent: ClassVar[Steps] = Steps.SILENT_RCPT
+    macro_stage: ClassVar[int | None] = 3
     path: bytes
     parameters: tuple[bytes, ...] = ()
 
@@ -110,16 +118,19 @@ class Rcpt(Command):
 class Data(Command):
     """SMFIC_DATA."""
 
-    letter = b"T"
-    unwanted, silent, macro_stage = Steps.NO_DATA, Steps.SILENT_DATA, 4
+    letter: ClassVar[bytes] = b"T"
+    unwanted: ClassVar[Steps] = Steps.NO_DATA
+    silent: ClassVar[Steps] = Steps.SILENT_DATA
+    macro_stage: ClassVar[int | None] = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Header(Command):
     """SMFIC_HEADER. `value`: lines end with LF, without one at the end."""
 
-    letter = b"L"
-    unwanted, silent = Steps.NO_HEADERS, Steps.SILENT_HEADERS
+    letter: ClassVar[bytes] = b"L"
+    unwanted: ClassVar[Steps] = Steps.NO_HEADERS
+    silent: ClassVar[Steps] = Steps.SILENT_HEADERS
     name: bytes
     value: bytes
 
@@ -131,16 +142,19 @@ class Header(Command):
 class EndOfHeaders(Command):
     """SMFIC_EOH."""
 
-    letter = b"N"
-    unwanted, silent, macro_stage = Steps.NO_END_OF_HEADERS, Steps.SILENT_END_OF_HEADERS, 6
+    letter: ClassVar[bytes] = b"N"
+    unwanted: ClassVar[Steps] = Steps.NO_END_OF_HEADERS
+    silent: ClassVar[Steps] = Steps.SILENT_END_OF_HEADERS
+    macro_stage: ClassVar[int | None] = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Body(Command):
     """SMFIC_BODY: at most `BODY_CHUNK` octets, CRLF lines, any cut."""
 
-    letter = b"B"
-    unwanted, silent = Steps.NO_BODY, Steps.SILENT_BODY
+    letter: ClassVar[bytes] = b"B"
+    unwanted: ClassVar[Steps] = Steps.NO_BODY
+    silent: ClassVar[Steps] = Steps.SILENT_BODY
     octets: bytes
 
     def data(self) -> bytes:
@@ -153,22 +167,22 @@ class Body(Command):
 class EndOfMessage(Command):
     """SMFIC_BODYEOB."""
 
-    letter = b"E"
-    macro_stage = 5
+    letter: ClassVar[bytes] = b"E"
+    macro_stage: ClassVar[int | None] = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Abort(Command):
     """SMFIC_ABORT: the message ended before its time. Not answered."""
 
-    letter = b"A"
+    letter: ClassVar[bytes] = b"A"
 
 
 @dataclass(frozen=True, slots=True)
 class Quit(Command):
     """SMFIC_QUIT. Not answered."""
 
-    letter = b"Q"
+    letter: ClassVar[bytes] = b"Q"
 
 
 def macros(command: Command, values: list[tuple[bytes, bytes]]) -> bytes:
