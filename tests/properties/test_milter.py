@@ -5,27 +5,13 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fuzz import milter
+from tests.fuzz.milter import replies_to
 
 from pennypost.model.errors import PeerError
 from pennypost.proto.milter.client import MilterClientSession
-from pennypost.proto.milter.commands import (
-    Body,
-    Connect,
-    Data,
-    EndOfHeaders,
-    EndOfMessage,
-    Helo,
-    Mail,
-    Negotiate,
-    Rcpt,
-    packet,
-)
-from pennypost.proto.milter.replies import MAX_PACKET, Progress, Reply
-
-COMMANDS = (
-    Negotiate(), Connect(b"x", b"U"), Helo(b"x"), Mail(b"<>"), Rcpt(b"<x>"), Data(), EndOfHeaders(), Body(b"x"),
-    EndOfMessage(),
-)  # fmt: skip
+from pennypost.proto.milter.commands import Connect, Negotiate, packet
+from pennypost.proto.milter.replies import MAX_PACKET, Progress
 
 PACKETS = st.lists(
     st.builds(
@@ -36,38 +22,17 @@ PACKETS = st.lists(
 AGREED = packet(b"O", b"\0\0\0\6\0\0\1\xff\0\0\0\0")
 
 
-def replies(pieces: list[bytes]) -> list[Reply | str]:
-    """Go through the commands as far as the filter's octets lead."""
-    machine = MilterClientSession()
-    heard: list[Reply | str] = []
-    waiting = list(pieces)
-    try:
-        for command in COMMANDS:
-            machine.send(command)
-            while machine.reply_due:
-                reply = machine.next_reply()
-                if reply is not None:
-                    heard.append(reply)
-                elif waiting:
-                    machine.receive_data(waiting.pop(0))
-                else:
-                    return heard
-    except PeerError as problem:
-        heard.append(str(problem))
-    return heard
-
-
 @given(PACKETS, st.lists(st.integers(0, 600), max_size=10))
 def test_the_cut_of_the_octets_does_not_matter(octets: bytes, cuts: list[int]) -> None:
     stream = AGREED + packet(b"c", b"") * 7 + octets
     places = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     pieces = [stream[a:b] for a, b in pairwise(places)]
-    assert replies(pieces) == replies([stream]) == replies([stream[at : at + 1] for at in range(len(stream))])
+    assert replies_to(pieces) == replies_to([stream]) == replies_to([stream[at : at + 1] for at in range(len(stream))])
 
 
 @given(st.binary(max_size=200), st.booleans())
 def test_nothing_but_peer_error_is_raised(octets: bytes, after: bool) -> None:
-    replies([AGREED + octets if after else octets])
+    replies_to([AGREED + octets if after else octets])
 
 
 def test_the_buffer_is_bounded() -> None:
@@ -87,3 +52,7 @@ def test_progress_ends_no_wait() -> None:
     machine.receive_data(packet(b"p", b"") * 3)
     assert [machine.next_reply() for _ in range(4)] == [Progress(), Progress(), Progress(), None]
     assert machine.reply_due
+
+
+def test_the_fuzzer_runs() -> None:
+    assert milter.main(0.2, seed=1) > 10

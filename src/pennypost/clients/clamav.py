@@ -108,7 +108,7 @@ def opinion_on(answer: str, on_virus: OnVirus) -> Opinion:
         virus = one_line(answer[len("stream: ") : -len(" FOUND")]) or "a virus"
         sentence = f"A virus scanner found {virus} in it."
         reply = Reply(550, "5.7.1", f"Refused: the message contains {virus}")
-        evidence = (Evidence("virus", 20.0, sentence),)
+        evidence = (Evidence("virus", 8.0, sentence),)
         return Opinion(Ruling(on_virus.value), f"found {virus}", reply, evidence)
     if _TOO_LONG in answer:
         return Opinion(note="not scanned: larger than clamd's StreamMaxLength")

@@ -24,7 +24,7 @@ import msgspec
 import structlog
 
 from pennypost.clients.http.posting import Posting
-from pennypost.clients.screening.guard import TROUBLE
+from pennypost.clients.screening.guard import TROUBLE, reason_of
 from pennypost.clients.screening.settings import Fallback, ScreenerSettings
 from pennypost.clients.screening.shape import (
     NOTHING,
@@ -223,7 +223,7 @@ class HttpHook:
                         await self.call(id_, facts)
                     break
                 except TROUBLE as problem:
-                    reason = one_line(str(problem)) or "no answer in time"
+                    reason = reason_of(problem)
             else:
                 _log.warning("delivery not told", screener=self.name, id=facts["id"], reason=reason)
 

@@ -228,6 +228,8 @@ class _Incoming(MailTransaction):
         self._judgements = await judge.judge(content, self._client.peer.ip, self._found, accounts, more)
         most = judge.settings.refuse_threshold
         elsewhere = any(d.route.remote for d in self._destinations)
+        if self._inspection is not None and self._inspection.ruling is Ruling.HOLD:
+            return  # somebody wants to look at it
         if most and accounts and not elsewhere and all(j.score.total >= most for j in self._judgements.values()):
             raise NotWanted
 
@@ -282,7 +284,7 @@ class _Incoming(MailTransaction):
             examined = await inspection.message(specimen, self._store.spools, self._settings.max_message_size)
         if examined.body is not None:
             with examined.body as new:
-                self._replace_body(new, start)
+                await self._replace_body(new, start)
         if examined.sender is not None:
             self._envelope = replace(self._envelope, reverse_path=examined.sender[0])
         await self._readdress(examined.add, examined.remove)
@@ -290,13 +292,14 @@ class _Incoming(MailTransaction):
             raise ScreenerRefused("Refused: the message would have to be held, and is for another host")
         return examined.header
 
-    def _replace_body(self, body: Spool, start: int) -> None:
+    async def _replace_body(self, body: Spool, start: int) -> None:
         """Put another body behind the header that came."""
         with self._store.spools.new() as whole:
             whole.write(bytes(self._spool.octets()[:start]))
             with memoryview(body.octets()) as octets:
                 for at in range(0, len(octets), COPIED_OCTETS):
                     whole.write(bytes(octets[at : at + COPIED_OCTETS]))
+                    await asyncio.sleep(0)
             self._spool.become(whole)
 
     async def _readdress(self, add: Sequence[Address], remove: Sequence[Address]) -> None:

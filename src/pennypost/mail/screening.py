@@ -90,16 +90,22 @@ class _Asked:
 
 
 class Inspection:
-    """One transaction. `ruling`: the gravest so far; `evidence`: of all. Call `end` at the end, whichever it is."""
+    """One transaction. `ruling`: the gravest so far; `notes`: what each said last. Call `end` at the end, whichever it
+    is."""
 
     def __init__(self, guards: Sequence[Guard], visit: Visit) -> None:
         self.visit = visit
         self.ruling = Ruling.ACCEPT
-        self.evidence: list[Evidence] = []
+        self._evidence: dict[str, Evidence] = {}
         self.notes: dict[str, str] = {}
         self._asked = [_Asked(guard, guard.screener.begin(visit)) for guard in guards]
         self._reply: Reply | None = None
         self._changes = 0
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """All reasons so far. What is said again, of each recipient say, counts once."""
+        return tuple(self._evidence.values())
 
     # -- The moments
 
@@ -109,12 +115,11 @@ class Inspection:
 
     async def recipient(self, envelope: Envelope, recipient: Recipient) -> None:
         """Ask about a recipient. Raises ScreenerRefused, ScreenerDeferred: for this one only."""
-        before = self.ruling, dict(self.notes), len(self.evidence)
+        before = self.ruling, self.notes.copy(), self._evidence.copy()
         try:
             await self._ask(Moment.RECIPIENT, lambda screening: screening.recipient(envelope, recipient))
         except (ScreenerRefused, ScreenerDeferred):
-            self.ruling, self.notes, kept = before
-            del self.evidence[kept:]
+            self.ruling, self.notes, self._evidence = before
             raise
 
     async def message(self, specimen: Specimen, spools: Spools, most: int) -> Examined:
@@ -213,7 +218,7 @@ class Inspection:
         name = asked.guard.screener.name
         if opinion.note:
             self.notes[name] = opinion.note
-        self.evidence += opinion.evidence
+        self._evidence.update((one.name, one) for one in opinion.evidence)
         if GRAVITY[opinion.ruling] > GRAVITY[self.ruling]:
             self.ruling = opinion.ruling
             self._reply = opinion.reply

@@ -289,6 +289,19 @@ async def test_evidence_counts_in_the_score(world: World) -> None:
     assert all(b"X-Junk-Evidence: +6.0 on-a-list:\r\n\tIt is on a list." in octets for octets in found)
 
 
+async def test_what_is_held_is_not_refused_for_its_score(world: World) -> None:
+    opinion = Opinion(Ruling.HOLD, evidence=(Evidence("virus", 50.0, "It has a virus."),))
+    await receive(world, Told(message_=opinion), held="Held", judge=True)
+    assert len(await stored(world, world.anna, "Held")) == 1
+
+
+async def test_what_is_said_of_each_recipient_counts_once(world: World) -> None:
+    told = Told(recipient_=lambda _: Opinion(evidence=(Evidence("on-a-list", 3.0, "It is on a list."),)))
+    await receive(world, told, to=["anna@penny.test", "bert@penny.test"], judge=True)
+    (octets,) = await stored(world, world.anna)
+    assert octets.count(b"X-Junk-Evidence: +3.0 on-a-list") == 1
+
+
 async def test_a_bug_in_a_screener_is_no_ruling(world: World) -> None:
     def bug(specimen: Specimen) -> Opinion:
         raise ZeroDivisionError

@@ -15,7 +15,7 @@ from pennypost.clients.screening.breaker import BreakerState, CircuitBreaker
 from pennypost.clients.screening.settings import Fallback
 from pennypost.clients.screening.shape import Opinion, Reply, Ruling, Screener, ScreenerFailed, one_line
 from pennypost.model.errors import PeerError
-from pennypost.net.connection import ConnectionEnded
+from pennypost.net.connection import ConnectionEnded, PeerTimeout
 
 _log = structlog.stdlib.get_logger("pennypost.screening")
 
@@ -26,6 +26,15 @@ FAILED, SKIPPED = "failed", "skipped"
 """Outcomes beside the rulings: it was asked in vain; it was not asked, having failed before."""
 
 _LATER = Reply(451, "4.7.1", "The message could not be checked now, try again later")
+
+
+def reason_of(problem: Exception) -> str:
+    """Say in a few words what a screener's trouble was."""
+    if isinstance(problem, TimeoutError | PeerTimeout):
+        return "no answer in time"
+    if isinstance(problem, ConnectionEnded):
+        return "it hung up"
+    return one_line(str(problem)) or type(problem).__name__
 
 
 class Observer(Protocol):
@@ -73,8 +82,7 @@ class Guard:
 
     def _trouble(self, problem: Exception, begun: float, now: float) -> Opinion:
         screener = self.screener
-        reason = one_line(str(problem)) or ("no answer in time" if isinstance(problem, TimeoutError) else "")
-        reason = reason or type(problem).__name__
+        reason = reason_of(problem)
         _log.warning("screener failed", screener=screener.name, reason=reason)
         if self.breaker.failed(now):
             self._opened(screener.kind, 1)
