@@ -6,10 +6,12 @@ are parallel to ascending UIDs. The mailboxes that were asked for longest ago ar
 
 import re
 from array import array
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
@@ -285,23 +287,31 @@ _GONE: dict[SortColumn, Row] = {
 BLOCK = 4_096
 """Positions that are sorted in one go: Python's sorting lets no other thread run."""
 
+_SAMPLES = 8
+"""Values looked at for each block that is to be made."""
+
 
 def sort_positions(positions: Iterable[int], columns: Sequence[tuple[Sequence[Any], bool]]) -> list[int]:
     """Sort positions by columns, the first counting most; True: descending. What is equal keeps its order.
 
-    Large ones are sorted in blocks, which are then joined two by two, which is quick, since they are runs already. For
-    a thread: others have their turn in between.
+    Many are parted into blocks first, so that all of one block come before all of the next. For a thread: others have
+    their turn meanwhile.
     """
     found = list(positions)
     for column, descending in reversed(columns):
-        key = column.__getitem__
-        runs = [found[start : start + BLOCK] for start in range(0, len(found), BLOCK)]
-        for run in runs:
-            run.sort(key=key, reverse=descending)
-        while len(runs) > 1:
-            pairs = [one + other for one, other in zip(runs[::2], runs[1::2], strict=False)]
-            for pair in pairs:
-                pair.sort(key=key, reverse=descending)
-            runs = pairs + (runs[-1:] if len(runs) % 2 else [])
-        found = runs[0] if runs else []
+        blocks = [found] if len(found) <= BLOCK else _parted(found, column)
+        for block in blocks:
+            block.sort(key=column.__getitem__, reverse=descending)
+        found = list(chain.from_iterable(reversed(blocks) if descending else blocks))
     return found
+
+
+def _parted(positions: list[int], column: Sequence[Any]) -> list[list[int]]:
+    """Part positions by their values, in about as many blocks as are needed; each keeps their order."""
+    count = len(positions) // BLOCK + 1
+    step = max(1, len(positions) // (count * _SAMPLES))
+    bounds = sorted([column[at] for at in positions[::step]])[_SAMPLES::_SAMPLES]
+    blocks: list[list[int]] = [[] for _ in range(len(bounds) + 1)]
+    for at in positions:
+        blocks[bisect_right(bounds, column[at])].append(at)
+    return blocks
