@@ -59,7 +59,9 @@ class Indexer:
         """Index what has come, if no other worker does. Gives whether it was ours to do."""
         if not await self._hold():
             return False
-        if not await self._load.is_high() and not await self._index():
+        if await self._load.is_high():
+            return True
+        if not await self._index():
             return False
         loop = asyncio.get_running_loop()
         if loop.time() >= self._next_sweep:
