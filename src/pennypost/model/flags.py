@@ -27,3 +27,11 @@ FLAG_NAMES: dict[Flags, str] = {
     Flags.DRAFT: "\\Draft",
 }
 """As IMAP writes them, in the order in which FLAGS responses list them."""
+
+_REGISTERED = (
+    "$MDNSent $Forwarded $SubmitPending $Submitted $Junk $NotJunk $Phishing $Important "
+    "$autosent $canunsubscribe $followed $hasattachment $hasmemo $hasnoattachment $imported $istrusted "
+    "$MailFlagBit0 $MailFlagBit1 $MailFlagBit2 $maskedemail $memo $muted $new $notify $unsubscribed"
+)
+REGISTERED_KEYWORDS: dict[str, str] = {name.casefold(): name for name in _REGISTERED.split()}
+"""How keywords of the registry are written (RFC 5788, RFC 8457, RFC 9979), by their name without regard to case."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from pennypost.model.errors import TooManyKeywords
-from pennypost.model.flags import Keywords
+from pennypost.model.flags import REGISTERED_KEYWORDS, Keywords
 
 MAX_KEYWORDS = 128
 """Of one message."""
@@ -15,15 +15,16 @@ MAX_KEYWORD_OCTETS = 255
 
 
 def normalise_keywords(keywords: Iterable[str]) -> Keywords:
-    """Sort keywords, without doubles: the first spelling counts. Raises TooManyKeywords.
+    """Sort keywords, without doubles. Registered ones are written as they are; of others the first spelling counts.
 
-    ValueError for what is no atom: the protocol's grammar has to keep that away.
+    Raises TooManyKeywords; ValueError for what is no atom: the protocol's grammar has to keep that away.
     """
     spelled: dict[str, str] = {}
     for keyword in keywords:
         if not keyword or not keyword.isascii() or not keyword.isprintable() or " " in keyword:
             raise ValueError(f"no keyword: {keyword!r}")
-        spelled.setdefault(keyword.casefold(), keyword)
+        folded = keyword.casefold()
+        spelled.setdefault(folded, REGISTERED_KEYWORDS.get(folded, keyword))
     if len(spelled) > MAX_KEYWORDS or any(len(keyword) > MAX_KEYWORD_OCTETS for keyword in spelled):
         raise TooManyKeywords
     return tuple(spelled[key] for key in sorted(spelled))

@@ -175,9 +175,10 @@ class MailboxView:
                 yield snapshot.at(index)
 
     def keywords_in_use(self) -> Keywords:
-        """Give all keywords of the mailbox's messages, sorted: what FLAGS lists (RFC 9051 §7.3.5)."""
+        """Give all keywords of the mailbox's messages, sorted, one spelling of each: for FLAGS (RFC 9051 §7.3.5)."""
         found = {keyword for packed in set(self.snapshot.keywords.values()) for keyword in packed.split(" ")}
-        return tuple(sorted(found, key=str.casefold))
+        spelled = {keyword.casefold(): keyword for keyword in sorted(found, reverse=True)}
+        return tuple(spelled[key] for key in sorted(spelled))
 
     def first_unseen(self) -> int:
         """Give the sequence number of the first message without `\\Seen`, or 0 (RFC 3501 §7.1 UNSEEN)."""

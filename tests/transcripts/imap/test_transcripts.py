@@ -6,6 +6,7 @@
 % quota: 2048                 alice's, in octets
 % append-limit: 1000
 % administrator: alice@example.org
+% message-limit: 3            % save-limit: 3
 % comment: what the server says of itself
 """
 
@@ -35,6 +36,8 @@ async def test_transcript(path: Path, way: str, tmp_path: Path) -> None:
         administrators=tuple(transcript.headers.get("administrator", ())),
         comment=header("comment") or "",
         annotation_size=Octets(1024),
+        message_limit=int(header("message-limit") or 0),
+        save_limit=int(header("save-limit") or 0),
     )
     quota = header("quota")
     limit = int(header("append-limit") or 50 * MIB)

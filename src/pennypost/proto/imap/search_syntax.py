@@ -10,7 +10,7 @@ from datetime import date
 from pennypost.model.flags import Flags
 from pennypost.model.ids import ModSeq
 from pennypost.proto.imap.dates import parse_date
-from pennypost.proto.imap.limits import MAX_NESTING, MAX_SEARCH_KEYS
+from pennypost.proto.imap.limits import MAX_NESTING, MAX_NUMBER, MAX_SEARCH_KEYS
 from pennypost.proto.imap.object_id import is_object_id
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.search_keys import (
@@ -38,6 +38,7 @@ from pennypost.proto.imap.search_keys import (
     UidKey,
     fuzzied,
 )
+from pennypost.proto.imap.sequence import SequenceSet
 
 CHARSETS: dict[str, str] = {
     "US-ASCII": "ascii",
@@ -209,10 +210,21 @@ class SearchReader:
                 return ThreadIdKey(self._objectid())
             case b"MODSEQ":
                 return ModSeqKey(self._modseq())
+            case b"UIDAFTER" | b"UIDBEFORE":
+                return self._side_of(word == b"UIDAFTER")
             case b"UID":
                 reader.space("a sequence set")
                 return UidKey(reader.sequence_set())
         raise BadSyntax("unknown search key")
+
+    def _side_of(self, after: bool) -> SearchKey:
+        """Read the UID behind UIDAFTER or UIDBEFORE, which is not meant itself (RFC 9738 §3.2)."""
+        self._reader.space("a UID")
+        uid = self._reader.number("a UID")
+        if not uid:
+            raise BadSyntax("expected a UID")
+        low, high = (uid + 1, MAX_NUMBER) if after else (1, uid - 1)
+        return UidKey(SequenceSet(((low, high),))) if low <= high else Not(All())
 
     def _text(self) -> str:
         self._reader.space("a text to search for")

@@ -20,7 +20,7 @@ from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.codes import ResponseCode
 from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Condition, Tagged, bad, no, ok, untagged
-from pennypost.servers.imap import news
+from pennypost.servers.imap import message_limit, news
 from pennypost.servers.imap.catenate import add_urls
 from pennypost.servers.imap.errors import Refused, require_writable
 from pennypost.servers.imap.news import News
@@ -122,6 +122,7 @@ async def _take_all(session: Session, start: Append) -> list[Arrived]:
     octets = 0
     following: Append | None = start
     while following is not None:
+        message_limit.refuse_many(session, len(arrived) + 1)
         if len(arrived) == MOST_MESSAGES:
             raise Refused(no("Too many messages at once", codes.LIMIT))
         octets += following.size

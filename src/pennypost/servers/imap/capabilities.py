@@ -92,7 +92,12 @@ def offered(session: "Session") -> list[bytes]:
         if session.owner.name in settings.administrators:
             quota = (*quota, b"QUOTASET")
         compress = () if session.compression is not None else (b"COMPRESS=DEFLATE",)  # RFC 4978 §3
-        return [*_ALWAYS, *_AFTER_LOGIN, *compress, *quota, b"APPENDLIMIT=%d" % session.door.max_message_size]
+        limits = [b"APPENDLIMIT=%d" % session.door.max_message_size]
+        if settings.message_limit:  # RFC 9738 §3
+            limits.append(b"MESSAGELIMIT=%d" % settings.message_limit)
+        elif settings.save_limit:
+            limits.append(b"SAVELIMIT=%d" % settings.save_limit)
+        return [*_ALWAYS, *_AFTER_LOGIN, *compress, *quota, *limits]
     names = list(_ALWAYS)
     if session.connection.tls is None and session.door.offers_starttls:
         names.append(b"STARTTLS")

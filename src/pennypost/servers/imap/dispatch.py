@@ -45,7 +45,7 @@ from pennypost.proto.imap.commands.uidbatches import UidBatches
 from pennypost.proto.imap.commands.unauthenticate import Unauthenticate
 from pennypost.proto.imap.commands.urlauth import GenUrlAuth, ResetKey, UrlFetch
 from pennypost.proto.imap.responses.status import Condition, Tagged
-from pennypost.servers.imap import news, progress, search_result
+from pennypost.servers.imap import message_limit, news, progress, search_result
 from pennypost.servers.imap.acl import deleteacl, getacl, listrights, myrights, setacl
 from pennypost.servers.imap.append import catenate
 from pennypost.servers.imap.authenticate import authenticate
@@ -163,6 +163,7 @@ async def handle(session: Session, body: CommandBody) -> Tagged:
     if session.selected is not None and which is not News.NONE and not isinstance(body, Store):
         await news.tell(session, News.NO_EXPUNGE)
     try:
+        message_limit.refuse(session, body)
         with progress.told(session, body):
             tagged = await HANDLERS[type(body)](session, body)
     except (MailError, Refused):
@@ -172,7 +173,7 @@ async def handle(session: Session, body: CommandBody) -> Tagged:
     news.tell_settled(session)
     if session.watch is not None and tagged.condition is Condition.OK:
         session.watch.note(body)
-    return tagged
+    return message_limit.told(session, tagged) if session.limited_to else tagged
 
 
 def goes_by_uid(body: CommandBody) -> bool:

@@ -16,7 +16,7 @@ from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.proto.imap.sequence import Ranges
-from pennypost.servers.imap import large, news, resync
+from pennypost.servers.imap import large, message_limit, news, resync
 from pennypost.servers.imap.flag_change import change_flags
 from pennypost.servers.imap.news import News
 from pennypost.servers.imap.records import Batch, Plan, sets_seen
@@ -51,7 +51,9 @@ async def fetch(session: Session, command: Fetch) -> Tagged:
     if command.changed_since is not None:
         numbers = selected.changed_since(numbers, command.changed_since)
     if command.partial is not None:
+        message_limit.refuse_range(session, command.partial.last - command.partial.first + 1)
         numbers = ranges_of(command.partial.of([n for first, last in numbers for n in range(first, last + 1)]))
+    numbers = message_limit.trim(session, numbers)
     items = command.items
     if any(map(sets_seen, items)) and await _mark_seen(session, numbers):
         # RFC 9051 §6.4.5: the change is part of the response; RFC 7162 §3.1: with its mod-sequence

@@ -2,7 +2,7 @@
 
 from pennypost.proto.imap.commands.search import Search
 from pennypost.proto.imap.responses.status import Tagged, bad, ok
-from pennypost.servers.imap import contexts, finding, fuzzy, search_result
+from pennypost.servers.imap import contexts, finding, fuzzy, message_limit, search_result
 from pennypost.servers.imap.matching import asks_modseq
 from pennypost.servers.imap.session import Session
 
@@ -14,7 +14,7 @@ async def search(session: Session, command: Search) -> Tagged:
     if command.charset is not None and b"UTF8=ACCEPT" in session.enabled:
         return bad("CHARSET is not used after ENABLE UTF8=ACCEPT")  # RFC 9755 §3
     selected = session.open_mailbox
-    found = await finding.find(session, selected, key)
+    found = await finding.find(session, selected, message_limit.narrowed(session, key))
     modseqs = [found.piece.modseqs[at] for at in found.positions] if asks_modseq(key) else None
     scores = fuzzy.relevancies(found.scores, found.positions) if command.fuzzy else ()
     search_result.tell(session, command, found.named(command.uid), modseqs, scores)

@@ -269,9 +269,12 @@ class Selected:
     def take_keywords(self) -> bool:
         """Whether keywords are in use that the client was not told of; it will have been, from now on."""
         in_use = self.view.keywords_in_use() if self.snapshot.keywords else ()
-        if set(in_use) <= set(self.known_keywords):
+        known = {keyword.casefold(): keyword for keyword in self.known_keywords}
+        fresh = {folded: keyword for keyword in in_use if (folded := keyword.casefold()) not in known}
+        if not fresh:
             return False
-        self.known_keywords = tuple(sorted({*self.known_keywords, *in_use}, key=str.casefold))
+        known |= fresh
+        self.known_keywords = tuple(known[key] for key in sorted(known))
         return True
 
     def close(self) -> None:

@@ -62,8 +62,9 @@ class Session:
 
     `account`: who logged in, None before. `selected`: the open mailbox, None without. `enabled`: what ENABLE switched
     on, in capitals. `tag`: of the command in hand; `tells_uids`: it goes by UID, so FETCH responses have them too.
-    `compression`: what was agreed on by COMPRESS. `watch`: what NOTIFY asked for, None before it. `broken`: a literal
-    was cut short, nothing more can be said.
+    `compression`: what was agreed on by COMPRESS. `watch`: what NOTIFY asked for, None before it. `limited_to`: the
+    lowest UID that the command in hand acted upon, if others were left (`message_limit`). `broken`: a literal was cut
+    short, nothing more can be said.
     """
 
     __slots__ = (
@@ -77,6 +78,7 @@ class Session:
         "connection",
         "door",
         "enabled",
+        "limited_to",
         "machine",
         "selected",
         "tag",
@@ -96,6 +98,7 @@ class Session:
         self.commands = 0
         self.tag = b""
         self.tells_uids = False
+        self.limited_to = 0
         self.watch: Watch | None = None
         self._gathered: list[bytes] = []
         self._gathered_octets = 0

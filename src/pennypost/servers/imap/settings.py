@@ -34,6 +34,13 @@ class ImapSettings:
     annotation_size: Octets = Octets(16 * KIB)
     """How large what SETMETADATA says of a mailbox or the server may be, each entry (RFC 5464)."""
 
+    message_limit: int = 0
+    """How many messages one command may act upon (MESSAGELIMIT, RFC 9738); 0: as many as there are."""
+
+    save_limit: int = 0
+    """How many messages one COPY or APPEND may make (SAVELIMIT, RFC 9738); 0: as many as there are. With
+    `message_limit`, that one counts."""
+
     watched_mailboxes: int = 2_000
     """How many mailboxes a client may watch at once by NOTIFY (RFC 5465), the open one aside."""
 
@@ -48,3 +55,7 @@ class ImapSettings:
 
     quota_visible: bool = True
     """Whether GETQUOTA and GETQUOTAROOT tell accounts how much they use and may use (RFC 9208)."""
+
+    def __post_init__(self) -> None:
+        if min(self.message_limit, self.save_limit, self.watched_mailboxes) < 0:
+            raise ValueError("limits cannot be negative")

@@ -10,7 +10,7 @@ from pennypost.proto.imap.flags import FlagList
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Tagged, no, ok
-from pennypost.servers.imap import news
+from pennypost.servers.imap import message_limit, news
 from pennypost.servers.imap.errors import Refused, require_writable
 from pennypost.servers.imap.flag_change import change_flags
 from pennypost.servers.imap.news import News
@@ -70,7 +70,7 @@ async def _change(session: Session, command: Store, held: Sequence[Uid]) -> Sequ
     Gives the messages that were left alone since others changed them (UNCHANGEDSINCE).
     """
     selected = session.open_mailbox
-    uids = selected.uids_of(selected.numbers_of(command.messages, command.uid))
+    uids = selected.uids_of(message_limit.trim(session, selected.numbers_of(command.messages, command.uid)))
     mode, asked = _MODES[command.action], command.flags
     before, known = selected.snapshot.number, selected.snapshot.modseq
     result = await session.door.store.write_rows(

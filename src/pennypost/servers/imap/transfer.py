@@ -7,6 +7,7 @@ from pennypost.proto.imap.responses.codes import ResponseCode
 from pennypost.proto.imap.responses.search import uid_set
 from pennypost.proto.imap.responses.status import no
 from pennypost.proto.imap.sequence import SequenceSet
+from pennypost.servers.imap import message_limit
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.session import Session
 from pennypost.store import across, messages, places
@@ -23,7 +24,7 @@ async def transfer(session: Session, chosen: SequenceSet, uid: bool, name: str, 
     None when no message is named that is there. Raises Refused with TRYCREATE when the mailbox is not there.
     """
     selected, user = session.open_mailbox, session.owner.account
-    uids = selected.uids_of(selected.numbers_of(chosen, uid))
+    uids = selected.uids_of(message_limit.trim(session, selected.numbers_of(chosen, uid)))
 
     async def within(tx: Transaction) -> Copied:
         target = await target_mailbox(tx, user, name)

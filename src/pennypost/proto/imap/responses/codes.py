@@ -119,6 +119,11 @@ def mailboxid(objectid: bytes) -> ResponseCode:
     return ResponseCode(b"MAILBOXID (%b)" % objectid)
 
 
+def messagelimit(limit: int, lowest: int = 0) -> ResponseCode:
+    """MESSAGELIMIT (RFC 9738 §3.1): how many messages a command may act upon; the lowest UID it acted upon, if any."""
+    return ResponseCode(b"MESSAGELIMIT %d %d" % (limit, lowest) if lowest else b"MESSAGELIMIT %d" % limit)
+
+
 def inprogress(tag: bytes) -> ResponseCode:
     """INPROGRESS (RFC 9585 §4): the command is still being carried out, how far is not known."""
     return ResponseCode(b"INPROGRESS (%b NIL NIL)" % string(tag))
