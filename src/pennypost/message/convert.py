@@ -1,4 +1,4 @@
-"""Turn a message into one that hosts without 8BITMIME can carry (RFC 6152 §3, RFC 2045 §6).
+"""Turn a message into one that hosts without 8BITMIME can carry (RFC 6152 §3, RFC 2045 §6), or one without octets of 0.
 
 Every leaf that holds eight-bit octets, NUL, lone CRs or LFs, or lines past 998 octets is encoded anew: text as
 quoted-printable, else as base64. What is content stays what it was. A DKIM signature over the old octets does not
@@ -61,13 +61,57 @@ def to_seven_bit(octets: bytes) -> bytes:
     index = parse(header, body).index
     edits: list[tuple[int, int, bytes]] = []
     new_header = _convert(index, header, body, edits)
-    pieces = [header if new_header is None else new_header]
+    return _edited(header if new_header is None else new_header, body, edits)
+
+
+def _edited(header: bytes, body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    pieces = [header]
     at = 0
     for start, end, piece in edits:
         pieces += [body[at:start], piece]
         at = end
     pieces.append(body[at:])
     return b"".join(pieces)
+
+
+def without_nul(octets: bytes) -> bytes:
+    """Give the message with what holds octets of 0 in base64 (RFC 3516 §4.4): no literal but literal8 may hold them.
+
+    What has none stays as it is, octet for octet. Raises NotConvertible where they stand elsewhere than in the content
+    of a part that is not encoded yet, or in something signed.
+    """
+    header, body = headers.split(octets)
+    if b"\0" in header:
+        raise NotConvertible
+    edits: list[tuple[int, int, bytes]] = []
+    new_header = _encode_nul(parse(header, body).index, header, body, edits)
+    return _edited(header if new_header is None else new_header, body, edits)
+
+
+def _encode_nul(part: Part, header: bytes, body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes | None:
+    """Encode a part if it holds octets of 0; the rest is as for `_convert`."""
+    content = body[part.body_start : part.body_end]
+    if b"\0" not in content:
+        return None
+    if not part.children or part.lacks_parts:
+        if part.is_multipart or part.encoding in (b"quoted-printable", b"base64"):
+            raise NotConvertible
+        edits.append((part.body_start, part.body_end, _base64(content)))
+        return _labelled(header, b"base64")
+    if part.subtype == b"signed":
+        raise NotConvertible
+    at = part.body_start
+    for child in part.children:
+        if b"\0" in body[at : child.body_start]:
+            raise NotConvertible  # between the parts, or in a header
+        inner, place = body[child.header_start : child.body_start], len(edits)
+        converted = _encode_nul(child, inner, body, edits)
+        if converted is not None:
+            edits.insert(place, (child.header_start, child.body_start, converted))
+        at = child.body_end
+    if b"\0" in body[at : part.body_end]:
+        raise NotConvertible
+    return None
 
 
 def _convert(part: Part, header: bytes, body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes | None:

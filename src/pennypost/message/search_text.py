@@ -14,6 +14,7 @@ from unicodedata import normalize
 
 import msgspec
 
+from pennypost.message.addresses import HeaderAddress, parse_addresses
 from pennypost.message.decode import text
 from pennypost.message.headers import field_list
 from pennypost.message.structure import Part
@@ -76,6 +77,27 @@ def folded(what: str) -> str:
 def plain(what: str) -> str:
     """Take accents away from folded text, and what tells compatible characters apart: for fuzzy searches."""
     return what if what.isascii() else normalize("NFC", _MARKS.sub("", normalize("NFKD", what)).casefold())
+
+
+ADDRESS_FIELDS = frozenset({b"from", b"to", b"cc", b"bcc", b"sender", b"reply-to"})
+
+_OTHERWISE = re.compile(rb'[("\\]|\s@|@\s')
+
+
+def field_text(name: bytes, field: bytes) -> str:
+    """Give an unfolded header field, decoded and folded. One of addresses that are written otherwise than as
+    `Name <local@domain>`, with comments or blanks within, is followed by a line in which they are written so: FROM and
+    its like look at the addresses (RFC 9051 §6.4.4). `name`: in lower case."""
+    text = folded(decode_words(field))
+    if name not in ADDRESS_FIELDS or _OTHERWISE.search(field) is None:
+        return text
+    plainly = folded(", ".join(map(_plainly, parse_addresses(field))))
+    return f"{text}\n{plainly}"
+
+
+def _plainly(entry: HeaderAddress) -> str:
+    name, address = entry.display_name, entry.address
+    return f"{name} <{address}>" if address is not None else name
 
 
 def header_text(header: bytes) -> str:

@@ -17,9 +17,8 @@ from unicodedata import normalize
 
 from pennypost.message.addresses import parse_addresses
 from pennypost.message.headers import unfold, values
-from pennypost.message.search_text import folded
+from pennypost.message.search_text import field_text
 from pennypost.message.summary import display_key
-from pennypost.message.words import decode_words
 from pennypost.model.ids import AccountId, MailboxId, MessageId
 from pennypost.model.units import MIB
 from pennypost.store import messages
@@ -64,13 +63,14 @@ def _display(name: bytes) -> Callable[[Row], str]:
 
 def _field(name: str) -> Callable[[Row], str | None]:
     """Read a header field, as searches compare it, several with line ends between; None: it is not there."""
-    pattern = re.compile(rb"^%b[ \t]*+:(.*+(?:\n[ \t].*+)*+)" % name.encode("ascii"), re.IGNORECASE | re.MULTILINE)
+    field = name.encode("ascii")
+    pattern = re.compile(rb"^%b[ \t]*+:(.*+(?:\n[ \t].*+)*+)" % field, re.IGNORECASE | re.MULTILINE)
 
     def value(row: Row) -> str | None:
         found = pattern.findall(row[0])
         if not found:
             return None
-        return "\n".join([folded(decode_words(unfold(one))) for one in found])
+        return "\n".join([field_text(field, unfold(one)) for one in found])
 
     return value
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pennypost.proto.imap.commands import CommandBody
 from pennypost.proto.imap.commands.append import Append
-from pennypost.proto.imap.commands.catenate import CatenateText
+from pennypost.proto.imap.commands.catenate import NOTHING, AppendRest, CatenateText
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,12 @@ class AppendChunk:
 class AppendEnd:
     """The message is whole and the command well-formed. Answer with one `send`.
 
-    If the command is not, a `BadCommand` comes instead, and the message must not be stored. `urls`: what of it follows
-    the last text (RFC 4469).
+    If the command is not, a `BadCommand` comes instead, and the message must not be stored. `rest`: what follows the
+    last literal without one of its own (RFC 4469).
     """
 
     tag: bytes
-    urls: tuple[bytes, ...] = ()
+    rest: AppendRest = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

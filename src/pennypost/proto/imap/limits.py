@@ -87,5 +87,5 @@ class Limits:
     buffered: int
 
 
-BEFORE_LOGIN = Limits(line=8 * KIB, literal=4 * KIB, command=16 * KIB, discard=64 * KIB, errors=10, buffered=320 * KIB)
+BEFORE_LOGIN = Limits(line=36 * KIB, literal=4 * KIB, command=16 * KIB, discard=64 * KIB, errors=10, buffered=320 * KIB)
 AFTER_LOGIN = Limits(line=64 * KIB, literal=64 * KIB, command=256 * KIB, discard=128 * MIB, errors=50, buffered=1 * MIB)

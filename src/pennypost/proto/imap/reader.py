@@ -14,6 +14,10 @@ from pennypost.proto.imap.limits import MAX_LIST_ITEMS, MAX_NUMBER, MAX_NUMBER64
 from pennypost.proto.imap.mailbox_name import decode_name, decode_pattern
 from pennypost.proto.imap.sequence import STAR, SequenceSet
 
+NO_NAME = "\0"
+"""What is ASCII and no modified UTF-7 is well-formed all the same (RFC 3501 §9 mailbox): it is read as what no mailbox
+can be called (`store.names`), so that it is answered NO, and no pattern matches."""
+
 
 class BadSyntax(Exception):
     """A command that its grammar does not allow. Never leaves `proto.imap`: the machine makes it a `BadCommand`."""
@@ -210,7 +214,7 @@ class Reader:
         try:
             return decode_name(octets, self.utf8)
         except ValueError:
-            raise BadSyntax(self._encoding_problem("mailbox name")) from None
+            return self._no_name(octets, "mailbox name")
 
     def list_mailbox(self) -> str:
         """Read a pattern of LIST: `%` and `*` need no quotes (RFC 9051 §9, list-mailbox)."""
@@ -223,10 +227,12 @@ class Reader:
         try:
             return decode_pattern(octets, self.utf8)
         except ValueError:
-            raise BadSyntax(self._encoding_problem("mailbox pattern")) from None
+            return self._no_name(octets, "mailbox pattern")
 
-    def _encoding_problem(self, what: str) -> str:
-        return f"{what} is not {'UTF-8' if self.utf8 else 'modified UTF-7'}"
+    def _no_name(self, octets: bytes, what: str) -> str:
+        if self.utf8 or not octets.isascii():
+            raise BadSyntax(f"{what} is not {'UTF-8' if self.utf8 else 'modified UTF-7'}")
+        return NO_NAME
 
     # -- Sequence sets
 

@@ -471,7 +471,7 @@ class ImapServerSession:
             return AppendStart(tag, rest)
         self._errors = 0
         self._mode = _Mode.ANSWER
-        return AppendEnd(tag, rest or ())
+        return AppendEnd(tag, rest) if rest is not None else AppendEnd(tag)
 
     # -- Continued commands
 

@@ -58,6 +58,14 @@ class MessageUrl:
     token: bytes = b""
     rump: bytes = b""
 
+    @property
+    def account(self) -> str:
+        """The account it names: its user, together with the host where that has no domain."""
+        return self.user if "@" in self.user else f"{self.user}@{self.host}"
+
+    def is_of(self, account: str) -> bool:
+        return account in (self.user, self.account)
+
     def within(self, mailbox: str) -> "MessageUrl":
         """Complete a relative URL by the mailbox it is relative to."""
         return self if self.mailbox else replace(self, mailbox=mailbox)

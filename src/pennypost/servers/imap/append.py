@@ -6,15 +6,17 @@ is digested and made a body of as deliveries are, and one transaction puts it in
 on disk.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from pennypost.mail.prepare import Prepared
+from pennypost.message import convert
 from pennypost.model.errors import BadMessage, MailError, MessageTooLarge
 from pennypost.model.ids import AccountId
 from pennypost.proto.imap.commands.append import Append
-from pennypost.proto.imap.commands.catenate import Catenate
+from pennypost.proto.imap.commands.catenate import AppendRest, Catenate, Composed
 from pennypost.proto.imap.events import AppendChunk, AppendEnd, AppendStart, AppendText, BadCommand
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.codes import ResponseCode
@@ -38,6 +40,9 @@ MOST_MESSAGES = 1_000
 """Messages of one APPEND (MULTIAPPEND): they are kept, compressed, until the last one has come."""
 
 
+_NUL = re.compile(rb"\0")
+
+
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """A message that came, and how it is to be stored."""
@@ -54,12 +59,21 @@ async def append(session: Session, start: Append) -> Tagged:
 
 
 async def catenate(session: Session, command: Catenate) -> Tagged:
-    """Put a message together of what URLs name, and store it (RFC 4469)."""
-    start = Append(command.mailbox, command.flags, command.date, 0, binary=False, synchronizing=True)
-    await _refuse_early(session, start, 0)
-    with session.door.store.spools.new() as spool:
-        await add_urls(session, spool, command.urls)
-        return await _keep(session, [await _prepared(session, spool, start)])
+    """Put messages together of what URLs name, and store them (RFC 4469)."""
+    arrived: list[Arrived] = []
+    await _compose(session, command.mailbox, command.messages, arrived)
+    return await _keep(session, arrived)
+
+
+async def _compose(session: Session, mailbox: str, messages: Sequence[Composed], arrived: list[Arrived]) -> None:
+    """Put messages together of what URLs name, and add them to those that came."""
+    for message in messages:
+        start = Append(mailbox, message.flags, message.date, 0, binary=False, synchronizing=True)
+        _require_room(session, len(arrived))
+        await _refuse_early(session, start, 0)
+        with session.door.store.spools.new() as spool:
+            await add_urls(session, spool, message.urls)
+            arrived.append(await _prepared(session, spool, start))
 
 
 async def _keep(session: Session, arrived: list[Arrived]) -> Tagged:
@@ -120,11 +134,10 @@ async def _take_all(session: Session, start: Append) -> list[Arrived]:
     """Take the messages of a command as they come, each announced before it is sent."""
     arrived: list[Arrived] = []
     octets = 0
-    following: Append | None = start
-    while following is not None:
-        message_limit.refuse_many(session, len(arrived) + 1)
-        if len(arrived) == MOST_MESSAGES:
-            raise Refused(no("Too many messages at once", codes.LIMIT))
+    following = start
+    while True:
+        await _compose(session, start.mailbox, following.composed, arrived)
+        _require_room(session, len(arrived))
         octets += following.size
         await _refuse_early(session, following, octets)
         with session.door.store.spools.new() as spool:
@@ -132,8 +145,17 @@ async def _take_all(session: Session, start: Append) -> list[Arrived]:
             _accept(session, spool, following.size)
             after = await _receive(session, spool)
             arrived.append(await _prepared(session, spool, following))
+        if isinstance(after, AppendRest):
+            await _compose(session, start.mailbox, after.messages, arrived)
+            return arrived
         following = after
-    return arrived
+
+
+def _require_room(session: Session, count: int) -> None:
+    """See that one more message may be taken in."""
+    message_limit.refuse_many(session, count + 1)
+    if count == MOST_MESSAGES:
+        raise Refused(no("Too many messages at once", codes.LIMIT))
 
 
 def _accept(session: Session, spool: Spool, size: int) -> None:
@@ -144,9 +166,20 @@ def _accept(session: Session, spool: Spool, size: int) -> None:
 
 
 async def _prepared(session: Session, spool: Spool, start: Append) -> Arrived:
+    """Make a message that came ready to be stored. One that holds octets of 0 is encoded, since FETCH could not send
+    it: BODYSTRUCTURE and BODY[] tell of it as it is stored (RFC 3516 §4.4, §6)."""
     if not spool.size:
         raise BadMessage("An empty message cannot be stored")
-    return Arrived(start, await session.door.preparer.prepare(spool))
+    preparer = session.door.preparer
+    if not await preparer.on_spool(spool, 0, lambda octets: _NUL.search(octets) is not None):
+        return Arrived(start, await preparer.prepare(spool))
+    try:
+        encoded = await preparer.on_spool(spool, 0, lambda octets: convert.without_nul(bytes(octets)))
+    except convert.NotConvertible:
+        raise Refused(no("Octets of 0 stand where they cannot be encoded", codes.UNKNOWN_CTE)) from None
+    with session.door.store.spools.new() as converted:
+        converted.write(encoded)
+        return Arrived(start, await preparer.prepare(converted))
 
 
 async def _refuse_early(session: Session, start: Append, octets: int) -> None:
@@ -166,8 +199,8 @@ async def _refuse_early(session: Session, start: Append, octets: int) -> None:
     await session.door.store.read(operation)
 
 
-async def _receive(session: Session, spool: Spool) -> Append | None:
-    """Take the octets of a message; give the one that follows, if there is one.
+async def _receive(session: Session, spool: Spool) -> Append | AppendRest:
+    """Take the octets of a message; give the one that follows, or what ends the command.
 
     Raises Refused with BAD if the command ends otherwise than it should. A spool that cannot be written to does not
     stop the octets from coming: the failure is told at the end.
@@ -186,14 +219,15 @@ async def _receive(session: Session, spool: Spool) -> Append | None:
                     raise failure
                 await add_urls(session, spool, text.urls)
                 _accept(session, spool, text.size)
-            case AppendEnd(urls=urls):
+            case AppendEnd(rest=rest):
                 if failure is not None:
                     raise failure
-                await add_urls(session, spool, urls)
-                return None
+                await add_urls(session, spool, rest.urls)
+                return rest
             case AppendStart(append=following):
                 if failure is not None:
                     raise failure
+                await add_urls(session, spool, following.ending)
                 return following
             case BadCommand(reason=reason):
                 raise Refused(bad(reason))

@@ -36,7 +36,7 @@ async def _open(session: Session, octets: bytes) -> UrlText | None:
         return None
     if url.token:
         return await authorized(session, url)
-    if url.user not in ("", session.owner.name):
+    if url.user and not url.is_of(session.owner.name):
         return None
     return await _own(session, url)
 

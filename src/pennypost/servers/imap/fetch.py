@@ -14,7 +14,7 @@ from pennypost.model.rights import Rights
 from pennypost.proto.imap.commands.fetch import Fetch, FetchAttribute, FetchItem
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.search import ranges_of
-from pennypost.proto.imap.responses.status import Tagged, no, ok
+from pennypost.proto.imap.responses.status import Tagged, ok
 from pennypost.proto.imap.sequence import Ranges
 from pennypost.servers.imap import large, message_limit, news, resync
 from pennypost.servers.imap.flag_change import change_flags
@@ -61,7 +61,7 @@ async def fetch(session: Session, command: Fetch) -> Tagged:
         items = (*items, *[item for item in told if item not in items])
     await send(session, items, numbers)
     if selected.missed and not command.uid:
-        return no("Some messages are gone", codes.EXPUNGEISSUED)  # RFC 2180 §4.1.2, RFC 5530 §3
+        return ok("Some messages are gone", codes.EXPUNGEISSUED)  # RFC 2180 §4.1, RFC 5530 §3
     return ok("FETCH completed")
 
 

@@ -13,7 +13,6 @@ from pennypost.message import search_text, structure
 from pennypost.message.dates import parse_date
 from pennypost.message.headers import value, values
 from pennypost.message.search_text import folded
-from pennypost.message.words import decode_words
 from pennypost.proto.imap.dates import parse_date as parse_imap_date
 from pennypost.proto.imap.search_keys import (
     And,
@@ -96,17 +95,25 @@ def compile_test(key: SearchKey, known: Known) -> Test:
     return lambda read: matching(read.position)
 
 
+_PUNCTUATION = re.compile(rb"[@.<>,]")
+
+
 def _header_test(name: bytes, needle: str) -> Test:
     """Test a header field. An empty text asks whether the field is there (RFC 9051 §6.4.4)."""
     # A word without space is never cut by folding: if it is nowhere in a header that encodes nothing, it is not in the
     # field either.
     word = needle.encode("ascii") if needle.isascii() and " " not in needle else b""
+    name = name.lower()
+    # An address may be written with comments and blanks within: what is left and right of its punctuation is there.
+    pieces = _PUNCTUATION.split(word) if name in search_text.ADDRESS_FIELDS else [word]
 
     def test(read: Read) -> bool:
         header = read.header
-        if word not in header.lower() and b"=?" not in header and header.isascii():
-            return False
-        return any(needle in folded(decode_words(found)) for found in values(header, name))
+        if b"=?" not in header and header.isascii():
+            lower = header.lower()
+            if any(piece not in lower for piece in pieces):
+                return False
+        return any(needle in search_text.field_text(name, found) for found in values(header, name))
 
     return test
 

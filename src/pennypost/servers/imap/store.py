@@ -49,7 +49,7 @@ async def store(session: Session, command: Store) -> Tagged:
         answer = no if selected.missed and not command.uid else ok
         return answer("Conditional STORE failed", codes.modified(ranges_of(left)))
     if selected.missed and not command.uid:
-        return no("Some messages are gone", codes.EXPUNGEISSUED)  # RFC 2180 §4.2.1
+        return ok("Some messages are gone", codes.EXPUNGEISSUED)  # RFC 5530 §3
     return ok("STORE completed")
 
 

@@ -30,7 +30,7 @@ async def genurlauth(session: Session, command: GenUrlAuth) -> Tagged:
         return no("Unknown mechanism", codes.CANNOT)
     user, name = session.owner.account, session.owner.name
     fresh = secrets.token_bytes(_KEY_OCTETS)
-    if any(url.user != name for url in command.urls):
+    if not all(url.is_of(name) for url in command.urls):
         return no("The URL is not one of yours", codes.NOPERM)  # RFC 4467 §3
 
     async def operation(tx: Transaction) -> list[bytes]:
@@ -83,7 +83,7 @@ async def authorized(session: Session, url: MessageUrl) -> UrlText | None:
         return None
 
     async def maker(tx: Transaction) -> AccountId | None:
-        found = await directory.find_account(tx, url.user)
+        found = await directory.find_account(tx, url.account)
         if found is None or not found.enabled or (url.expires is not None and url.expires <= tx.now):
             return None
         reached = await places.reach(tx, found.id, url.mailbox, Action.READ)

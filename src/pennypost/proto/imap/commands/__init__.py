@@ -24,7 +24,7 @@ from pennypost.proto.imap.commands.append import Append, begin_append, end_appen
 from pennypost.proto.imap.commands.authenticate import Authenticate, parse_authenticate
 from pennypost.proto.imap.commands.cancelupdate import CancelUpdate, parse_cancelupdate
 from pennypost.proto.imap.commands.capability import Capability, parse_capability
-from pennypost.proto.imap.commands.catenate import Catenate, CatenateText
+from pennypost.proto.imap.commands.catenate import AppendRest, Catenate, CatenateText
 from pennypost.proto.imap.commands.check import Check, parse_check
 from pennypost.proto.imap.commands.close import Close, Unselect, parse_close, parse_unselect
 from pennypost.proto.imap.commands.compress import Compress, parse_compress
@@ -149,7 +149,7 @@ class CommandSpec:
     on_ok: State | None = None
     on_no: State | None = None
     begin: Callable[[Reader], Append | None] | None = None
-    end: Callable[[Reader, Append], Append | CatenateText | tuple[bytes, ...] | None] | None = None
+    end: Callable[[Reader, Append], Append | CatenateText | AppendRest | None] | None = None
     literal8: bool = False
 
 

@@ -5,11 +5,18 @@ message starts here, announces it, and hands it on in chunks. What may follow it
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pennypost.model.flags import Flags
-from pennypost.proto.imap.commands.catenate import Catenate, CatenateText, read_parts, read_rest
+from pennypost.proto.imap.commands.catenate import (
+    AppendRest,
+    Catenate,
+    CatenateText,
+    Composed,
+    read_parts,
+    read_rest,
+)
 from pennypost.proto.imap.dates import parse_date_time
 from pennypost.proto.imap.flags import FlagList
 from pennypost.proto.imap.limits import MAX_NUMBER64
@@ -27,7 +34,8 @@ class Append:
 
     `size`: octets that follow. `binary`: it comes as a literal8 and may hold NUL (RFC 3516 §4.4). `synchronizing`: the
     client waits to be asked for it. `replaces`: the one message that goes for it (RFC 8508), by UID if `uid`.
-    `catenates`: what comes is the first text of several parts, and `urls` those ahead of it.
+    `catenates`: what comes is the first text of several parts, and `urls` those ahead of it. `ending`: what URLs name
+    ends the message before it; `composed`: whole messages of such URLs that stand between the two.
     """
 
     mailbox: str
@@ -40,6 +48,8 @@ class Append:
     uid: bool = False
     urls: tuple[bytes, ...] = ()
     catenates: bool = False
+    ending: tuple[bytes, ...] = ()
+    composed: tuple[Composed, ...] = ()
 
 
 def begin_append(reader: Reader) -> Append | None:
@@ -54,10 +64,30 @@ def _read(reader: Reader) -> Append | Catenate | None:
     if _ARGUMENT.match(reader.octets, reader.at):
         return None
     mailbox = reader.mailbox()
-    flags, date = _read_options(reader)
-    if reader.peek_word() == b"CATENATE":
-        return _read_catenate(reader, mailbox, flags, date)
-    return _read_announcement(reader, mailbox, flags, date)
+    found = _read_messages(reader, mailbox)
+    return Catenate(mailbox, found) if isinstance(found, tuple) else found
+
+
+def _read_messages(reader: Reader, mailbox: str) -> Append | tuple[Composed, ...] | None:
+    """Read messages, as they follow each other (RFC 3502), up to a literal, or to the end: then all were composed.
+
+    None: the literal is a URL.
+    """
+    composed: list[Composed] = []
+    while True:
+        flags, date = _read_options(reader)
+        if reader.peek_word() != b"CATENATE":
+            return replace(_read_announcement(reader, mailbox, flags, date), composed=tuple(composed))
+        parts = _read_catenate(reader)
+        if parts is None:
+            return None
+        if isinstance(parts, CatenateText):
+            size, binary, synchronizing = parts.size, parts.binary, parts.synchronizing
+            text = Append(mailbox, flags, date, size, binary, synchronizing, urls=parts.urls, catenates=True)
+            return replace(text, composed=tuple(composed))
+        composed.append(Composed(flags, date, parts))
+        if reader.at_end():
+            return tuple(composed)
 
 
 def read_message(reader: Reader, mailbox: str) -> Append:
@@ -88,25 +118,28 @@ def _read_announcement(reader: Reader, mailbox: str, flags: FlagList, date: date
     return Append(mailbox, flags, date, size, bool(found.group(1)), not found.group(3))
 
 
-def _read_catenate(reader: Reader, mailbox: str, flags: FlagList, date: datetime | None) -> Append | Catenate | None:
+def _read_catenate(reader: Reader) -> CatenateText | tuple[bytes, ...] | None:
     reader.word("CATENATE")
     reader.space("a list of parts")
     reader.expect(b"(", "a list of parts")
-    parts = read_parts(reader)
-    if isinstance(parts, CatenateText):
-        size, binary, synchronizing = parts.size, parts.binary, parts.synchronizing
-        return Append(mailbox, flags, date, size, binary, synchronizing, urls=parts.urls, catenates=True)
-    return None if parts is None else Catenate(mailbox, flags, date, parts)
+    return read_parts(reader)
 
 
-def end_append(reader: Reader, before: Append) -> Append | CatenateText | tuple[bytes, ...] | None:
-    """Read what follows a message on its line: nothing, or one more message (RFC 3502). After a text of CATENATE:
-    another, or the URLs at the end."""
+def end_append(reader: Reader, before: Append) -> Append | CatenateText | AppendRest:
+    """Read what follows a literal on its line: more of a message that is put together (RFC 4469), more messages (RFC
+    3502), or nothing."""
+    ending: tuple[bytes, ...] = ()
     if before.catenates:
-        return read_rest(reader)
+        found = read_rest(reader)
+        if isinstance(found, CatenateText):
+            return found
+        ending = found
     if reader.at_end():
-        return None
-    return read_message(reader, before.mailbox)
+        return AppendRest(ending)
+    following = _read_messages(reader, before.mailbox)
+    if following is None:
+        raise BadSyntax("a URL after a text has to be quoted")
+    return AppendRest(ending, following) if isinstance(following, tuple) else replace(following, ending=ending)
 
 
 def parse_append(reader: Reader) -> Catenate:

@@ -17,13 +17,28 @@ _ARGUMENT = re.compile(rb"\{[0-9]{1,19}\+?\}\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Catenate:
-    """Put a message together of URLs alone, which are as they came: see `url.parse_url`."""
+class Composed:
+    """A message of what URLs name, and nothing else. They are as they came: see `url.parse_url`."""
 
-    mailbox: str
     flags: FlagList
     date: datetime | None
     urls: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Catenate:
+    """An APPEND of such messages alone: nothing of them has to come."""
+
+    mailbox: str
+    messages: tuple[Composed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppendRest:
+    """What stands behind the last literal of an APPEND: `urls` that end the message it was of, and whole messages."""
+
+    urls: tuple[bytes, ...] = ()
+    messages: tuple[Composed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +51,11 @@ class CatenateText:
     synchronizing: bool
 
 
+NOTHING = AppendRest()
+
+
 def read_parts(reader: Reader) -> CatenateText | tuple[bytes, ...] | None:
-    """Read parts up to a text, or to the end of the command: then give the URLs. None: a URL comes as a literal."""
+    """Read parts up to a text, or to the end of the message: then give the URLs. None: a URL comes as a literal."""
     urls: list[bytes] = []
     while True:
         if reader.word("URL or TEXT") == b"TEXT":
@@ -56,15 +74,13 @@ def read_parts(reader: Reader) -> CatenateText | tuple[bytes, ...] | None:
         if len(urls) > MAX_URLS:
             raise BadSyntax("too many URLs")
         if reader.skip(b")"):
-            reader.end()
             return tuple(urls)
         reader.space("URL or TEXT")
 
 
 def read_rest(reader: Reader) -> CatenateText | tuple[bytes, ...]:
-    """Read what follows a text on its line: more parts, or the end."""
+    """Read what follows a text on its line: more parts, or the end of the message."""
     if reader.skip(b")"):
-        reader.end()
         return ()
     reader.space("URL or TEXT")
     parts = read_parts(reader)

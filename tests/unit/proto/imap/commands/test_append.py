@@ -5,6 +5,7 @@ from tests.unit.proto.imap.parsing import reason
 
 from pennypost.model.flags import Flags
 from pennypost.proto.imap.commands.append import Append, begin_append, end_append
+from pennypost.proto.imap.commands.catenate import AppendRest
 from pennypost.proto.imap.flags import FlagList
 from pennypost.proto.imap.reader import BadSyntax, Reader
 
@@ -73,6 +74,6 @@ def test_without_a_message() -> None:
 
 def test_nothing_follows_the_message() -> None:
     before = Append("a", NONE, None, 7, False, True)
-    assert end_append(Reader(b""), before) is None
+    assert end_append(Reader(b""), before) == AppendRest()
     with pytest.raises(BadSyntax):
         end_append(Reader(b" x"), before)

@@ -83,7 +83,7 @@ def test_well_formed(line: bytes, expected: CommandBody) -> None:
         (b'LIST "" ()', "expected a mailbox pattern"),
         (b'LIST "" (a', "expected a mailbox pattern or a closing parenthesis"),
         (b'LIST "" (' + b" ".join([b"a"] * 257) + b")", "too many mailbox patterns"),
-        (b'LIST "" &x', "mailbox pattern is not modified UTF-7"),
+        (b'LIST "" "\xc3\xbc"', "mailbox pattern is not modified UTF-7"),
         (b"LSUB", "expected a space and a reference name"),
         (b'LSUB ""', "expected a space and a mailbox pattern"),
         (b'LSUB "" * *', "unexpected text after the command"),
