@@ -176,6 +176,9 @@ async def test_leases(world: World) -> None:
 
 
 async def test_delays_grow_into_a_ban(world: World) -> None:
+    assert ThrottlePolicy(free=0, ban_after=10**9).delay(10**8) == ThrottlePolicy().ban, (
+        "no delay is too long to be told"
+    )
     policy = ThrottlePolicy(free=2, first_delay=timedelta(seconds=1), ban_after=6, ban=timedelta(minutes=5))
     delays = []
     for _ in range(7):

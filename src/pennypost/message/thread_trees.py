@@ -118,6 +118,7 @@ class _Linking:
                     parents[node] = before
                     above.add(before)
                 before = node
+            parents[message] = _ROOT  # (B): a link that others gave it is broken, before it is looked for loops
             if self._may_be_below(message, before, above):
                 parents[message] = before
                 above.add(before)

@@ -13,6 +13,10 @@ KEYS_AT_ONCE = 4
 """Keys one question may be about."""
 
 
+MAX_DOUBLINGS = 24
+"""How often a delay is doubled at most: a second becomes half a year, and no time is too long to be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class ThrottlePolicy:
     """From which failure on to delay, and how long.
@@ -33,7 +37,7 @@ class ThrottlePolicy:
             return timedelta(0)
         if failures >= self.ban_after:
             return self.ban
-        doubled: int = 2 ** (failures - self.free - 1)
+        doubled: int = 2 ** min(failures - self.free - 1, MAX_DOUBLINGS)
         return min(self.first_delay * doubled, self.ban)
 
 

@@ -92,6 +92,12 @@ def test_no_loop_is_closed() -> None:
     assert sorted(told(refs, messages).replace("(", " ").replace(")", " ").split()) == ["1", "2", "3"]
 
 
+def test_a_link_that_others_gave_is_broken_before_loops_are_looked_for() -> None:
+    # RFC 5256 §3 (1)(B): 3 was put below 1 by the references of 2; its own make a loop, so it has no parent.
+    messages: list[Message] = [(3, "", False, [1]), (1, "", False, [2, 1, 3]), (2, "", False, [3, 2])]
+    assert told(references, messages) == "(3 2)(1)"
+
+
 def test_threads_stand_in_the_order_of_their_newest_message() -> None:
     messages: list[Message] = [(1, "A", False, [1]), (2, "B", False, [2]), (3, "A", True, [3, 1])]
     assert told(refs, messages) == "(2)(1 3)"

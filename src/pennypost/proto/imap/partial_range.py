@@ -16,15 +16,16 @@ _RANGE = re.compile(rb"(-?)([1-9][0-9]{0,9}):(-?)([1-9][0-9]{0,9})")
 
 @dataclass(frozen=True, slots=True)
 class PartialRange:
-    """From the `first` to the `last` result, counted from 1; `from_end`: from the last one backwards.
-
-    `octets`: as the client wrote it.
-    """
+    """From the `first` to the `last` result, counted from 1; `from_end`: from the last one backwards."""
 
     first: int
     last: int
     from_end: bool
-    octets: bytes
+
+    @property
+    def octets(self) -> bytes:
+        """Write it, the first result first: `4:2` is the same as `2:4` (RFC 9394 §4)."""
+        return b"-%d:-%d" % (self.first, self.last) if self.from_end else b"%d:%d" % (self.first, self.last)
 
     def of(self, results: Sequence[T]) -> Sequence[T]:
         """Give the results that lie in it, in the order they have."""
@@ -43,4 +44,4 @@ def read_partial_range(reader: Reader) -> PartialRange:
     one, other = int(found.group(2)), int(found.group(4))
     if max(one, other) > MAX_NUMBER:
         raise BadSyntax("range of results is too large")
-    return PartialRange(min(one, other), max(one, other), bool(found.group(1)), found.group())
+    return PartialRange(min(one, other), max(one, other), bool(found.group(1)))
