@@ -3,7 +3,7 @@
 # started here. Without apt, or without the right to use it, the tests that miss a program skip and say so.
 set -eu
 
-packages="postfix dovecot-imapd dovecot-pop3d dovecot-lmtpd swaks libnet-ssleay-perl msmtp isync fetchmail mutt offlineimap3 curl openssl unbound clamav-daemon rspamd opendkim"
+packages="postfix dovecot-imapd dovecot-pop3d dovecot-lmtpd swaks libnet-ssleay-perl msmtp isync fetchmail mutt offlineimap3 aerc imapfilter curl openssl unbound clamav-daemon rspamd opendkim"
 
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "test-deps: no apt-get here; tests that need $packages will be skipped"

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from tests.transcripts.imap.server import World, simple_message, world
 from tests.unit.servers.imap.test_session import Talk, logged_in
 
-SESSIONS = 3
+SESSIONS = 4
 
-KINDS = ("", "CONDSTORE", "QRESYNC")
-"""What each session enables. To leave and come back is to begin anew, but for QRESYNC, which is told only what it
+KINDS = ("", "CONDSTORE", "QRESYNC", "NOTIFY")
+"""What each session enables; the last one is told of everything but expunges between its commands, too (RFC 5465
+§6.1.2). To leave and come back is to begin anew, but for QRESYNC, which is told only what it
 missed (RFC 7162 §3.2)."""
 
 FLAG = st.sampled_from(["\\Seen", "\\Flagged", "\\Deleted", "kw"])
@@ -129,13 +130,17 @@ class Client:
         return answer
 
     async def begin(self) -> None:
-        if self.kind:
+        if self.kind == "NOTIFY":
+            await self.say("NOTIFY SET (SELECTED-DELAYED (MessageNew (UID FLAGS) MessageExpunge FlagChange))")
+        elif self.kind:
             await self.say(f"ENABLE {self.kind}")
         await self.open()
 
     async def open(self) -> None:
         self.model = Model(0)
-        answer = await self.say("SELECT INBOX")
+        self._tag += 1
+        answer = await self.talk.say(b"t%d SELECT INBOX" % self._tag)
+        self.model.hear(answer.rpartition(b"[CLOSED]")[2], may_expunge=True)  # what is told before is of what was open
         found = re.search(rb"UIDVALIDITY (\d+)", answer)
         assert found is not None
         self._uid_validity = found[1]

@@ -29,8 +29,9 @@ from pennypost.proto.imap.sequence import Ranges
 from pennypost.servers.imap import fetch, news, survey, watch_news
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.interest import Interest
+from pennypost.servers.imap.list import Name
 from pennypost.servers.imap.news import News
-from pennypost.servers.imap.survey import Step, Survey
+from pennypost.servers.imap.survey import Figures, Step, Survey, Watched
 from pennypost.store import acl, names
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Watch:
         """Tell where the watched mailboxes are, but for the open one (RFC 5465 §3.1)."""
         session = self._session
         for name, watched in self._survey.watched.items() if self._survey is not None else ():
-            if watched.figures is not None and not self._is_open(name):
+            if watched.figures is not None and not self._is_open(watched.name):
                 session.write(
                     watch_news.first_status(name, watched.figures, watched.events, session.condstore, session.utf8)
                 )
@@ -153,7 +154,7 @@ class Watch:
             known.positions.update(step.positions)
             for name, figures in step.figures.items():
                 watched = known.watched[name]
-                self._tell_figures(name, watched.figures, figures, watched.events)
+                self._tell_figures(watched, watched.figures, figures)
                 watched.figures = figures
         else:
             await self._compare(known)
@@ -186,16 +187,25 @@ class Watch:
             reached = watched.name.reached
             if watched.figures is not None and reached is not None:
                 figures = before.figures((reached.account, reached.id), name)
-                self._tell_figures(name, figures, watched.figures, watched.events)
+                self._tell_figures(watched, figures, watched.figures)
         self._survey = after.settle()
 
-    def _tell_figures(self, name: str, before: survey.Figures | None, now: survey.Figures, events: NotifyEvent) -> None:
-        if not self._is_open(name):
-            session = self._session
+    def _tell_figures(self, watched: Watched, before: Figures | None, now: Figures) -> None:
+        if not self._is_open(watched.name):
+            session, name, events = self._session, watched.name.name, watched.events
             session.write(watch_news.status_line(name, before, now, events, session.condstore, session.utf8))
 
-    def _is_open(self, name: str) -> bool:
-        return self._session.selected is not None and self._session.selected.name == name
+    def _is_open(self, name: Name) -> bool:
+        selected, reached = self._session.selected, name.reached
+        return (
+            selected is not None
+            and reached is not None
+            and (selected.account, selected.id)
+            == (
+                reached.account,
+                reached.id,
+            )
+        )
 
     def overflow(self) -> None:
         """Give up what is watched, and say so (RFC 5465 §5.8)."""
@@ -245,5 +255,6 @@ class Watch:
 
     def note_arrivals(self, mailbox: str, uids: Sequence[Uid]) -> None:
         """Take note of messages that the client put into a mailbox."""
-        if self._is_open(mailbox) and self.interest.fetch:
+        selected = self._session.selected
+        if selected is not None and selected.name == mailbox and self.interest.fetch:
             self._own_uids |= set(uids)
