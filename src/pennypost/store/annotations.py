@@ -93,12 +93,8 @@ async def change(
                 account,
                 mailbox,
             )
-    count, octets, bound = await usage(tx, account)
     if any(value is not None for _, _, value in changes):
-        if count > MAX_ENTRIES:
-            raise TooManyAnnotations
-        if bound is not None and octets > bound:
-            raise OverQuota
+        await _require_room(tx, account)
         for reader in {reader for reader, _, _ in changes} - {account, EVERYBODY}:
             if await _set_by(tx, account, reader) > MAX_FOREIGN:
                 raise TooManyAnnotations
@@ -143,6 +139,34 @@ async def usage(tx: Transaction, account: AccountId) -> tuple[int, int, int | No
     if row is None:
         raise NoSuchMailbox
     return row[0], row[1], row[2]
+
+
+async def copy(tx: Transaction, account: AccountId, source: MailboxId, target: MailboxId) -> None:
+    """Say of a mailbox that was just made what is said of another. Raises TooManyAnnotations, OverQuota."""
+    await tx.execute(
+        "INSERT INTO annotation (account, mailbox, reader, entry, value) "
+        "SELECT account, ?, reader, entry, value FROM annotation WHERE account = ? AND mailbox = ?",
+        target,
+        account,
+        source,
+    )
+    await tx.execute(
+        "UPDATE mailbox SET shared_seen = (SELECT m.shared_seen FROM mailbox m WHERE m.account = ? AND m.id = ?) "
+        "WHERE account = ? AND id = ?",
+        account,
+        source,
+        account,
+        target,
+    )
+    await _require_room(tx, account)
+
+
+async def _require_room(tx: Transaction, account: AccountId) -> None:
+    count, octets, bound = await usage(tx, account)
+    if count > MAX_ENTRIES:
+        raise TooManyAnnotations
+    if bound is not None and octets > bound:
+        raise OverQuota
 
 
 # -- Forgetting

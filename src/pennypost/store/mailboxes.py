@@ -21,7 +21,7 @@ from pennypost.model.errors import (
 )
 from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid, UidValidity
 from pennypost.model.mailbox import Mailbox, MailboxRole
-from pennypost.store import acl, names, removal, transfer
+from pennypost.store import acl, annotations, names, removal, transfer
 from pennypost.store.changes import ChangeKind, advance, record
 from pennypost.store.engine import Row, Transaction, to_microseconds
 
@@ -288,8 +288,10 @@ async def rename(tx: Transaction, account: AccountId, old: str, new: str) -> Non
 
 
 async def _rename_inbox(tx: Transaction, account: AccountId, inbox: Mailbox, new: str) -> None:
-    """Move all messages of INBOX to a new mailbox and leave INBOX empty (RFC 9051 §6.3.6)."""
+    """Move all messages of INBOX to a new mailbox and leave INBOX empty (RFC 9051 §6.3.6). What is said of it is said
+    of both (RFC 5464 §4.1)."""
     target = await create(tx, account, new)
+    await annotations.copy(tx, account, inbox.id, target.id)
     await transfer.move_all(tx, account, inbox.id, target.id)
 
 

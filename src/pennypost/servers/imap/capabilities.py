@@ -18,7 +18,7 @@ ENABLED_NAMES: dict[bytes, bytes] = {
 }
 """What ENABLE can switch on: the name in capitals, and as it is written (RFC 9051 §6.3.1)."""
 
-_ALWAYS = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE")
+_ALWAYS = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE", b"LANGUAGE")
 
 _AFTER_LOGIN = (
     b"IDLE",  # RFC 2177
@@ -70,8 +70,7 @@ _AFTER_LOGIN = (
     b"UIDONLY",  # RFC 9586
     b"UTF8=ACCEPT",  # RFC 9755
     b"UIDBATCHES",  # RFC 10022
-    b"LANGUAGE",  # RFC 5255
-    b"I18NLEVEL=1",
+    b"I18NLEVEL=1",  # RFC 5255
     b"XLIST",
 )
 

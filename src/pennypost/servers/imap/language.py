@@ -14,8 +14,19 @@ async def language(session: Session, command: Language) -> Tagged:
     if not command.ranges:
         session.write(server.language((_ENGLISH, _DEFAULT)))
         return ok("LANGUAGE completed")
-    chosen = next((_KNOWN[tag.casefold()] for tag in command.ranges if tag.casefold() in _KNOWN), None)
+    chosen = next((known for asked in command.ranges if (known := _looked_up(asked.casefold())) is not None), None)
     if chosen is None:
         return no("Language is not supported")
     session.write(server.language((chosen,)))
     return ok("LANGUAGE completed")
+
+
+def _looked_up(asked: str) -> bytes | None:
+    """Find a language by a range, shortened from behind until it is one that we have (RFC 4647 §3.4)."""
+    while asked:
+        if asked in _KNOWN:
+            return _KNOWN[asked]
+        asked = asked.rpartition("-")[0]
+        if asked[-2:-1] == "-":
+            asked = asked[:-2]
+    return None

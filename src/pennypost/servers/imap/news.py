@@ -30,6 +30,7 @@ from pennypost.store import acl
 from pennypost.store.view import ViewChange
 
 if TYPE_CHECKING:
+    from pennypost.servers.imap.selected import Selected
     from pennypost.servers.imap.session import Session
 
 _FLAGS = FetchFormat((FetchAttribute.FLAGS,))
@@ -146,9 +147,12 @@ async def _check_rights(session: "Session") -> None:
     """See what may be done with another's mailbox that is open: it may be another thing now, or nothing."""
     selected, user = session.open_mailbox, session.owner.account
     account, mailbox_id = selected.account, selected.id
-    selected.rights = await session.door.store.read(lambda tx: acl.rights_of(tx, user, account, mailbox_id))
-    if not selected.rights & Rights.READ:
+    rights = await session.door.store.read(lambda tx: acl.rights_of(tx, user, account, mailbox_id))
+    if not rights & Rights.READ:
         session.end("Mailbox may not be read any more")
+    if rights != selected.rights:  # RFC 4314 §5.1.1
+        selected.rights = rights
+        _tell_flags_there_are(session, selected)
 
 
 async def tell_flags(session: "Session", uids: Sequence[Uid]) -> None:
@@ -200,8 +204,11 @@ def tell_settled(session: "Session") -> None:
 def tell_keywords(session: "Session") -> None:
     """Tell of keywords that came into use in the mailbox (RFC 9051 §7.3.5)."""
     selected = session.open_mailbox
-    if not selected.take_keywords():
-        return
+    if selected.take_keywords():
+        _tell_flags_there_are(session, selected)
+
+
+def _tell_flags_there_are(session: "Session", selected: "Selected") -> None:
     session.write(mailbox.flags(fetch.available_flags(selected.known_keywords, may_make=False)))
     if not selected.read_only:
         session.write(untagged(Condition.OK, "Flags permitted", codes.permanentflags(selected.permanent_flags)))

@@ -4,7 +4,7 @@ Each account is one quota root: all its mailboxes count against it. An account c
 is `Account/` with the other's name, shown to who may read a mailbox there, and to administrators, who may set it.
 """
 
-from pennypost.model.errors import NoSuchAccount
+from pennypost.model.errors import NoSuchAccount, NoSuchMailbox
 from pennypost.model.ids import AccountId
 from pennypost.model.rights import Rights
 from pennypost.proto.imap.commands.quota import GetQuota, GetQuotaRoot, SetQuota
@@ -51,7 +51,12 @@ async def getquotaroot(session: Session, command: GetQuotaRoot) -> Tagged:
     _require_visible(session)
 
     async def operation(tx: Transaction) -> tuple[str, Figures | None]:
-        reached = await places.find(tx, user, command.mailbox)
+        try:
+            reached = await places.find(tx, user, command.mailbox)
+        except NoSuchMailbox:
+            if not places.is_own(command.mailbox):
+                raise
+            return ROOT, await _figures(tx, user)  # RFC 9208 §4.1.2: it need not be there
         root = ROOT if reached.account == user else f"{ROOT}/{(await directory.account(tx, reached.account)).name}"
         return root, await _figures(tx, reached.account) if reached.rights & Rights.READ else None
 

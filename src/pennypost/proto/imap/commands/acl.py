@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pennypost.model.rights import Rights, parse_rights
+from pennypost.model.saslprep import saslprep
 from pennypost.proto.imap.reader import BadSyntax, Reader
 
 # modrights = astring: rights after an optional "+" or "-"; an identifier with "-" before it has negative rights (§2)
@@ -101,4 +102,10 @@ def _mailbox_and_identifier(reader: Reader) -> tuple[str, Identifier]:
     mailbox = reader.mailbox()
     reader.space("an identifier")
     name = reader.text("an identifier")
-    return mailbox, Identifier(name.removeprefix("-"), name.startswith("-"))
+    try:
+        prepared = saslprep(name.removeprefix("-"))
+    except ValueError:
+        prepared = ""
+    if not prepared:  # RFC 4314 §3
+        raise BadSyntax("bad identifier")
+    return mailbox, Identifier(prepared, name.startswith("-"))

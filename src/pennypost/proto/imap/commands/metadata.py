@@ -8,7 +8,8 @@ from pennypost.proto.imap.limits import MAX_ENTRY_NAME, MAX_LIST_ITEMS
 from pennypost.proto.imap.reader import BadSyntax, Reader
 
 # entry: components after "/", none empty, no "*" or "%", printable ASCII (RFC 5464 §3.2)
-_ENTRY = re.compile(rb"/(private|shared)((?:/[!-$&-)+-.0-~]+)*)")
+_ENTRY = re.compile(rb"/(private|shared)((?:/[ -$&-)+-.0-~]+)*)")
+_VENDOR = re.compile(r"/vendor(?:/[^/]+)?")
 
 
 class MetadataDepth(Enum):
@@ -88,7 +89,7 @@ def parse_setmetadata(reader: Reader) -> SetMetadata:
     values: dict[EntryName, bytes | None] = {}
     while True:
         entry = _entry(reader)
-        if not entry.path:
+        if not entry.path or _VENDOR.fullmatch(entry.path):  # RFC 5464 §3.2: four components at the least
             raise BadSyntax("expected the name of an entry")
         reader.space("a value")
         values[entry] = reader.nstring8("a value")
