@@ -8,14 +8,15 @@ expunged leaves the results right before EXPUNGE is said, while its number is st
 
 Places (RFC 5267 §4.3.3) are told of sorted results only; those of SEARCH are in mailbox order. Among sorted results
 removals are told from the last to the first, and additions from the first to the last, so that each place is what the
-client counts when it comes to it.
+client counts when it comes to it. Of new messages there may be data to tell: before it is said that they are results
+(RFC 5465 §7).
 
 CONTEXT is a hint (RFC 5267 §4.2) of which we have no need: what searches look at is kept anyway.
 """
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from pennypost.model.ids import Uid
@@ -42,11 +43,15 @@ MAX_RESULTS = 500_000
 """Results in all of them: two megabytes."""
 
 
+TellNew = Callable[[Sequence[int]], Awaitable[None]]
+
+
 @dataclass(slots=True)
 class Context:
     """One search that goes on. `results`: UIDs, in order.
 
-    `keys`: what they are sorted by; none: mailbox order. `uid`: results are told as UIDs.
+    `keys`: what they are sorted by; none: mailbox order. `uid`: results are told as UIDs. `tell_new`: tells data of new
+    messages, by their numbers; a message is new above `last_uid`.
     """
 
     tag: bytes
@@ -54,6 +59,8 @@ class Context:
     key: SearchKey
     keys: Sequence[SortKey]
     results: "array[int]"
+    last_uid: int
+    tell_new: TellNew | None
 
 
 # -- Their beginning and end
@@ -72,6 +79,7 @@ def begin(
     key: SearchKey,
     uids: Sequence[int],
     keys: Sequence[SortKey] = (),
+    tell_new: TellNew | None = None,
 ) -> None:
     """Keep what was found, if UPDATE asked for it; say NOUPDATE where that cannot be (RFC 5267 §4.3.1).
 
@@ -87,7 +95,8 @@ def begin(
         session.write(untagged(Condition.NO, "Results of this kind are not updated", codes.noupdate(session.tag)))
     else:
         lasting = replaced(key, _numbers_as_uids(selected))
-        selected.contexts.append(Context(session.tag, command.uid, lasting, keys, array("I", uids)))
+        results, last_uid = array("I", uids), _last_uid(selected)
+        selected.contexts.append(Context(session.tag, command.uid, lasting, keys, results, last_uid, tell_new))
 
 
 async def cancelupdate(session: Session, command: CancelUpdate) -> Tagged:
@@ -159,10 +168,18 @@ async def _tell_one(session: Session, selected: Selected, context: Context, chan
     def number(uid: int) -> int:
         return selected.view.number_of(Uid(uid))
 
+    new = [number(uid) for uid in sorted(come) if uid > context.last_uid]
+    if new and context.tell_new is not None:
+        await context.tell_new(new)
+    context.last_uid = _last_uid(selected)
     removed = _remove(context, gone, number) if gone else []
     added = await _add(session, selected, context, come, found, number) if come else []
     if removed or added:
         session.write(esearch_update(context.tag, context.uid, removed, added))
+
+
+def _last_uid(selected: Selected) -> int:
+    return selected.view.uids[-1] if selected.count else 0
 
 
 def _remove(context: Context, gone: set[int], number: Callable[[int], int]) -> list[Placed]:

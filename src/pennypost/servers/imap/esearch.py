@@ -15,7 +15,7 @@ from pennypost.proto.imap.commands.search import SearchReturn
 from pennypost.proto.imap.responses import text
 from pennypost.proto.imap.responses.status import Tagged, bad, ok
 from pennypost.proto.imap.search_keys import SearchKey
-from pennypost.servers.imap import contexts, finding, fuzzy, search_result
+from pennypost.servers.imap import contexts, finding, fuzzy, search_result, unasked
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.list import Name, every_name
 from pennypost.servers.imap.matching import asks_modseq
@@ -42,7 +42,7 @@ async def esearch(session: Session, command: SearchMailboxes) -> Tagged:
         selected = session.open_mailbox
         uids = await _search(session, command, key, selected, opened, lookups)
         search_result.save(session, search, uids)
-        contexts.begin(session, search, key, uids)
+        contexts.begin(session, search, key, uids, tell_new=unasked.teller(session, search.told_of_new))
     for reached in others:
         await _search_other(session, command, key, reached, lookups)
         await session.breathe()

@@ -2,7 +2,7 @@
 
 from pennypost.proto.imap.commands.search import Search
 from pennypost.proto.imap.responses.status import Tagged, bad, ok
-from pennypost.servers.imap import contexts, finding, fuzzy, message_limit, search_result
+from pennypost.servers.imap import contexts, finding, fuzzy, message_limit, search_result, unasked
 from pennypost.servers.imap.matching import asks_modseq
 from pennypost.servers.imap.session import Session
 
@@ -21,6 +21,6 @@ async def search(session: Session, command: Search) -> Tagged:
     if command.is_kept:
         uids = found.uids
         search_result.save(session, command, uids)
-        contexts.begin(session, command, key, uids)
+        contexts.begin(session, command, key, uids, tell_new=unasked.teller(session, command.told_of_new))
     await session.flush()
     return ok("SEARCH completed")

@@ -3,7 +3,7 @@
 from pennypost.proto.imap.commands.sort import Sort
 from pennypost.proto.imap.responses import thread as responses
 from pennypost.proto.imap.responses.status import Tagged, ok
-from pennypost.servers.imap import contexts, finding, fuzzy, search_result
+from pennypost.servers.imap import contexts, finding, fuzzy, search_result, unasked
 from pennypost.servers.imap.matching import asks_modseq
 from pennypost.servers.imap.ordering import in_order
 from pennypost.servers.imap.session import Session
@@ -26,6 +26,7 @@ async def sort(session: Session, command: Sort) -> Tagged:
         modseqs = [found.piece.modseqs[at] for at in ordered] if asks_modseq(key) else None
         scores = fuzzy.relevancies(found.scores, ordered)
         search_result.tell_extended(session, search, search.returns, names, modseqs, scores)
-    contexts.begin(session, search, key, uids, command.keys)
+    tell_new = unasked.teller(session, search.told_of_new)
+    contexts.begin(session, search, key, uids, command.keys, tell_new)
     await session.flush()
     return ok("SORT completed")

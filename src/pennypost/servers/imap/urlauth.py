@@ -3,12 +3,12 @@
 import hmac
 import secrets
 
-from pennypost.model.errors import MailError
+from pennypost.model.errors import MailboxNotPermitted, MailError, NoSuchMailbox, NotPermitted
 from pennypost.model.ids import AccountId
 from pennypost.net.connection import ConnectionEnded
 from pennypost.proto.imap.commands.urlauth import GenUrlAuth, ResetKey, UrlFetch
 from pennypost.proto.imap.responses import codes
-from pennypost.proto.imap.responses.status import Tagged, no, ok
+from pennypost.proto.imap.responses.status import Tagged, bad, no, ok
 from pennypost.proto.imap.responses.text import NIL
 from pennypost.proto.imap.responses.urlauth import genurlauth as genurlauth_response
 from pennypost.proto.imap.responses.urlauth import urlfetch_url
@@ -25,13 +25,13 @@ _VERSION = b"\x01"
 
 
 async def genurlauth(session: Session, command: GenUrlAuth) -> Tagged:
-    """Sign URLs with the keys of their mailboxes, which the user must be able to read."""
+    """Sign URLs with the keys of their mailboxes, which the user must be able to read; else BAD (RFC 4467 §7)."""
     if not command.known:
         return no("Unknown mechanism", codes.CANNOT)
     user, name = session.owner.account, session.owner.name
     fresh = secrets.token_bytes(_KEY_OCTETS)
     if not all(url.is_of(name) for url in command.urls):
-        return no("The URL is not one of yours", codes.NOPERM)  # RFC 4467 §3
+        return bad("The URL is not one of yours")
 
     async def operation(tx: Transaction) -> list[bytes]:
         signed = []
@@ -41,7 +41,11 @@ async def genurlauth(session: Session, command: GenUrlAuth) -> Tagged:
             signed.append(b"%b:INTERNAL:%b" % (url.rump, _token(key, url.rump).hex().encode("ascii")))
         return signed
 
-    session.write(genurlauth_response(await session.door.store.write(operation)))
+    try:
+        signed = await session.door.store.write(operation)
+    except (NoSuchMailbox, MailboxNotPermitted, NotPermitted):
+        return bad("No such mailbox")
+    session.write(genurlauth_response(signed))
     return ok("GENURLAUTH completed")
 
 

@@ -17,21 +17,19 @@ from typing import TYPE_CHECKING
 from pennypost.model.ids import AccountId, Uid
 from pennypost.proto.imap.commands.create import Create
 from pennypost.proto.imap.commands.delete import Delete
-from pennypost.proto.imap.commands.fetch import BinaryItem, BinarySizeItem, FetchAttribute
 from pennypost.proto.imap.commands.metadata import EntryName, SetMetadata
 from pennypost.proto.imap.commands.notify import MESSAGE_EVENTS, NotifyEvent
 from pennypost.proto.imap.commands.rename import Rename
 from pennypost.proto.imap.commands.subscribe import Subscribe, Unsubscribe
 from pennypost.proto.imap.responses import codes
-from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Condition, no, untagged
-from pennypost.proto.imap.sequence import Ranges
-from pennypost.servers.imap import fetch, news, survey, watch_news
+from pennypost.servers.imap import news, survey, watch_news
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.interest import Interest
 from pennypost.servers.imap.list import Name
 from pennypost.servers.imap.news import News
 from pennypost.servers.imap.survey import Figures, Step, Survey, Watched
+from pennypost.servers.imap.unasked import send_unasked
 from pennypost.store import acl, names
 
 if TYPE_CHECKING:
@@ -214,25 +212,11 @@ class Watch:
         self._session.write(untagged(Condition.OK, _TOO_MUCH, codes.NOTIFICATIONOVERFLOW))
 
     async def tell_new(self, uids: Sequence[Uid]) -> None:
-        """Tell of messages that came into the open mailbox what the client asked for (RFC 5465 §5.2), but for its own.
-
-        `\\Seen` is set for none of them, whatever is asked for. A message of which it cannot be told is left out.
-        """
+        """Tell of messages that came into the open mailbox, but for its own, what the client asked for (RFC 5465)."""
         own, self._own_uids = self._own_uids, set()
         session = self._session
         numbers = [session.open_mailbox.view.number_of(uid) for uid in uids if uid not in own]
-        if not self.interest.fetch or not numbers:
-            return
-        if FetchAttribute.MODSEQ in self.interest.fetch:
-            session.use_condstore()
-        pieces: list[Ranges] = [ranges_of(numbers)]
-        if any(isinstance(item, BinaryItem | BinarySizeItem) for item in self.interest.fetch):
-            pieces = [((number, number),) for number in numbers]
-        for piece in pieces:
-            try:
-                await fetch.send(session, self.interest.fetch, piece)
-            except Refused:
-                continue  # BINARY of a part that is not there, or in an encoding that nobody knows
+        await send_unasked(session, self.interest.fetch, numbers)
 
     # -- What the client did itself
 

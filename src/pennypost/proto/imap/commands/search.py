@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Flag, auto
 
+from pennypost.proto.imap.commands.fetch import FetchItem, read_items_to_end
 from pennypost.proto.imap.limits import MAX_LIST_ITEMS
 from pennypost.proto.imap.partial_range import PartialRange, read_partial_range
 from pennypost.proto.imap.reader import BadSyntax, Reader
@@ -31,7 +32,8 @@ class Search:
 
     `returns`: None if RETURN was not given: the answer is SEARCH in IMAP4rev1, ESEARCH with ALL in IMAP4rev2;
     `RETURN ()` is ALL. `charset`: in capitals, None if not given (texts were UTF-8 then). `charset_known` False: answer
-    NO [BADCHARSET], the texts in `key` mean nothing. `fuzzy`: whether there may be scores of relevancy.
+    NO [BADCHARSET], the texts in `key` mean nothing. `fuzzy`: whether there may be scores of relevancy. `told_of_new`:
+    what UPDATE is to tell of new messages that come to the result (RFC 5465 §7).
     """
 
     uid: bool
@@ -41,6 +43,7 @@ class Search:
     charset_known: bool = True
     partial: PartialRange | None = None
     fuzzy: bool = False
+    told_of_new: tuple[FetchItem, ...] = ()
 
     @property
     def is_kept(self) -> bool:
@@ -89,6 +92,7 @@ class SearchOptions:
 
     returns: SearchReturn | None = None
     partial: PartialRange | None = None
+    told_of_new: tuple[FetchItem, ...] = ()
 
 
 NO_OPTIONS = SearchOptions()
@@ -98,9 +102,9 @@ def read_options(reader: Reader) -> SearchOptions:
     """Read RETURN, its options and the space behind them, if they are there."""
     if reader.peek_word() != b"RETURN":
         return NO_OPTIONS
-    returns, partial = _read_returns(reader)
+    options = _read_returns(reader)
     reader.space("a search key")
-    return SearchOptions(returns, partial)
+    return options
 
 
 def read_criteria(reader: Reader, uid: bool, options: SearchOptions) -> Search:
@@ -117,16 +121,17 @@ def _read_keys(reader: Reader, uid: bool, options: SearchOptions, charset: str |
     reader.end()
     if options.returns is not None and options.returns & SearchReturn.RELEVANCY and not keys.fuzzy:
         raise BadSyntax("RELEVANCY goes with FUZZY only")  # RFC 6203 §4
-    return Search(uid, key, options.returns, charset, known, options.partial, keys.fuzzy)
+    return Search(uid, key, options.returns, charset, known, options.partial, keys.fuzzy, options.told_of_new)
 
 
-def _read_returns(reader: Reader) -> tuple[SearchReturn, PartialRange | None]:
+def _read_returns(reader: Reader) -> SearchOptions:
     reader.word("RETURN")
     reader.space("SEARCH return options")
     reader.expect(b"(", "SEARCH return options")
     if reader.skip(b")"):
-        return SearchReturn.ALL, None
+        return SearchOptions(SearchReturn.ALL)
     partial: PartialRange | None = None
+    told_of_new: tuple[FetchItem, ...] = ()
     returns = SearchReturn.NONE
     for _ in range(MAX_LIST_ITEMS):
         option = _RETURNS.get(reader.word("a SEARCH return option"))
@@ -137,10 +142,12 @@ def _read_returns(reader: Reader) -> tuple[SearchReturn, PartialRange | None]:
                 raise BadSyntax("PARTIAL is there twice")
             reader.space("a range of results")
             partial = read_partial_range(reader)
+        if option is SearchReturn.UPDATE and (reader.skip(b" (") or reader.skip(b"(")):
+            told_of_new = read_items_to_end(reader)
         returns |= option
         if not reader.skip(b" "):
             reader.expect(b")", "a SEARCH return option or a closing parenthesis")
             if partial is not None and returns & SearchReturn.ALL:
                 raise BadSyntax("PARTIAL and ALL exclude each other")  # RFC 9394 §3.1
-            return returns, partial
+            return SearchOptions(returns, partial, told_of_new)
     raise BadSyntax("too many SEARCH return options")
