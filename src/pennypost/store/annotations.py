@@ -100,6 +100,9 @@ async def change(
                 raise TooManyAnnotations
     if mailbox != SERVER:
         modseq = await advance(tx, account)
+        await tx.execute(  # RFC 7162 §3.2
+            "UPDATE mailbox SET highest_modseq = ? WHERE account = ? AND id = ?", modseq, account, mailbox
+        )
         await record(tx, account, modseq, mailbox, ChangeKind.MAILBOX_UPDATED)
     else:
         tx.changed(account, await advance(tx, account))

@@ -191,6 +191,8 @@ class Snapshot(_Columns):
             *self._logged_for,
         )
         touched, expunged, highest = _sum_up(rows)
+        if any(kind == ChangeKind.MAILBOX_UPDATED for _, kind, _ in rows):
+            highest = max(highest, await self._told_of_mailbox(tx))
         if len(touched) > LOOP_ROWS:
             return None
         fresh: list[Row] = []
@@ -201,6 +203,13 @@ class Snapshot(_Columns):
         fresh = await self._as_read(tx, fresh)
         removed = bool(rows) and rows[-1][1] == ChangeKind.MAILBOX_REMOVED
         return _Steps(newest, ModSeq(max(highest, self.highest_modseq)), removed, fresh, expunged)
+
+    async def _told_of_mailbox(self, tx: Transaction) -> int:
+        """Give the modseq of the last change of an entry or an annotation."""
+        row = await tx.fetch_one(
+            "SELECT highest_modseq FROM mailbox WHERE account = ? AND id = ?", self.account, self.mailbox
+        )
+        return row[0] if row is not None else 0
 
     async def _read_small(self, tx: Transaction) -> _Contents | None:
         """Read the mailbox in full if that may be done on the loop."""

@@ -24,6 +24,7 @@ from pennypost.proto.imap.responses import codes, fetch, mailbox
 from pennypost.proto.imap.responses.fetch import FetchFormat
 from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Condition, untagged
+from pennypost.proto.imap.search_keys import SearchKey, SequenceKey, inner_keys
 from pennypost.servers.imap import contexts, recent
 from pennypost.servers.imap.flag_text import flag_texts
 from pennypost.store import acl
@@ -57,13 +58,26 @@ class News(Enum):
 def allowed(body: object) -> News:
     """Say which news may be told while a command is answered. IDLE tells them itself."""
     match body:
-        case Fetch(uid=False) | Store(uid=False) | Search(uid=False):
+        case Fetch(uid=False) | Store(uid=False):
             return News.NO_EXPUNGE
-        case Sort(search=search) | Thread(search=search) if not search.uid:
+        case Search() if _by_number(body):
+            return News.NO_EXPUNGE
+        case Sort(search=search) | Thread(search=search) if _by_number(search):
             return News.NO_EXPUNGE
         case Select() | Examine() | Close() | Unselect() | Logout() | Idle():
             return News.NONE
     return News.ALL
+
+
+def _by_number(search: Search) -> bool:
+    """Whether there are message numbers in what is asked or answered (RFC 7162 §3.2.10)."""
+    return not search.uid or _has_numbers(search.key)
+
+
+def _has_numbers(key: SearchKey) -> bool:
+    if isinstance(key, SequenceKey):
+        return not key.messages.saved
+    return any(map(_has_numbers, inner_keys(key)))
 
 
 async def tell(

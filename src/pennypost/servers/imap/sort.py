@@ -20,10 +20,10 @@ async def sort(session: Session, command: Sort) -> Tagged:
     uids = found.names_of(ordered, uid=True)
     search_result.save(session, search, uids)
     names = uids if search.uid else found.names_of(ordered, uid=False)
+    modseqs = [found.piece.modseqs[at] for at in ordered] if asks_modseq(key) else None
     if search.returns is None:
-        session.write(responses.sort(names))
+        session.write(responses.sort(names, max(modseqs, default=None) if modseqs is not None else None))
     else:
-        modseqs = [found.piece.modseqs[at] for at in ordered] if asks_modseq(key) else None
         scores = fuzzy.relevancies(found.scores, ordered)
         search_result.tell_extended(session, search, search.returns, names, modseqs, scores)
     tell_new = unasked.teller(session, search.told_of_new)

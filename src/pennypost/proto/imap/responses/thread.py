@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from pennypost.proto.imap.responses.search import spaced
 
 
-def sort(numbers: Sequence[int]) -> bytes:
-    """SORT: every number, in the order asked for, in one line."""
+def sort(numbers: Sequence[int], modseq: int | None = None) -> bytes:
+    """SORT: every number, in the order asked for, in one line; `modseq`: the highest of theirs (RFC 7162 §3.1.9)."""
     if not numbers:
         return b"* SORT\r\n"
-    return b"* SORT " + spaced(numbers) + b"\r\n"
+    tail = b"" if modseq is None else b" (MODSEQ %d)" % modseq
+    return b"* SORT " + spaced(numbers) + tail + b"\r\n"
 
 
 def thread(roots: Sequence[int], children: Mapping[int, Sequence[int]], names: Sequence[int]) -> bytes:
