@@ -12,6 +12,7 @@ from enum import Enum
 from pennypost.model.errors import PeerError, UsageError
 from pennypost.proto.milter import commands, replies
 from pennypost.proto.milter.commands import (
+    TRAITS,
     Abort,
     Body,
     Command,
@@ -96,7 +97,7 @@ class MilterClientSession:
             return True
         if kind is Data and options.version < DATA_SINCE:
             return False
-        return not (options.steps & kind.unwanted or (kind is Body and self._skipping))
+        return not (options.steps & TRAITS[kind].unwanted or (kind is Body and self._skipping))
 
     def send(self, command: Command, macros: Mapping[bytes, bytes] | None = None) -> bytes:
         """Give the octets of a command, b"" when the filter does not want it. Raises UsageError where it is not
@@ -112,7 +113,7 @@ class MilterClientSession:
         if not self.wants(type(command)):
             return b""
         octets = commands.macros(command, self._wanted(command, macros or {})) + command.encode()
-        silent = self.options is not None and self.options.steps & command.silent
+        silent = self.options is not None and self.options.steps & TRAITS[type(command)].silent
         if not isinstance(command, _UNANSWERED) and not silent:
             self._due = command
         if isinstance(command, Mail | Abort):
@@ -153,7 +154,7 @@ class MilterClientSession:
         if due is None:
             raise PeerError("a reply to nothing")
         if isinstance(due, Negotiate):
-            if letter != due.letter:
+            if letter != TRAITS[Negotiate].letter:
                 raise PeerError("a negotiation that is answered by something else")
             self.options = agreed(data)
             self._due = None
@@ -177,7 +178,7 @@ class MilterClientSession:
 
     def _wanted(self, command: Command, macros: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
         """Give the macros that go before a command: those the filter asked for, where it did."""
-        stage = command.macro_stage
+        stage = TRAITS[type(command)].macro_stage
         if stage is None:
             return []
         chosen = self.options.macros.get(stage) if self.options is not None else None

@@ -1,7 +1,7 @@
 """What the server says (SMFIC_*), as packets."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from pennypost.model.errors import UsageError
 from pennypost.proto.milter.options import ALL_ACTIONS, ALL_STEPS, VERSION, Steps
@@ -23,13 +23,7 @@ def strings(*each: bytes) -> bytes:
 
 
 class Command:
-    """Something the server says. `letter`: SMFIC_*. `unwanted`, `silent`: the steps by which a filter declines it, or
-    declines to answer. `macro_stage`: where macros for it are listed (SMFIM_*), None for none."""
-
-    letter: ClassVar[bytes]
-    unwanted: ClassVar[Steps] = Steps(0)
-    silent: ClassVar[Steps] = Steps(0)
-    macro_stage: ClassVar[int | None] = None
+    """Something the server says."""
 
     def data(self) -> bytes:
         """Give what comes behind the letter."""
@@ -37,14 +31,12 @@ class Command:
 
     def encode(self) -> bytes:
         """Give the octets that go on the wire."""
-        return packet(self.letter, self.data())
+        return packet(TRAITS[type(self)].letter, self.data())
 
 
 @dataclass(frozen=True, slots=True)
 class Negotiate(Command):
     """SMFIC_OPTNEG: offer all that we can."""
-
-    letter: ClassVar[bytes] = b"O"
 
     def data(self) -> bytes:
         return VERSION.to_bytes(4) + ALL_ACTIONS.to_bytes(4) + ALL_STEPS.to_bytes(4)
@@ -55,10 +47,6 @@ class Connect(Command):
     """SMFIC_CONNECT. `name`: the client's, or its address in brackets. `family`: b"4", b"6", b"L", or b"U" for
     unknown."""
 
-    letter: ClassVar[bytes] = b"C"
-    unwanted: ClassVar[Steps] = Steps.NO_CONNECT
-    silent: ClassVar[Steps] = Steps.SILENT_CONNECT
-    macro_stage: ClassVar[int | None] = 0
     name: bytes
     family: bytes
     port: int = 0
@@ -74,10 +62,6 @@ class Connect(Command):
 class Helo(Command):
     """SMFIC_HELO."""
 
-    letter: ClassVar[bytes] = b"H"
-    unwanted: ClassVar[Steps] = Steps.NO_HELO
-    silent: ClassVar[Steps] = Steps.SILENT_HELO
-    macro_stage: ClassVar[int | None] = 1
     name: bytes
 
     def data(self) -> bytes:
@@ -88,10 +72,6 @@ class Helo(Command):
 class Mail(Command):
     """SMFIC_MAIL. `path`: with its angle brackets; `parameters`: as "SIZE=100"."""
 
-    letter: ClassVar[bytes] = b"M"
-    unwanted: ClassVar[Steps] = Steps.NO_MAIL
-    silent: ClassVar[Steps] = Steps.SILENT_MAIL
-    macro_stage: ClassVar[int | None] = 2
     path: bytes
     parameters: tuple[bytes, ...] = ()
 
@@ -103,10 +83,6 @@ class Mail(Command):
 class Rcpt(Command):
     """SMFIC_RCPT."""
 
-    letter: ClassVar[bytes] = b"R"
-    unwanted: ClassVar[Steps] = Steps.NO_RCPT
-    silent: ClassVar[Steps] = Steps.SILENT_RCPT
-    macro_stage: ClassVar[int | None] = 3
     path: bytes
     parameters: tuple[bytes, ...] = ()
 
@@ -118,19 +94,11 @@ class Rcpt(Command):
 class Data(Command):
     """SMFIC_DATA."""
 
-    letter: ClassVar[bytes] = b"T"
-    unwanted: ClassVar[Steps] = Steps.NO_DATA
-    silent: ClassVar[Steps] = Steps.SILENT_DATA
-    macro_stage: ClassVar[int | None] = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Header(Command):
     """SMFIC_HEADER. `value`: lines end with LF, without one at the end."""
 
-    letter: ClassVar[bytes] = b"L"
-    unwanted: ClassVar[Steps] = Steps.NO_HEADERS
-    silent: ClassVar[Steps] = Steps.SILENT_HEADERS
     name: bytes
     value: bytes
 
@@ -142,19 +110,11 @@ class Header(Command):
 class EndOfHeaders(Command):
     """SMFIC_EOH."""
 
-    letter: ClassVar[bytes] = b"N"
-    unwanted: ClassVar[Steps] = Steps.NO_END_OF_HEADERS
-    silent: ClassVar[Steps] = Steps.SILENT_END_OF_HEADERS
-    macro_stage: ClassVar[int | None] = 6
-
 
 @dataclass(frozen=True, slots=True)
 class Body(Command):
     """SMFIC_BODY: at most `BODY_CHUNK` octets, CRLF lines, any cut."""
 
-    letter: ClassVar[bytes] = b"B"
-    unwanted: ClassVar[Steps] = Steps.NO_BODY
-    silent: ClassVar[Steps] = Steps.SILENT_BODY
     octets: bytes
 
     def data(self) -> bytes:
@@ -167,26 +127,46 @@ class Body(Command):
 class EndOfMessage(Command):
     """SMFIC_BODYEOB."""
 
-    letter: ClassVar[bytes] = b"E"
-    macro_stage: ClassVar[int | None] = 5
-
 
 @dataclass(frozen=True, slots=True)
 class Abort(Command):
     """SMFIC_ABORT: the message ended before its time. Not answered."""
-
-    letter: ClassVar[bytes] = b"A"
 
 
 @dataclass(frozen=True, slots=True)
 class Quit(Command):
     """SMFIC_QUIT. Not answered."""
 
-    letter: ClassVar[bytes] = b"Q"
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """What a kind of command is like. `letter`: SMFIC_*. `unwanted`, `silent`: the steps by which a filter declines it,
+    or declines to answer. `macro_stage`: where macros for it are listed (SMFIM_*), None for none."""
+
+    letter: bytes
+    unwanted: Steps
+    silent: Steps
+    macro_stage: int | None
+
+
+TRAITS: Mapping[type[Command], Trait] = {
+    Negotiate: Trait(b"O", Steps(0), Steps(0), None),
+    Connect: Trait(b"C", Steps.NO_CONNECT, Steps.SILENT_CONNECT, 0),
+    Helo: Trait(b"H", Steps.NO_HELO, Steps.SILENT_HELO, 1),
+    Mail: Trait(b"M", Steps.NO_MAIL, Steps.SILENT_MAIL, 2),
+    Rcpt: Trait(b"R", Steps.NO_RCPT, Steps.SILENT_RCPT, 3),
+    Data: Trait(b"T", Steps.NO_DATA, Steps.SILENT_DATA, 4),
+    Header: Trait(b"L", Steps.NO_HEADERS, Steps.SILENT_HEADERS, None),
+    EndOfHeaders: Trait(b"N", Steps.NO_END_OF_HEADERS, Steps.SILENT_END_OF_HEADERS, 6),
+    Body: Trait(b"B", Steps.NO_BODY, Steps.SILENT_BODY, None),
+    EndOfMessage: Trait(b"E", Steps(0), Steps(0), 5),
+    Abort: Trait(b"A", Steps(0), Steps(0), None),
+    Quit: Trait(b"Q", Steps(0), Steps(0), None),
+}
 
 
 def macros(command: Command, values: list[tuple[bytes, bytes]]) -> bytes:
     """Give the packet that defines macros for the command behind it (SMFIC_MACRO); b"" for none."""
     if not values:
         return b""
-    return packet(b"D", command.letter + strings(*(part for pair in values for part in pair)))
+    return packet(b"D", TRAITS[type(command)].letter + strings(*(part for pair in values for part in pair)))
