@@ -64,7 +64,7 @@ def test_a_service_is_called_at_every_moment(tmp_path: Path) -> None:
     with service(calls) as port:
         hook = (
             f'{{name="desk", url="http://127.0.0.1:{port}/mail", secret="{SECRET}", '
-            'moments=["mail", "rcpt", "message", "delivered"]}'
+            'moments=["connect", "mail", "rcpt", "message", "delivered"]}'
         )
         with RunningServer(tmp_path / "data", f"screening.http_hooks=[{hook}]") as server:
             for name in ("ann@example.org", "bob@example.org"):
@@ -80,7 +80,7 @@ def test_a_service_is_called_at_every_moment(tmp_path: Path) -> None:
             assert len(server.messages("ann@example.org", "Junk")) == 1
             until(lambda: sum(call["type"] == "delivered" for call in calls) == 2, why="nothing was told")
     assert [call["type"] for call in calls if call["type"] != "delivered"] == [
-        "mail", "rcpt", "rcpt", "message", "mail", "rcpt", "message",
+        "connect", "mail", "rcpt", "rcpt", "message", "connect", "mail", "rcpt", "message",
     ]  # fmt: skip
     assert all(call["good"] for call in calls)
     assert [call["recipients"] for call in calls if call["type"] == "delivered"] == [["ann@example.org"]] * 2

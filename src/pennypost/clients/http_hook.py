@@ -14,7 +14,7 @@ import re
 import ssl
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -27,6 +27,7 @@ from pennypost.clients.http.posting import Posting
 from pennypost.clients.screening.guard import TROUBLE, reason_of
 from pennypost.clients.screening.settings import Fallback, ScreenerSettings
 from pennypost.clients.screening.shape import (
+    GRAVITY,
     NOTHING,
     AddField,
     Moment,
@@ -65,6 +66,7 @@ _log = structlog.stdlib.get_logger("pennypost.screening")
 class HookMoment(Enum):
     """When a hook is called."""
 
+    CONNECT = "connect"
     MAIL = "mail"
     RCPT = "rcpt"
     MESSAGE = "message"
@@ -72,6 +74,7 @@ class HookMoment(Enum):
 
 
 _MOMENTS = {
+    HookMoment.CONNECT: Moment.SENDER,
     HookMoment.MAIL: Moment.SENDER,
     HookMoment.RCPT: Moment.RECIPIENT,
     HookMoment.MESSAGE: Moment.MESSAGE,
@@ -90,8 +93,9 @@ class HttpHookSettings(ScreenerSettings):
     """Where it is: "https://…", or "http://…" on a network that is yours. Has to be given. Certificates are checked."""
 
     moments: tuple[HookMoment, ...] = (HookMoment.MESSAGE,)
-    """When it is called: "mail" (the connection, its greeting, the sender), "rcpt", "message" (all of it is there,
-    nothing is accepted), "delivered" (it is stored; the answer does not matter)."""
+    """When it is called: "connect" (who is there, before the sender of a message is looked at), "mail" (and who the
+    sender is), "rcpt", "message" (all of it is there, nothing is accepted), "delivered" (it is stored; the answer does
+    not matter)."""
 
     secret: Secret | None = None
     """What requests are signed with, as the Standard Webhooks specification has it: "whsec_" and Base64, or any text.
@@ -235,7 +239,15 @@ class _Call(Screening):
         self._count = 0
 
     async def sender(self, envelope: Envelope) -> Opinion:
-        return await self._ask("mail", self._facts("mail", envelope))
+        wanted = self._hook.settings.moments
+        opinion = NOTHING
+        if HookMoment.CONNECT in wanted:
+            opinion = await self._ask("connect", self._facts("connect", None))
+        if HookMoment.MAIL in wanted and opinion.reply is None:
+            told = await self._ask("mail", self._facts("mail", envelope))
+            graver = max(opinion, told, key=lambda one: GRAVITY[one.ruling])
+            opinion = replace(graver, evidence=opinion.evidence + told.evidence)
+        return opinion
 
     async def recipient(self, envelope: Envelope, recipient: Recipient) -> Opinion:
         return await self._ask("rcpt", {**self._facts("rcpt", envelope), "recipient": str(recipient.address)})
@@ -262,10 +274,10 @@ class _Call(Screening):
         self._count += 1
         return opinion_on(await self._hook.call(f"{self._visit.id}-{moment}-{self._count}", facts), self._hook.name)
 
-    def _facts(self, moment: str, envelope: Envelope) -> dict[str, Any]:
+    def _facts(self, moment: str, envelope: Envelope | None) -> dict[str, Any]:
         visit = self._visit
         tls = {"version": visit.tls.version, "cipher": visit.tls.cipher} if visit.tls is not None else None
-        return {
+        facts: dict[str, Any] = {
             "type": moment,
             "id": visit.id,
             "server": visit.hostname,
@@ -276,9 +288,11 @@ class _Call(Screening):
                 "tls": tls,
                 "user": visit.user or None,
             },
-            "sender": str(envelope.reverse_path or ""),
-            "recipients": [str(recipient.address) for recipient in envelope.recipients],
         }
+        if envelope is not None:
+            facts["sender"] = str(envelope.reverse_path or "")
+            facts["recipients"] = [str(recipient.address) for recipient in envelope.recipients]
+        return facts
 
 
 def _fields(header: bytes) -> Iterator[tuple[str, str]]:

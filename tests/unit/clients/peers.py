@@ -1,6 +1,7 @@
 """Servers on loopback that behave, or misbehave, as a test tells them."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -18,7 +19,9 @@ HEADER = b"From: carl@example.org\r\nTo: anna@penny.test\r\nSubject: hello\r\n\r
 
 
 @asynccontextmanager
-async def listening(handler: Handler, port: int = 0) -> AsyncIterator[TcpEndpoint]:
+async def listening(
+    handler: Handler, port: int = 0, context: ssl.SSLContext | None = None
+) -> AsyncIterator[TcpEndpoint]:
     """Serve connections with `handler` until the end of the `with`; those still open are cut off."""
     tasks: set[asyncio.Task[None]] = set()
     writers: list[asyncio.StreamWriter] = []
@@ -35,7 +38,7 @@ async def listening(handler: Handler, port: int = 0) -> AsyncIterator[TcpEndpoin
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=context)
     try:
         yield TcpEndpoint("127.0.0.1", server.sockets[0].getsockname()[1])
     finally:

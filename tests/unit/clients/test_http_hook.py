@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import trustme
 from tests.unit.clients.peers import FAULTS, VISIT, Handler, listening, specimen
 
 from pennypost.clients import http_hook
@@ -75,13 +76,15 @@ async def test_what_it_is_told() -> None:
     async with hooked(service.serve, moments=tuple(HookMoment), body=True) as hook:
         assert hook.moments == {Moment.SENDER, Moment.RECIPIENT, Moment.MESSAGE, Moment.DELIVERED}
         screening = hook.begin(replace(VISIT, tls=tls))
-        assert await screening.sender(Envelope(None)) is NOTHING
+        assert await screening.sender(Envelope(None)) == NOTHING
         assert await screening.recipient(ENVELOPE, Recipient(Address("bert", "penny.test"))) is NOTHING
         assert await screening.message(replace(specimen(), verdicts={"spf": "pass example.org"})) is NOTHING
         service.heard.clear()
         screening.delivered(ENVELOPE, 100, ["1/7"])
         await service.heard.wait()
-    mail, rcpt, message, delivered = service.facts
+    connect, mail, rcpt, message, delivered = service.facts
+    shared = {name: mail[name] for name in ("id", "server", "connection")}
+    assert connect == {"type": "connect", **shared}
     assert mail == {
         "type": "mail",
         "id": "0123456789abcdef",
@@ -103,8 +106,45 @@ async def test_what_it_is_told() -> None:
     assert (delivered["type"], delivered["size"], delivered["stored"]) == ("delivered", 100, ["1/7"])
     assert delivered["recipients"] == ["anna@penny.test"]
     ids = [fields["webhook-id"] for fields in service.fields]
-    assert len(set(ids)) == 4
+    assert len(set(ids)) == 5
     assert not any("webhook-signature" in fields for fields in service.fields)
+
+
+async def test_who_may_not_connect_is_not_asked_about_further() -> None:
+    service = Service(lambda: (200, b'{"action": "refuse", "text": "Not you"}'))
+    async with hooked(service.serve, moments=(HookMoment.CONNECT, HookMoment.MAIL)) as hook:
+        opinion = await hook.begin(VISIT).sender(ENVELOPE)
+    assert (opinion.ruling, [facts["type"] for facts in service.facts]) == (Ruling.REFUSE, ["connect"])
+
+
+async def test_what_is_said_at_both_moments_counts() -> None:
+    said = b'{"action": "%b", "evidence": [{"name": "%b", "weight": 1.0, "sentence": "x"}]}'
+    answers = iter([(200, said % (b"junk", b"a")), (200, said % (b"accept", b"b"))])
+    service = Service(lambda: next(answers))
+    async with hooked(service.serve, moments=(HookMoment.CONNECT, HookMoment.MAIL)) as hook:
+        opinion = await hook.begin(VISIT).sender(ENVELOPE)
+    assert opinion.ruling is Ruling.JUNK
+    assert [one.name for one in opinion.evidence] == ["hook-hook-a", "hook-hook-b"]
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_certificates_are_checked(trusted: bool) -> None:
+    authority = trustme.CA()
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    ours = ssl.create_default_context()
+    if trusted:
+        authority.configure_trust(ours)
+    async with listening(Service().serve, context=theirs) as endpoint:
+        hook = HttpHook(HttpHookSettings(name="hook", url=f"https://{endpoint}/"), ours, lambda: NOW)
+        try:
+            if trusted:
+                assert await hook.begin(VISIT).message(specimen()) is NOTHING
+            else:
+                with pytest.raises(ScreenerFailed, match="certificate"):
+                    await hook.begin(VISIT).message(specimen())
+        finally:
+            await hook.close()
 
 
 async def test_large_messages_go_without_their_body() -> None:
