@@ -100,6 +100,7 @@ class Inspection:
         self.notes: dict[str, str] = {}
         self._asked = [_Asked(guard, guard.screener.begin(visit)) for guard in guards]
         self._reply: Reply | None = None
+        self._broken = False
         self._changes = 0
 
     @property
@@ -114,12 +115,16 @@ class Inspection:
         await self._ask(Moment.SENDER, lambda screening: screening.sender(envelope))
 
     async def recipient(self, envelope: Envelope, recipient: Recipient) -> None:
-        """Ask about a recipient. Raises ScreenerRefused, ScreenerDeferred: for this one only."""
+        """Ask about a recipient. Raises ScreenerRefused, ScreenerDeferred: for this one only.
+
+        But who could not answer, and must not be gone without, is not passed by with the next one: all is put off then.
+        """
         before = self.ruling, self.notes.copy(), self._evidence.copy()
         try:
             await self._ask(Moment.RECIPIENT, lambda screening: screening.recipient(envelope, recipient))
         except (ScreenerRefused, ScreenerDeferred):
-            self.ruling, self.notes, self._evidence = before
+            if not self._broken:
+                self.ruling, self.notes, self._evidence = before
             raise
 
     async def message(self, specimen: Specimen, spools: Spools, most: int) -> Examined:
@@ -222,6 +227,8 @@ class Inspection:
         if GRAVITY[opinion.ruling] > GRAVITY[self.ruling]:
             self.ruling = opinion.ruling
             self._reply = opinion.reply
+        if opinion.failed and opinion.ruling is Ruling.DEFER:
+            self._broken = True
         if opinion.ruling is not Ruling.ACCEPT:
             _log.info("screened", screener=name, ruling=opinion.ruling.value, note=opinion.note, id=self.visit.id)
         return opinion

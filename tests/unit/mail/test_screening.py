@@ -191,6 +191,31 @@ async def test_one_recipient_is_refused_and_the_other_gets_it(world: World) -> N
     assert (len(await stored(world, world.anna)), len(await stored(world, world.bert))) == (0, 1)
 
 
+@pytest.mark.parametrize("accepted_before", [False, True])
+async def test_who_fails_at_a_recipient_is_not_passed_by_with_the_next(world: World, accepted_before: bool) -> None:
+    def fail(recipient: Recipient) -> Opinion:
+        if recipient.address.local_part == "anna":
+            raise ScreenerFailed("it is gone")
+        return NOTHING
+
+    told = Told(recipient_=fail, settings=ScreenerSettings(on_failure=Fallback.DEFER), in_turn=True)
+    reception = receiver(world, [told]).begin(STRANGER)
+    await reception.sender(Envelope(SENDER))
+    if accepted_before:
+        await reception.recipient(Recipient(address("bert@penny.test")))
+    with pytest.raises(ScreenerDeferred):
+        await reception.recipient(Recipient(address("anna@penny.test")))
+    if accepted_before:
+        reception.write(MESSAGE)
+        with pytest.raises(ScreenerDeferred):
+            await reception.accept()
+    else:
+        with pytest.raises(ScreenerDeferred):
+            await reception.recipient(Recipient(address("bert@penny.test")))
+    assert await stored(world, world.bert) == []
+    reception.discard()
+
+
 @pytest.mark.parametrize(
     ("ruling", "held", "mailbox"),
     [(Ruling.JUNK, "Held", "Junk"), (Ruling.HOLD, "", "Junk"), (Ruling.HOLD, "At the door/Held", "At the door/Held")],
