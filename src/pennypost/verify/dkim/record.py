@@ -17,6 +17,8 @@ PublicKey = RSAPublicKey | Ed25519PublicKey
 _MAX_RECORD_OCTETS = 16384
 _MAX_RSA_BITS = 8192
 """Verifying with a larger key takes long, and nobody has one."""
+_MAX_EXPONENT_BITS = 64
+"""The same holds for the exponent, which is 65537 nearly everywhere."""
 
 
 class BadRecord(ValueError):
@@ -63,6 +65,10 @@ def parse_record(text: bytes) -> KeyRecord:
     return KeyRecord(type_, _load(type_, octets), hashes, b"y" in flags, b"s" in flags)
 
 
+def _is_quick(key: RSAPublicKey) -> bool:
+    return key.public_numbers().e.bit_length() <= _MAX_EXPONENT_BITS
+
+
 def _load(type_: bytes, encoded: bytes) -> PublicKey:
     try:
         octets = base64.b64decode(encoded, validate=True)
@@ -73,7 +79,7 @@ def _load(type_: bytes, encoded: bytes) -> PublicKey:
             return Ed25519PublicKey.from_public_bytes(octets)
         if type_ == b"rsa":
             key = load_der_public_key(octets)
-            if isinstance(key, RSAPublicKey) and key.key_size <= _MAX_RSA_BITS:
+            if isinstance(key, RSAPublicKey) and key.key_size <= _MAX_RSA_BITS and _is_quick(key):
                 return key
     except (ValueError, UnsupportedAlgorithm):
         pass

@@ -3,11 +3,14 @@
 import base64
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.unit.verify.dkim.keys import ED25519, NOW, RSA, consult, published, rsa_key, verdicts
 
 from pennypost.model.verification import DkimResult
 from pennypost.verify.dkim import MAX_SIGNATURES, Policy, SigningKey, public_record, sign, verify
 from pennypost.verify.dkim.canonical import Canonicalization, hash_body
+from pennypost.verify.dkim.record import BadRecord, parse_record
 from pennypost.verify.dkim.sign import make_signature
 from pennypost.verify.dkim.signature import Signature
 from pennypost.verify.dkim.verify import fields_of, header_hash
@@ -241,3 +244,11 @@ def test_internationalized_names() -> None:
 )
 def test_a_field_that_is_none(value: bytes) -> None:
     assert only(b"DKIM-Signature: " + value + b"\r\n" + HEADER + BODY, {})[0] is DkimResult.NEUTRAL
+
+
+def test_a_key_that_takes_long_is_none() -> None:
+    """Fifty seals and eight signatures may each be checked with one."""
+    numbers = RSAPublicNumbers(2**2000 + 1, rsa_key().public_key().public_numbers().n)
+    encoded = numbers.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    with pytest.raises(BadRecord, match="cannot be read"):
+        parse_record(b"v=DKIM1; p=" + base64.b64encode(encoded))
