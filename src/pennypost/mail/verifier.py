@@ -111,8 +111,10 @@ class Budget:
         if self._left < 0:
             return _FAILED
         begun = self._loop.time()
+        if begun >= self._deadline:
+            return self._resolver.known(question) or _FAILED
         try:
-            async with asyncio.timeout_at(self._deadline):  # past it, what is in the cache is answered still
+            async with asyncio.timeout_at(self._deadline):
                 answer = await self._resolver.ask(question)
         except TimeoutError:
             answer = _FAILED

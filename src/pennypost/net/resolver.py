@@ -119,6 +119,10 @@ class Resolver:
             task.add_done_callback(lambda _: self._in_flight.pop(question, None))
         return await asyncio.shield(task)  # one who gives up does not take the answer from the others
 
+    def known(self, question: DnsQuestion) -> DnsAnswer | None:
+        """Give an answer that is in the cache; nothing is asked."""
+        return self._cache.get(question)
+
     async def consult(self, consultation: Consultation[T]) -> T:
         """Answer what a calculation asks until it has its result, and give that. Raises what the calculation raises."""
         try:

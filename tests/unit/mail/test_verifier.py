@@ -219,6 +219,18 @@ async def test_a_forger_cannot_use_up_the_time_for_the_author(world: World, zone
     assert found.handling is Handling.REFUSE
 
 
+async def test_nothing_is_asked_when_the_time_is_over(world: World, zone: FakeDns) -> None:
+    keys = [SigningKey("evil.example", f"s{n}", Ed25519PrivateKey.generate()) for n in range(3)]
+    zone.faults["s0._domainkey.evil.example", "TXT"] = Fault.SILENCE
+    now = int(world.clock.now.timestamp())
+    header = b"".join(sign(HEADER, BODY, [key], now) for key in keys) + HEADER
+    async with verifying(world, zone, patience=5, time=timedelta(milliseconds=300)) as verifier:
+        found = await look(verifier, header, peer=STRANGER)
+        await asyncio.sleep(0.05)
+    assert [verdict.result for verdict in found.dkim] == [DkimResult.TEMPERROR] * 3
+    assert {name for name, _ in zone.asked if "_domainkey" in name} == {"s0._domainkey.evil.example"}
+
+
 async def test_an_author_with_a_slow_dns_does_not_hide_another(world: World, zone: FakeDns) -> None:
     zone.faults["_dmarc.evil.example", "TXT"] = Fault.SILENCE
     header = HEADER.replace(b"From: ", b"From: x@evil.example, ")
