@@ -12,7 +12,7 @@ import asyncio
 import mmap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar, cast
@@ -25,7 +25,7 @@ from pennypost.model.address import Address
 from pennypost.model.dns import Consultation, DnsAnswer, DnsQuestion, DnsStatus, RecordType
 from pennypost.model.peer import Peer
 from pennypost.model.verification import ArcVerdict, BimiVerdict, DkimVerdict, DmarcPolicy, DmarcResult, SpfVerdict
-from pennypost.net.resolver import Resolver
+from pennypost.net.resolver import MAX_IN_FLIGHT, Resolver
 from pennypost.verify import arc, authentication_results, bimi, dkim, iprev, spf
 from pennypost.verify.authentication_results import Outcome
 from pennypost.verify.dmarc import Author, find_author, verify_all
@@ -38,6 +38,10 @@ OFFLOAD_OCTETS = 256 * 1024
 
 AUTHORS_SHARE = 3
 """One part in so many of the questions, and as much time again, is for the policy of the author's domain alone."""
+
+MOST_OF_STRANGERS = MAX_IN_FLIGHT * 5 // 8
+"""Questions about what senders chose, other than the author's policy, that are asked at once. Name servers that keep
+silent hold so many places in the resolver, and no more: the rest is for policies, and for mail that leaves."""
 
 T = TypeVar("T")
 
@@ -96,10 +100,18 @@ class DnsHealth:
 
 
 class Budget:
-    """The questions and the time that some of the checks of one message have."""
+    """The questions and the time that some of the checks of one message have. `room`: asked at once by all messages."""
 
-    def __init__(self, resolver: Resolver, health: DnsHealth, questions: int, seconds: float) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        health: DnsHealth,
+        questions: int,
+        seconds: float,
+        room: AbstractAsyncContextManager[object],
+    ) -> None:
         self._resolver = resolver
+        self._room = room
         self._health = health
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + seconds
@@ -110,11 +122,13 @@ class Budget:
         self._left -= 1
         if self._left < 0:
             return _FAILED
+        if (known := self._resolver.known(question)) is not None:
+            return known
         begun = self._loop.time()
         if begun >= self._deadline:
-            return self._resolver.known(question) or _FAILED
+            return _FAILED
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(self._deadline), self._room:
                 answer = await self._resolver.ask(question)
         except TimeoutError:
             answer = _FAILED
@@ -187,6 +201,7 @@ class Verifier:
         self.authserv_id = settings.authserv_id or hostname
         self._resolver = resolver
         self._health = DnsHealth(resolver)
+        self._room = asyncio.Semaphore(MOST_OF_STRANGERS)
         self._hostname = hostname
         self._clock = clock
         self._observe = observe
@@ -208,7 +223,7 @@ class Verifier:
         questions = settings.max_questions if await self._health.worth_asking() else 0
         kept = questions // AUTHORS_SHARE
         seconds = settings.time.total_seconds()
-        budget = Budget(self._resolver, self._health, questions - kept, seconds)
+        budget = Budget(self._resolver, self._health, questions - kept, seconds, self._room)
         now = int(self._clock().timestamp())
         who = self._spf_sender(peer, hello, sender, now)
         author = find_author(header)
@@ -218,7 +233,7 @@ class Verifier:
                 self._signatures(budget, header, octets, start, now),
                 budget.consult(iprev.verify(peer.ip)),
             )
-        budget = Budget(self._resolver, self._health, kept, seconds / AUTHORS_SHARE)
+        budget = Budget(self._resolver, self._health, kept, seconds / AUTHORS_SHARE, nullcontext())
         dmarc = await budget.consult(verify_all(author.domains, mail_from, signatures))
         verdicts = Verdicts(mail_from, helo, signatures, dmarc, chain, reverse, forgeries=author.forgeries)
         if settings.bimi and dmarc.result is DmarcResult.PASS and dmarc.policy is not DmarcPolicy.NONE:
@@ -234,12 +249,17 @@ class Verifier:
         """Have the policies of the authors looked up while others are asked: so they are there when they are needed."""
         domains = author.domains[:MAX_AUTHORS] if author is not None else ()
         questions = [DnsQuestion(PREFIX + domain, RecordType.TXT) for domain in domains]
-        asking = [asyncio.create_task(self._resolver.ask(question)) for question in questions]
+        room: AbstractAsyncContextManager[object] = self._room if len(questions) > 1 else nullcontext()
+        asking = [asyncio.create_task(self._fetch(question, room)) for question in questions]
         try:
             yield
         finally:
             for task in asking:
                 task.cancel()  # who asks the same now has the answer of the question that goes on
+
+    async def _fetch(self, question: DnsQuestion, room: AbstractAsyncContextManager[object]) -> None:
+        async with room:
+            await self._resolver.ask(question)
 
     def _spf_sender(self, peer: Peer, hello: str, sender: Address | None, now: int) -> spf.Sender:
         assert peer.ip is not None

@@ -231,6 +231,22 @@ async def test_nothing_is_asked_when_the_time_is_over(world: World, zone: FakeDn
     assert {name for name, _ in zone.asked if "_domainkey" in name} == {"s0._domainkey.evil.example"}
 
 
+async def test_silent_name_servers_do_not_fill_the_resolver(
+    world: World, zone: FakeDns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pennypost.net.resolver.MAX_IN_FLIGHT", 4)
+    monkeypatch.setattr("pennypost.mail.verifier.MOST_OF_STRANGERS", 2)
+    zone.faults = {(f"evil{n}.example", "TXT"): Fault.SILENCE for n in range(8)}
+    async with verifying(world, zone, patience=5, time=timedelta(milliseconds=600)) as verifier:
+        header = HEADER.replace(b"example.org", b"nobody.example")
+        evil = (look(verifier, header, sender=Address("x", f"evil{n}.example"), peer=STRANGER) for n in range(8))
+        slow = [asyncio.create_task(one) for one in evil]
+        await asyncio.sleep(0.05)
+        found = await look(verifier, sender=Address("x", "evil0.example"), peer=STRANGER)
+        await asyncio.gather(*slow)
+    assert found.handling is Handling.REFUSE
+
+
 async def test_an_author_with_a_slow_dns_does_not_hide_another(world: World, zone: FakeDns) -> None:
     zone.faults["_dmarc.evil.example", "TXT"] = Fault.SILENCE
     header = HEADER.replace(b"From: ", b"From: x@evil.example, ")
