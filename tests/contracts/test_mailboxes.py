@@ -245,3 +245,15 @@ async def test_every_step_is_in_the_log(world: World) -> None:
         ChangeKind.MAILBOX_REMOVED,
     ]
     assert [change.modseq for change in log] == sorted(change.modseq for change in log)
+
+
+async def test_subscriptions_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailboxes, "MAX_SUBSCRIPTIONS", 8)
+    ann = await world.account()
+    for name in ("a", "b", "b"):
+        await world.write(mailboxes.subscribe, ann, name)
+    with pytest.raises(MailboxLimit):
+        await world.write(mailboxes.subscribe, ann, "c")
+    assert len(await world.read(mailboxes.subscriptions, ann)) == 8
+    await world.write(mailboxes.unsubscribe, ann, "a")
+    await world.write(mailboxes.subscribe, ann, "c")

@@ -28,6 +28,9 @@ from pennypost.store.engine import Row, Transaction, to_microseconds
 MAX_MAILBOXES = 10_000
 """Per account, names that cannot be selected included. `StoreSettings.mailbox_limit` is what callers give `create`."""
 
+MAX_SUBSCRIPTIONS = 20_000
+"""Per account: names of mailboxes that are gone, or never were, may be subscribed to, and every LIST looks at them."""
+
 DEFAULTS = (
     (names.INBOX, MailboxRole.INBOX),
     ("Sent", MailboxRole.SENT),
@@ -364,10 +367,14 @@ async def _drop_empty_names(tx: Transaction, account: AccountId, name: str) -> N
 
 
 async def subscribe(tx: Transaction, account: AccountId, name: str) -> None:
-    """Add a name to the subscriptions (RFC 9051 §6.3.7). The mailbox need not exist. Raises BadMailboxName."""
+    """Add a name to the subscriptions (RFC 9051 §6.3.7). The mailbox need not exist. Raises BadMailboxName,
+    MailboxLimit."""
     name = names.normalise(name)
     sql = "INSERT INTO subscription (account, name) VALUES (?, ?) ON CONFLICT DO NOTHING"
     if await tx.execute(sql, account, name):
+        row = await tx.fetch_one("SELECT COUNT(*) FROM subscription WHERE account = ?", account)
+        if row is not None and row[0] > MAX_SUBSCRIPTIONS:
+            raise MailboxLimit
         await _record_subscription(tx, account, name)
 
 
