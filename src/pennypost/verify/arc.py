@@ -78,7 +78,8 @@ def validate(
         oldest_pass = len(sets) + 1
         for number, (one, signature) in enumerate(zip(reversed(sets), reversed(signatures), strict=False)):
             try:
-                check_body(signature, bodies)
+                if check_body(signature, bodies):
+                    raise Refused(DkimResult.FAIL, "something stands behind what was signed")
                 yield from _ask(signature, keys)
                 digest = header_hash(one.message.octets, signature, fields)
                 check_keys(signature, digest, keys[_key_name(signature)], policy)

@@ -8,6 +8,9 @@ from pennypost.model.verification import ArcResult, ArcVerdict
 from pennypost.verify.arc import MAX_SETS, seal, validate
 from pennypost.verify.authentication_results import Outcome
 from pennypost.verify.dkim import SigningKey, sign
+from pennypost.verify.dkim.canonical import Canonicalization
+from pennypost.verify.dkim.canonical import body as canonical_body
+from pennypost.verify.dkim.sign import SigningWork
 
 OTHER = SigningKey("lists.example.net", "a", rsa_key())
 RECORDS = published(RSA, ED25519, OTHER)
@@ -83,6 +86,19 @@ def test_a_set_that_comes_twice() -> None:
 
 def test_a_body_that_was_changed() -> None:
     assert judge(sealed(HEADER, OTHER), b"Bye\r\n").result is ArcResult.FAIL
+
+
+def test_octets_behind_what_was_signed_break_a_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    length = sum(map(len, canonical_body(BODY, Canonicalization.RELAXED)))
+    plain = SigningWork.field
+
+    def limited(work: SigningWork, name: str, first: str, _: list[str], key: SigningKey, now: int) -> bytes:
+        return plain(work, name, first, [f"l={length};"], key, now)
+
+    monkeypatch.setattr(SigningWork, "field", limited)
+    header = sealed(HEADER, RSA)
+    assert judge(header).result is ArcResult.PASS
+    assert judge(header, BODY + b"and more\r\n").result is ArcResult.FAIL
 
 
 def test_a_key_that_cannot_be_fetched_now() -> None:
