@@ -160,6 +160,7 @@ class Plan:
     """
 
     __slots__ = (
+        "_octets",
         "_values",
         "bodies",
         "body_items",
@@ -189,6 +190,7 @@ class Plan:
             columns |= {Column.BLOB, Column.HEADER, Column.HEADER_SIZE}
         self.columns = tuple(column for column in _FIELDS if column in columns)
         self._values = [_values_of(item, self.columns) for item in self.items]
+        self._octets = _octets_of(self.items[-1], self.columns) if self.items else None
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -197,15 +199,11 @@ class Plan:
 
     def lines(self, batch: Batch) -> bytes:
         """Write the responses for a batch."""
-        return self.format.lines(
-            list(
-                zip(
-                    batch.piece.uids if self.uid_only else batch.piece.numbers,
-                    *[values(batch) for values in self._values],
-                    strict=True,
-                )
-            )
-        )
+        first = batch.piece.uids if self.uid_only else batch.piece.numbers
+        if self._octets is not None:
+            others = [values(batch) for values in self._values[:-1]]
+            return self.format.lines_of_octets(zip(first, *others, strict=True), self._octets(batch))
+        return self.format.lines(list(zip(first, *[values(batch) for values in self._values], strict=True)))
 
     def values(self, batch: Batch, position: int) -> Iterable[object]:
         """Give the values of the item at a position."""
@@ -244,16 +242,13 @@ def _columns_of(item: FetchItem) -> set[Column]:
 
 def _values_of(item: FetchItem, columns: tuple[Column, ...]) -> Values:
     """Make the function that gives an item's values for a batch: from the rows where that is all there is to it."""
+    octets = _octets_of(item, columns)
+    if octets is not None:
+        return lambda batch: [literal(b"".join(parts)) for parts in octets(batch)]
     match item:
         case FetchAttribute.ENVELOPE | FetchAttribute.BODYSTRUCTURE:
             at = columns.index(_COLUMNS[item])
             return lambda batch: [row[at] for row in batch.rows]
-        case BodyItem(section=Section(part=(), text=SectionText.HEADER_FIELDS, fields=fields), partial=None):
-            at, select = columns.index(Column.HEADER), field_selector(fields)
-            return lambda batch: [literal(select(row[at])) for row in batch.rows]
-        case BodyItem(section=Section(part=(), text=None), partial=None):
-            at = columns.index(Column.HEADER)
-            return lambda batch: [_whole(row[at], body) for row, body in zip(batch.rows, batch.bodies, strict=True)]
         case BodyItem(section=section, partial=partial):
             return lambda batch: [body_value(_cut_or_none(section_octets(r, section), partial)) for r in batch.records]
         case BinaryItem():
@@ -266,10 +261,19 @@ def _values_of(item: FetchItem, columns: tuple[Column, ...]) -> Values:
     return _KNOWN[item]
 
 
-def _whole(header: bytes, body: bytes | None) -> bytes:
-    """Write a whole message as a literal."""
-    assert body is not None
-    return b"{%d}\r\n%b%b" % (len(header) + len(body), header, body)
+def _octets_of(item: FetchItem, columns: tuple[Column, ...]) -> Callable[[Batch], Iterable[tuple[bytes, ...]]] | None:
+    """Make the function that gives, in parts, the octets of a section which is in the rows as it is, or nearly so."""
+    match item:
+        case BodyItem(section=Section(part=(), text=SectionText.HEADER_FIELDS, fields=fields), partial=None):
+            at, select = columns.index(Column.HEADER), field_selector(fields)
+            return lambda batch: [(select(row[at]),) for row in batch.rows]
+        case BodyItem(section=Section(part=(), text=SectionText.HEADER), partial=None):
+            at = columns.index(Column.HEADER)
+            return lambda batch: [(row[at],) for row in batch.rows]
+        case BodyItem(section=Section(part=(), text=None), partial=None):
+            at = columns.index(Column.HEADER)
+            return lambda batch: [(row[at], body or b"") for row, body in zip(batch.rows, batch.bodies, strict=True)]
+    return None
 
 
 def _cut_or_none(octets: bytes | None, partial: tuple[int, int] | None) -> bytes | None:

@@ -16,11 +16,16 @@ from pennypost.model.ids import MAX_UID, AccountId, MailboxId, MessageId, Uid, U
 from pennypost.servers.pop3.errors import Refused
 from pennypost.store import leases, mailboxes, messages
 from pennypost.store.blobs import BlobReader
-from pennypost.store.engine import Transaction
+from pennypost.store.engine import Row, Transaction
 from pennypost.store.messages import Column
 from pennypost.store.store import Store
 
 _CONTENT = (Column.HEADER,)
+
+_AHEAD = 16
+"""Messages that are read at one time for a client that takes them one after the other."""
+_AHEAD_OCTETS = 128 * 1024
+"""What they may have together, and a session hold of them."""
 
 
 class Maildrop:
@@ -28,12 +33,14 @@ class Maildrop:
 
     __slots__ = (
         "_account",
+        "_ahead",
         "_deleted",
         "_holder",
         "_lock",
         "_lock_time",
         "_mailbox",
         "_messages",
+        "_opened",
         "_sizes",
         "_store",
         "_uid_validity",
@@ -54,6 +61,8 @@ class Maildrop:
         self._messages = array("Q")
         self._sizes = array("Q")
         self._deleted: set[int] = set()
+        self._ahead: dict[int, Row] = {}
+        self._opened = 0
         self.count = 0
         self.octets = 0
 
@@ -108,13 +117,27 @@ class Maildrop:
     async def open_message(self, number: int) -> tuple[bytes, BlobReader]:
         """Give a message's header block, with its empty line, and its body to be read and closed. Raises Refused."""
         self.require(number)
-        message = MessageId(self._messages[number - 1])
-
-        rows = await self._store.glance(lambda tx: messages.fetch(tx, self._account, (message,), _CONTENT, bodies=True))
-        if message not in rows:
+        row = self._ahead.pop(number, None)
+        if row is None:
+            await self._read_ahead(number)
+            row = self._ahead.pop(number, None)
+        self._opened = number
+        if row is None:
             raise Refused("The message was removed meanwhile")
-        header, *body = rows[message]
-        return header, self._store.blobs.reader(tuple(body))
+        return row[0], self._store.blobs.reader(row[1:])
+
+    async def _read_ahead(self, number: int) -> None:
+        """Read a message, and when they are asked for one after the other those that come next, by one statement."""
+        end, octets = number, self._sizes[number - 1]
+        if number == self._opened + 1:
+            while end < len(self._sizes) and end - number < _AHEAD and octets + self._sizes[end] <= _AHEAD_OCTETS:
+                octets += self._sizes[end]
+                end += 1
+        wanted = [MessageId(message) for message in self._messages[number - 1 : end]]
+        rows = await self._store.glance(lambda tx: messages.fetch(tx, self._account, wanted, _CONTENT, bodies=True))
+        found = {at: rows[message] for at, message in enumerate(wanted, number) if message in rows}
+        # A body in a file may be collected before its turn comes, if somebody removes the message meanwhile.
+        self._ahead = {at: row for at, row in found.items() if at == number or row[4] is None}
 
     # -- What is to be removed
 

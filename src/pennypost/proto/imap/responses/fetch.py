@@ -38,11 +38,13 @@ class FetchFormat:
 
     `uid_only`: each line is UIDFETCH, and begins with the UID in place of the number (RFC 9586 §3.3)."""
 
-    __slots__ = ("_line", "items")
+    __slots__ = ("_line", "_start", "items")
 
     def __init__(self, items: Sequence[FetchItem], uid_only: bool = False) -> None:
         self.items = tuple(items)
-        self._line = b"* %%d %b (%b)\r\n" % (fetch_name(uid_only), b" ".join([_place(item) for item in items]))
+        places = [_place(item) for item in items]
+        self._line = b"* %%d %b (%b)\r\n" % (fetch_name(uid_only), b" ".join(places))
+        self._start = self._line.removesuffix(b"%b)\r\n") + b"{%d}\r\n"
 
     def line(self, values: tuple[object, ...]) -> bytes:
         """Write one response: `values` is the message number and a value for each item."""
@@ -52,6 +54,15 @@ class FetchFormat:
         """Write one response for each row; give it some hundreds of rows at a time."""
         line = self._line
         return b"".join([line % values for values in rows])
+
+    def lines_of_octets(self, rows: Iterable[tuple[object, ...]], octets: Iterable[tuple[bytes, ...]]) -> bytes:
+        """As `lines`, where the last item is the octets of a section: they come apart, and are copied once."""
+        start, pieces = self._start, []
+        for values, parts in zip(rows, octets, strict=True):
+            pieces.append(start % (*values, sum(map(len, parts))))
+            pieces += parts
+            pieces.append(FETCH_TAIL)
+        return b"".join(pieces)
 
 
 def fetch_name(uid_only: bool) -> bytes:
