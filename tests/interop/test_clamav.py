@@ -45,9 +45,10 @@ def test_a_virus_is_refused_and_a_clean_message_passes(scanner: Path, tmp_path: 
         send(server, CLEAN + "A long letter.\r\n" * 100_000)  # longer than this clamd takes
         assert len(server.messages("ann@example.org")) == 2
         assert server.figure('pennypost_screenings_total{outcome="refuse",screener="clamav"}') == 1
-        assert "clamav: clean" in server.command("trace", "1@example.net")
-        assert "not scanned" in server.command("trace", "1@example.net")
-        assert "turned away: 5.7.1 Refused: the message contains" in server.command("trace", "carl@example.net")
+        told = server.command("trace", "carl@example.net")
+        assert "clamav: clean" in told
+        assert "clamav: not scanned" in told
+        assert "turned away: 5.7.1 Refused: the message contains" in told
 
 
 @pytest.mark.parametrize(("ruling", "mailbox"), [("junk", "Junk"), ("hold", "Quarantine")])

@@ -50,7 +50,7 @@ def opendkim(folder: Path, address: str) -> Iterator[None]:
         assert process.poll() is None, (folder / "log").read_text()
         yield
     finally:
-        process.terminate()
+        process.kill()  # asked to end, it takes five seconds
         process.wait(10)
 
 
