@@ -27,6 +27,8 @@ _TIME_UNITS = {
 _TIME_NAMES = {"sec": "s", "second": "s", "minute": "min", "hour": "h", "day": "d"}
 _SHOWN_TIME_UNITS = ("d", "h", "min", "s", "ms")
 
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
 
 
@@ -119,11 +121,16 @@ def render_value(value: Any, *, octets: bool = False) -> str:
         case tuple() | list():
             return "[" + ", ".join(render_value(item, octets=octets) for item in value) + "]"
         case dict():
-            return "{" + ", ".join(f"{key} = {render_value(item)}" for key, item in value.items()) + "}"
+            return "{" + ", ".join(f"{_key(str(key))} = {render_value(item)}" for key, item in value.items()) + "}"
         case set() | frozenset():
             return "[" + ", ".join(sorted(render_value(item, octets=octets) for item in value)) + "]"
         case _:
             return _quote(str(value))
+
+
+def _key(name: str) -> str:
+    """Write a TOML key: bare where it can be."""
+    return name if _BARE_KEY.fullmatch(name) else _quote(name)
 
 
 def _quote(text: str) -> str:

@@ -1,3 +1,4 @@
+import tomllib
 from datetime import timedelta
 
 import pytest
@@ -63,3 +64,8 @@ def test_a_secret_is_never_shown() -> None:
 
 def test_text_is_escaped() -> None:
     assert render_value('a"b\\c\n') == '"a\\"b\\\\c\\u000a"'
+
+
+def test_what_is_rendered_is_toml() -> None:
+    value = {"plain-key": 1.5, "127.0.1.4/30": 'a "quoted" text'}
+    assert tomllib.loads(f"x = {render_value(value)}") == {"x": value}
