@@ -178,9 +178,9 @@ def test_time_is_linear(unit: bytes) -> None:
         body = unit * (octets // len(unit))
         times = []
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.thread_time()  # whoever else is busy does not count
             digest(header_block, body)
-            times.append(time.perf_counter() - started)
+            times.append(time.thread_time() - started)
         return min(times)
 
     assert fastest(4 * MIB) < 8 * fastest(MIB) + 0.05

@@ -49,7 +49,7 @@ def test_flag_lists() -> None:
 @pytest.mark.parametrize("octets", [b'"' + b"\\\\" * 30_000, b'"' + b"a" * 60_000, b'"' + b'a\\"' * 20_000])
 def test_an_open_quote_costs_no_more_than_its_length(octets: bytes) -> None:
     assert len(octets) <= AFTER_LOGIN.line
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(BadSyntax, match="bad quoted string for it"):
         Reader(octets).astring("it")
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
