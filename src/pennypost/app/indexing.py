@@ -6,6 +6,7 @@ had begun is done again (`store.search`).
 
 import asyncio
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -20,6 +21,9 @@ INTERVAL = timedelta(seconds=5)
 
 BUSY_RATE = 200
 """Changes a second in the whole store from which on indexing is put off: searches catch up by themselves."""
+
+LOOK = timedelta(seconds=0.5)
+"""How often it is looked how many they are: a batch of messages takes a fifth of this, and holds deliveries up."""
 
 PATIENCE = timedelta(minutes=2)
 """How long it is put off. After that it goes on slowly."""
@@ -46,6 +50,8 @@ class Indexer:
 
     async def run(self) -> None:
         """Do a round every INTERVAL, for ever. A round that fails is logged; the next one tries again."""
+        with suppress(MailError):
+            await self._load.is_high()  # the first round knows what came since
         while True:
             await asyncio.sleep(INTERVAL.total_seconds())
             try:
@@ -112,7 +118,7 @@ class _Load:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._looked_at = -INTERVAL.total_seconds()
+        self._looked_at = -LOOK.total_seconds()
         self._changes: int | None = None
         self._high_since: float | None = None
 
@@ -122,10 +128,10 @@ class _Load:
         return 1 if self._high_since is None else 4
 
     async def is_high(self) -> bool:
-        """Whether so much is written that indexing has to wait. Looks at the store every INTERVAL only."""
+        """Whether so much is written that indexing has to wait. Looks at the store every LOOK only."""
         now = asyncio.get_running_loop().time()
         elapsed = now - self._looked_at
-        if elapsed >= INTERVAL.total_seconds():
+        if elapsed >= LOOK.total_seconds():
             before, self._changes = self._changes, await self._store.search.changes()
             self._looked_at = now
             if before is None or self._changes - before <= BUSY_RATE * elapsed:

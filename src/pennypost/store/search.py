@@ -18,6 +18,7 @@ that is ahead of its account, which happens when the store was brought back from
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
@@ -32,6 +33,9 @@ from pennypost.store.engine import Engine, Row, Transaction
 BATCH_MESSAGES = 256
 BATCH_OCTETS = 4 * 1024 * 1024
 """What is read for one batch, unless one message alone has more."""
+
+CATCH_UP_SECONDS = 10.0
+"""How long a search waits for the index to catch up. What it lacks then is read."""
 
 FEW = 64
 """Messages that are not indexed and that a search rather reads than waits for."""
@@ -154,12 +158,13 @@ class Search:
             return NOTHING_KNOWN
 
     async def catch_up(self, account: AccountId, leave: int = 0) -> None:
-        """Index what is not indexed; `leave`: unless it is so few messages."""
+        """Index what is not indexed; `leave`: unless it is so few messages, and for `CATCH_UP_SECONDS` at most."""
         lock = self._locks.setdefault(account, asyncio.Lock())
         async with lock:
             if leave and await self._is_close(account, leave):
                 return
-            while await self._step(account):
+            until = time.monotonic() + CATCH_UP_SECONDS
+            while await self._step(account) and not (leave and time.monotonic() > until):
                 pass
 
     async def _is_close(self, account: AccountId, few: int) -> bool:

@@ -40,7 +40,7 @@ async def test_what_has_come_is_indexed_in_batches(tmp_path: Path, monkeypatch: 
 async def test_indexing_waits_while_much_is_written_but_not_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "INTERVAL", timedelta())
+    monkeypatch.setattr(indexing, "LOOK", timedelta())
     monkeypatch.setattr(indexing, "BUSY_RATE", 0)
     store = await opened(tmp_path)
     ann = await account(store)
