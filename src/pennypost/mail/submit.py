@@ -158,14 +158,15 @@ class _Submission(MailTransaction):
                 raise BadMessage("From and Sender must name addresses that mail can be sent to")
             named.update((address.key, address) for address in listed)
         account = self._user.account
+        left = [address for address in named.values() if address != self._envelope.reverse_path]  # seen at MAIL FROM
 
         async def all_owned(tx: Transaction) -> bool:
-            for address in named.values():
+            for address in left:
                 if not await owns(tx, account, address, self._separator):
                     return False
             return True
 
-        if named and not await self._store.read(all_owned):
+        if left and not await self._store.read(all_owned):
             raise SenderNotOwned
 
 
