@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -20,7 +21,7 @@ from pennypost.mail.verifier import Verifier
 from pennypost.model.errors import MailError
 from pennypost.net.incident import log_incident
 from pennypost.net.resolver import Resolver
-from pennypost.store import dmarc, junk, leases
+from pennypost.store import dmarc, greylist, junk, leases
 from pennypost.store.store import Store
 
 FLUSH_INTERVAL = timedelta(minutes=1)
@@ -33,6 +34,11 @@ LEARNING = "learning"
 LEARNING_INTERVAL = timedelta(minutes=1)
 SENDER_MEMORY = timedelta(days=365)
 LEARNING_LEASE = timedelta(minutes=10)
+FORGETTING_INTERVAL = timedelta(hours=1)
+FORGOTTEN_A_ROUND, FORGOTTEN_A_STEP = 100_000, 1000
+"""Tokens of one account that are forgotten at most, all together and in one transaction."""
+ROUTE_MEMORY = timedelta(days=60)
+"""How long a sender who came again is known."""
 
 LEASE = "dmarc-reports"
 LEASE_TIME = timedelta(hours=1)
@@ -48,7 +54,7 @@ class Inbound:
         self.defence = Defence(store, config.defence)
         self.verifier = Verifier(resolver, config.verification, hostname, store.clock, verification_observer(figures))
         self.feedback = Feedback(store, config.verification, hostname, signer)
-        self.judge = Judge(store, config.junk)
+        self.judge = Judge(store, config.junk, hostname)
         self.screeners = make_screeners(config.screening, resolver, config.tls, store.clock, figures)
         self.learner = Learner(store)
         self._learns = config.junk.enabled and config.junk.learn
@@ -56,6 +62,7 @@ class Inbound:
         self._store = store
         self._resolver = resolver
         self._holder = f"{LEASE}-{store.worker}-{secrets.token_hex(8)}"
+        self._next_forgetting = 0.0
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def begin(self) -> None:
@@ -109,9 +116,24 @@ class Inbound:
             return False
         learnt = await self.learner.round()
         await store.write_large(lambda tx: junk.forget(tx, SENDER_MEMORY))
+        patience = self.judge.settings.greylist_patience
+        await store.write_large(lambda tx: greylist.sweep(tx, patience, ROUTE_MEMORY))
+        await self._forget_tokens()
         if learnt:
             _log.info("messages learnt", count=learnt)
         return True
+
+    async def _forget_tokens(self) -> None:
+        """Hold what is remembered of words to its bound. Once in a while: all of it is read."""
+        now = asyncio.get_running_loop().time()
+        if now < self._next_forgetting:
+            return
+        self._next_forgetting = now + FORGETTING_INTERVAL.total_seconds()
+        store, most = self._store, self.judge.settings.max_tokens
+        for account, tokens in await store.scan(lambda tx: junk.too_many(tx, most, FORGOTTEN_A_ROUND)):
+            for start in range(0, len(tokens), FORGOTTEN_A_STEP):
+                step = tokens[start : start + FORGOTTEN_A_STEP]
+                await store.write_large(partial(junk.forget_tokens, account=account, tokens=step))
 
     async def _learn(self) -> None:
         while True:

@@ -1,8 +1,10 @@
 """`pennypost junk`."""
 
+import asyncio
 import mailbox
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -11,17 +13,21 @@ import click
 
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_record, show_records
-from pennypost.cli.running import find_account, read, with_store
+from pennypost.cli.running import find_account, read, with_store, write
 from pennypost.junk.evidence import Score
-from pennypost.junk.tokens import tokens
-from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, look_at, of_words
+from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, look_at, order_thresholds
 from pennypost.mail.learner import lesson_of
+from pennypost.mail.reception import SmtpClient
+from pennypost.mail.verification import Verdicts
 from pennypost.message import headers
 from pennypost.message.digest import digest
-from pennypost.model.account import Account
-from pennypost.model.ids import AccountId
+from pennypost.model.ids import AccountId, MessageId
+from pennypost.store import directory, messages
 from pennypost.store import junk as lessons
 from pennypost.store.engine import Transaction
+from pennypost.store.junk import Thresholds
+from pennypost.store.messages import Column
+from pennypost.store.settings import StoreSettings
 from pennypost.store.store import Store
 
 STEP = 25
@@ -84,37 +90,141 @@ def status(loaded: Loaded, as_json: bool) -> None:
 
 @junk.command("explain")
 @configured
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("message", metavar="FILE|ID")
 @click.option("--account", metavar="NAME", help="For whom. [default: for somebody who has taught nothing]")
 @as_json
-def explain(loaded: Loaded, file: Path, account: str | None, as_json: bool) -> None:
-    """Say why the message in FILE is taken for wanted or for junk, as far as the message itself tells.
+def explain(loaded: Loaded, message: str, account: str | None, as_json: bool) -> None:
+    """Say why a message is taken for wanted or for junk, as far as the message itself tells: one in a FILE, or that of
+    an account with a number (ID; `pennypost trace` shows it as ACCOUNT/ID) or a Message-ID.
 
     What was found out about its sender when it came stands in the message: X-Junk-Evidence, Authentication-Results.
     """
-    header, body = headers.split(_without_ours(_with_crlf(file.read_bytes())))
+    file = Path(message)
+    if file.is_file():
+        octets = with_crlf(file.read_bytes())
+    elif account is not None:
+        octets = with_store(loaded, partial(_stored, account=account, name=message))
+    else:
+        raise click.UsageError(f"no file {message}; a message of an account needs --account")
+    score = weigh(loaded, octets, None, None, account)
+    if as_json:
+        show_record({"score": score.total, "evidence": score_records(score)}, as_json=True)
+        return
+    show_score(score, loaded.config.junk.threshold)
+
+
+async def _stored(store: Store, account: str, name: str) -> bytes:
+    """Read a message of an account."""
+
+    async def operation(tx: Transaction) -> bytes:
+        owner = (await find_account(tx, account)).id
+        found = await _find_message(tx, owner, name)
+        if found is None:
+            raise click.ClickException(f"{account} has no message {name}")
+        header, blob = (await messages.fetch(tx, owner, [found], (Column.HEADER, Column.BLOB)))[found]
+        return bytes(header) + await store.blobs.read(tx, blob)
+
+    return await store.scan(operation)
+
+
+async def _find_message(tx: Transaction, owner: AccountId, name: str) -> MessageId | None:
+    if name.isascii() and name.isdigit() and len(name) < 19:
+        known = await messages.fetch(tx, owner, [MessageId(int(name))], (Column.BLOB,))
+        return MessageId(int(name)) if known else None
+    return await lessons.find_by_message_id(tx, owner, name.encode("utf-8", "replace"))
+
+
+def weigh(
+    loaded: Loaded, octets: bytes, client: SmtpClient | None, found: Verdicts | None, account: str | None
+) -> Score:
+    """Give the score of a message for an account, or for somebody who has taught nothing. `found`: of its sender."""
+    header, body = headers.split(_without_ours(octets))
     content = look_at(header, digest(header, body).index, body)
 
     async def work(store: Store) -> Score:
-        owner: Account | None = None
+        owner = lessons.EVERYBODY
         if account is not None:
-            owner = await store.read(lambda tx: find_account(tx, account))
-        if owner is None:
-            words = await store.read(lambda tx: of_words(tx, lessons.EVERYBODY, tokens(content)))
-            return Score.of(*Judge(store, loaded.config.junk).common(content, None), words)
-        judged = await Judge(store, loaded.config.junk).judge(content, None, None, [owner.id])
-        return judged[owner.id].score
+            owner = (await store.read(lambda tx: find_account(tx, account))).id
+        judge = Judge(store, loaded.config.junk, loaded.config.server.own_hostname)
+        return (await judge.judge(content, client, found, [owner]))[owner].score
 
-    score = with_store(loaded, work)
-    if as_json:
-        records = [{"name": e.name, "weight": e.weight, "sentence": e.sentence} for e in score.evidence]
-        show_record({"score": score.total, "evidence": records}, as_json=True)
-        return
+    if account is None and not loaded.config.store_settings.data_dir.exists():
+        return asyncio.run(_with_nothing_learnt(work))
+    return with_store(loaded, work)
+
+
+async def _with_nothing_learnt(work: Callable[[Store], Awaitable[Score]]) -> Score:
+    """Work on a store with nothing in it, where there is none yet: a command that only looks makes none."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = await Store.open(StoreSettings(data_dir=Path(folder)))
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+
+def score_records(score: Score) -> list[dict[str, object]]:
+    """Give the evidence in a score, for JSON."""
+    return [{"name": e.name, "weight": e.weight, "sentence": e.sentence} for e in score.evidence]
+
+
+def show_score(score: Score, threshold: float) -> None:
+    """Print the evidence in a score, and what it adds up to."""
     for one in score.evidence:
         click.echo(f"{one.weight:+5.1f}  {one.sentence} ({one.name})")
-    threshold = loaded.config.junk.threshold
     verdict = "junk" if score.total >= threshold else "wanted"
     click.echo(f"{score.total:+5.1f}  in all, of {threshold}: {verdict}")
+
+
+@junk.command("threshold")
+@configured
+@click.argument("name", required=False)
+@click.option("--junk", "file_from", type=float, help="From which score on a message goes to the mailbox for junk.")
+@click.option("--defer", type=float, help="From which score on it is put off; 0: never.")
+@click.option("--refuse", type=float, help="From which score on it is refused; 0: never.")
+@click.option("--reset", is_flag=True, help="Take back what was set: the domain's thresholds hold, or the server's.")
+@as_json
+def threshold(
+    loaded: Loaded,
+    name: str | None,
+    file_from: float | None,
+    defer: float | None,
+    refuse: float | None,
+    reset: bool,
+    as_json: bool,
+) -> None:
+    """Set from which scores on mail for NAME, an account or a domain, is junk; without NAME show what is set.
+
+    What is not given stays as it is for the domain, or for the server ([junk] in the configuration).
+    """
+    if name is None:
+        rows = read(loaded, lessons.all_thresholds)
+        records = [{"name": owner, **found._asdict()} for owner, found in rows]
+        show_records(records, as_json=as_json, empty="none is set: those of [junk] hold for all")
+        return
+    wanted = Thresholds() if reset else Thresholds(file_from, defer, refuse)
+    if not reset and not any(one is not None for one in wanted):
+        raise click.UsageError("say what to set: --junk, --defer, --refuse or --reset")
+    ours = loaded.config.junk
+    try:
+        order_thresholds(
+            ours.threshold if file_from is None else file_from,
+            ours.defer_threshold if defer is None else defer,
+            ours.refuse_threshold if refuse is None else refuse,
+        )
+    except ValueError as problem:
+        raise click.UsageError(str(problem)) from None
+
+    async def operation(tx: Transaction) -> None:
+        if "@" in name:
+            account = (await find_account(tx, name)).id
+            await lessons.set_thresholds(tx, account, wanted, domain=False)
+        else:
+            domain = (await directory.require_domain(tx, name)).id
+            await lessons.set_thresholds(tx, domain, wanted, domain=True)
+
+    write(loaded, operation)
+    click.echo(f"{name}: {'as for all' if reset else 'set'}")
 
 
 def _without_ours(octets: bytes) -> bytes:
@@ -123,7 +233,8 @@ def _without_ours(octets: bytes) -> bytes:
     return headers.remove(header, (SCORE_FIELD, EVIDENCE_FIELD)) + body
 
 
-def _with_crlf(octets: bytes) -> bytes:
+def with_crlf(octets: bytes) -> bytes:
+    """Give line ends as they are over SMTP."""
     return re.sub(rb"\r?\n", b"\r\n", octets)
 
 
@@ -138,6 +249,6 @@ def _messages(path: Path) -> Iterator[bytes]:
     if octets.startswith(b"From "):
         with closing(mailbox.mbox(path, create=False)) as box:
             for message in box:
-                yield _with_crlf(message.as_bytes())
+                yield with_crlf(message.as_bytes())
     else:
-        yield _with_crlf(octets)
+        yield with_crlf(octets)

@@ -11,8 +11,10 @@ from pathlib import Path
 import click
 import msgspec
 
+from pennypost.cli.junk import score_records, show_score, weigh
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.parameters import resolver_address
+from pennypost.mail.reception import Language, SmtpClient
 from pennypost.mail.verification import Verdicts, filing
 from pennypost.mail.verifier import Verifier, outcomes
 from pennypost.message import headers
@@ -50,6 +52,7 @@ def _ip(text: str) -> Peer:
 @click.option("--helo", required=True, help="What that host called itself.")
 @click.option("--mail-from", "sender", type=_sender, required=True, help="The reverse-path; <> is the null one.")
 @click.option("--resolver", type=resolver_address, metavar="HOST:PORT", help="Whom to ask. [default: as configured]")
+@click.option("--account", metavar="NAME", help="Whose score. [default: of somebody who has taught nothing]")
 @as_json
 def verify(
     loaded: Loaded,
@@ -58,16 +61,20 @@ def verify(
     helo: str,
     sender: Address | None,
     resolver: tuple[str, int] | None,
+    account: str | None,
     as_json: bool,
 ) -> None:
-    """Say what is thought of the sender of the message in FILE ("-" is standard input): SPF, DKIM, ARC, DMARC, iprev,
-    and what would follow."""
+    """Say what is thought of the message in FILE ("-" is standard input) and its sender: SPF, DKIM, ARC, DMARC, iprev,
+    what would follow from them, and whether it is taken for junk."""
     octets = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     if b"\r\n" not in octets:
         octets = octets.replace(b"\n", b"\r\n")  # as it would have come over SMTP
     found = asyncio.run(_verify(loaded, octets, peer, helo, sender, resolver))
+    client = SmtpClient(peer, helo, Language.ESMTP)
+    score = weigh(loaded, octets, client, found, account)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(_plain(found, peer)), indent=2).decode())
+        plain = {**_plain(found, peer), "score": score.total, "evidence": score_records(score)}
+        click.echo(msgspec.json.format(msgspec.json.encode(plain), indent=2).decode())
         return
     for outcome in outcomes(peer, sender, found):
         folded = authentication_results.payload("", [outcome]).decode().lstrip("; \r\n\t")
@@ -78,6 +85,7 @@ def verify(
         click.echo(f"BIMI: {found.bimi.location or 'declined'} ({found.bimi.domain})")
     why = f" ({found.override}: {found.override_comment})" if found.override else ""
     click.echo(f"What follows: {found.handling.value}{why}")
+    show_score(score, loaded.config.junk.threshold)
 
 
 async def _verify(

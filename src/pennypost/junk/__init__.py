@@ -6,4 +6,7 @@ classifier   the chance that a message is junk, from how often its tokens came i
 evidence     Evidence, Score: named reasons with weights, in sentences a layman understands
 signs        what the header, the text, links and attachments of a message say for or against it
 identity     what is known of who sent it says for or against it
+greeting     what a host called itself says
+writing      what is odd about the letters of a message
+codes        messages that answer what a person does right now, and must not wait
 """

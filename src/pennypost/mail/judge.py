@@ -5,24 +5,30 @@ weighed for each. Below the threshold it goes to the inbox, above it to the mail
 tolerance is passed for everybody it is refused while its sender can still hear of it, never bounced later.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from pennypost.junk.classifier import Count, certain, chance, suffices
+from pennypost.junk.codes import answers_an_action
 from pennypost.junk.content import Content, content_of
 from pennypost.junk.evidence import Evidence, Score
+from pennypost.junk.greeting import Greeting, greeting
 from pennypost.junk.identity import identity
 from pennypost.junk.signs import signs
 from pennypost.junk.tokens import Tokens, tokens
+from pennypost.junk.writing import writing
+from pennypost.mail.reception import SmtpClient
 from pennypost.mail.verification import Verdicts
 from pennypost.message.addresses import addresses, parse_addresses
 from pennypost.message.structure import Part
 from pennypost.model.address import Address
 from pennypost.model.ids import AccountId
-from pennypost.model.verification import DkimResult, DmarcResult, SpfResult
-from pennypost.store import junk
+from pennypost.model.verification import DkimResult, DmarcResult, IprevResult, SpfResult
+from pennypost.store import directory, junk
 from pennypost.store.engine import Transaction
 from pennypost.store.store import Store
 
@@ -61,37 +67,105 @@ class JunkSettings:
     threshold: float = 5.0
     """From this score on a message goes to the mailbox for junk."""
 
+    defer_threshold: float = 0.0
+    """From this score on a message is put off, if it has it for all its recipients: its sender may try again, when more
+    may be known. 0: none is put off."""
+
     refuse_threshold: float = 15.0
-    """From this score on a message is refused, if it has it for all its recipients. 0: none is refused."""
+    """From this score on a message is refused, if it has it for all its recipients. 0: none is refused. All three can
+    be set for a domain or an account, too: `pennypost junk threshold`."""
 
     learn: bool = True
     """Learn from what people do: moving messages to and from the mailbox for junk, `$Junk`, `$NotJunk`, answering."""
 
+    max_tokens: int = 500_000
+    """Words and pairs that are remembered for one account, and for all together; some 20 octets each. Past it those
+    that came seldom are forgotten."""
+
+    greylist: bool = False
+    """Ask senders of doubtful mail who are not known to come again, as those who send junk often do not. Such mail is
+    shown in the mailbox for junk at once, and goes to the inbox when its sender comes again. Never asked are those who
+    answer, those who are known, and those who send codes to log in with."""
+
+    greylist_threshold: float = 2.5
+    """From this score on, and below the threshold, a message is doubtful."""
+
+    greylist_delay: timedelta = timedelta(minutes=4)
+    """How soon a sender may come again."""
+
+    greylist_patience: timedelta = timedelta(days=2)
+    """How late."""
+
+    greylist_limit: int = 50
+    """Messages held for one account at the same time. Past it nobody is asked to come again."""
+
     def __post_init__(self) -> None:
-        if self.threshold <= 0:
-            raise ValueError("threshold: expected a number above 0")
-        if self.refuse_threshold and self.refuse_threshold < self.threshold:
-            raise ValueError("refuse_threshold: expected a number above the threshold, or 0")
+        order_thresholds(self.threshold, self.defer_threshold, self.refuse_threshold)
+        if self.max_tokens < 10_000:
+            raise ValueError("max_tokens: expected at least 10000")
+        if self.greylist and not 0 < self.greylist_threshold < self.threshold:
+            raise ValueError("greylist_threshold: expected a number above 0 and below the threshold")
+        if self.greylist_delay >= self.greylist_patience:
+            raise ValueError("greylist_patience: expected more than greylist_delay")
+
+
+def order_thresholds(threshold: float, defer: float, refuse: float) -> None:
+    """Raise ValueError for thresholds that do not make sense together."""
+    if threshold <= 0:
+        raise ValueError("threshold: expected a number above 0")
+    if defer and defer < threshold:
+        raise ValueError("defer_threshold: expected a number above the threshold, or 0")
+    if refuse and refuse < max(threshold, defer):
+        raise ValueError("refuse_threshold: expected a number above the other thresholds, or 0")
+
+
+class Verdict(Enum):
+    """What becomes of a message for one account."""
+
+    ACCEPT = "wanted"
+    JUNK = "junk"
+    DEFER = "put off"
+    REFUSE = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was found of a message for one account."""
+    """What was found of a message for one account. `hasty`: it must not wait. `stranger`: the subject of the sender's
+    reputation, when he proves to be himself and was never heard of; else ""."""
 
     score: Score
     threshold: float
+    defer: float = 0.0
+    refuse: float = 0.0
+    hasty: bool = False
+    stranger: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        total = self.score.total
+        if self.refuse and total >= self.refuse:
+            return Verdict.REFUSE
+        if self.defer and total >= self.defer:
+            return Verdict.DEFER
+        return Verdict.JUNK if total >= self.threshold else Verdict.ACCEPT
 
     @property
     def is_junk(self) -> bool:
-        return self.score.total >= self.threshold
+        return self.verdict is not Verdict.ACCEPT
 
-    def fields(self) -> bytes:
-        """Give header fields that explain it, with CRLF lines: words a layman understands."""
-        kind = "junk" if self.is_junk else "wanted"
+    def fields(self, *, held: bool = False) -> bytes:
+        """Give header fields that explain it, with CRLF lines: words a layman understands. `held`: its sender was asked
+        to come again."""
+        kind = "held" if held else "junk" if self.is_junk else "wanted"
         lines = [b"%b: %.1f of %.1f, %b\r\n" % (SCORE_FIELD, self.score.total, self.threshold, kind.encode())]
-        shown = self.score.evidence[:_SHOWN]
+        shown = [*([_HELD] if held else []), *self.score.evidence[:_SHOWN]]
         lines += [b"%b: %b\r\n" % (EVIDENCE_FIELD, _folded(one)) for one in shown]
         return b"".join(lines)
+
+
+_HELD = Evidence(
+    "held", 0.0, "Nothing is known of its sender, who was asked to send it again: if he does it goes to the inbox."
+)
 
 
 def _folded(one: Evidence) -> bytes:
@@ -102,13 +176,14 @@ def _folded(one: Evidence) -> bytes:
 class Judge:
     """Judges the messages of one worker."""
 
-    def __init__(self, store: Store, settings: JunkSettings) -> None:
+    def __init__(self, store: Store, settings: JunkSettings, hostname: str = "") -> None:
         self._store = store
         self.settings = settings
+        self._hostname = hostname.lower()
 
     def common(self, content: Content, verdicts: Verdicts | None) -> list[Evidence]:
         """Weigh what is the same for everybody: the message itself, and who sent it."""
-        found = list(signs(content))
+        found = [*signs(content), *writing(content)]
         if verdicts is not None:
             found += identity(verdicts.spf, verdicts.dkim, verdicts.dmarc, verdicts.arc, verdicts.iprev)
         return found
@@ -116,22 +191,92 @@ class Judge:
     async def judge(
         self,
         content: Content,
-        ip: IPv4Address | IPv6Address | None,
+        client: SmtpClient | None,
         verdicts: Verdicts | None,
         accounts: Sequence[AccountId],
         more: Sequence[Evidence] = (),
     ) -> dict[AccountId, Judgement]:
-        """Judge a message for each of the accounts it is for. `more`: what others found."""
+        """Judge a message for each of the accounts it is for. `client`: who hands it over, None: it lies in a file.
+        `more`: what others found."""
         shared = [*self.common(content, verdicts), *more]
-        words = tokens(content)
         author = author_of(content)
-        subjects = subjects_of(author, ip)
         proved = author if author is not None and _is_proved(verdicts, author) else None
+        if client is not None and verdicts is not None:
+            shared += await self._greeting(client, verdicts)
+        code = answers_an_action(content)
+        if code and proved is not None:
+            shared.append(Evidence("code", -0.5, "It looks like a code or a link that you asked for."))
+        case = _Case(tokens(content), subjects_of(author), proved, _ids_answered(content), _deceit(shared))
         judged: dict[AccountId, Judgement] = {}
         for account in accounts:
-            own = await self._store.read(partial(_own, account=account, words=words, subjects=subjects, proved=proved))
-            judged[account] = Judgement(Score.of(*shared, *own), self.settings.threshold)
+            judged[account] = await self._store.read(
+                partial(self._for_account, account=account, case=case, shared=shared, hasty=code)
+            )
         return judged
+
+    async def _for_account(
+        self, tx: Transaction, account: AccountId, case: "_Case", shared: Sequence[Evidence], hasty: bool
+    ) -> Judgement:
+        own = await _own(tx, account, case)
+        names = {one.name for one in own}
+        said, ours = await junk.thresholds(tx, account), self.settings
+        threshold = ours.threshold if said.junk is None else said.junk
+        stranger = f"address {case.proved.key}" if case.proved is not None and "heard-before" not in names else ""
+        return Judgement(
+            Score.of(*shared, *own),
+            threshold,
+            ours.defer_threshold if said.defer is None else said.defer,
+            ours.refuse_threshold if said.refuse is None else said.refuse,
+            hasty or not names.isdisjoint(_TRUSTED),
+            stranger,
+        )
+
+    async def _greeting(self, client: SmtpClient, verdicts: Verdicts) -> list[Evidence]:
+        """Weigh how the peer introduced itself."""
+        ip, hello = client.peer.ip, client.hello
+        if ip is None or ip.is_loopback:
+            return []
+        name = verdicts.iprev.name if verdicts.iprev and verdicts.iprev.result is IprevResult.PASS else ""
+        ours = hello.lower().rstrip(".") == self._hostname
+        if not ours and "." in hello and not hello.startswith("["):
+            ours = await self._store.read(lambda tx: directory.find_domain(tx, hello)) is not None
+        return list(greeting(Greeting(hello, ours, name, client.early)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What is asked about a message for each account. `proved`: its author, if his domain vouches for it. `answered`:
+    hashes of the messages it refers to. `deceit`: how heavy what deceives weighs."""
+
+    words: Tokens
+    subjects: Sequence[str]
+    proved: Address | None
+    answered: Sequence[int]
+    deceit: float
+
+
+_TRUSTED = frozenset({"known-correspondent", "answers-you", "heard-before", "good-address", "good-domain"})
+"""Evidence of those who are never asked to come again."""
+
+_DECEITS = frozenset(
+    {
+        "link-that-lies", "link-to-a-number", "link-in-disguise", "name-is-an-address", "file-that-runs",
+        "mixed-alphabets", "hidden-letters",
+    }
+)  # fmt: skip
+_MESSAGE_ID = re.compile(r"<([^<>\s]{1,500})>")
+_IDS_LOOKED_AT = 10
+
+
+def _deceit(found: Sequence[Evidence]) -> float:
+    return sum(one.weight for one in found if one.name in _DECEITS)
+
+
+def _ids_answered(content: Content) -> list[int]:
+    """Give hashes of the messages that one refers to, the nearest first."""
+    referred = content.fields.get("references", "") + content.fields.get("in-reply-to", "")
+    found = _MESSAGE_ID.findall(referred)[: -_IDS_LOOKED_AT - 1 : -1]
+    return [junk.hash_of_id(one.encode("utf-8", "replace")) for one in dict.fromkeys(found)]
 
 
 def look_at(header_block: bytes, index: Part, body: bytes | memoryview) -> Content:
@@ -144,14 +289,9 @@ def author_of(content: Content) -> Address | None:
     return next(addresses(parse_addresses(content.fields.get("from", "").encode("utf-8", "replace"))), None)
 
 
-def subjects_of(author: Address | None, ip: IPv4Address | IPv6Address | None) -> list[str]:
-    """Name what a sender's reputation is kept for."""
-    subjects: list[str] = []
-    if author is not None:
-        subjects += [f"address {author.key}", f"domain {author.domain.casefold()}"]
-    if ip is not None:
-        subjects.append(f"network {ip_network((ip, 24 if ip.version == 4 else 64), strict=False)}")
-    return subjects
+def subjects_of(author: Address | None) -> list[str]:
+    """Name what a sender's reputation is kept for. What is thought of networks the classifier learns by itself."""
+    return [] if author is None else [f"address {author.key}", f"domain {author.domain.casefold()}"]
 
 
 def _is_proved(verdicts: Verdicts | None, author: Address) -> bool:
@@ -166,23 +306,39 @@ def _is_proved(verdicts: Verdicts | None, author: Address) -> bool:
     return verdicts.spf is not None and verdicts.spf.result is SpfResult.PASS and verdicts.spf.domain == domain
 
 
-async def _own(
-    tx: Transaction, account: AccountId, words: Tokens, subjects: Sequence[str], proved: Address | None
-) -> list[Evidence]:
+async def _own(tx: Transaction, account: AccountId, case: _Case) -> list[Evidence]:
     """Weigh what one account has learnt, and whom it knows."""
-    found = [one for one in (await of_words(tx, account, words),) if one is not None]
+    found = [one for one in (await of_words(tx, account, case.words),) if one is not None]
+    proved = case.proved
     if proved is not None and await junk.has_written_to(tx, account, proved.key):
         found.append(Evidence("known-correspondent", -4.0, f"You have written to {proved.key}."))
-    for subject, seen in (await junk.reputations(tx, account, subjects)).items():
+    if await junk.has_sent(tx, account, case.answered):
+        found.append(Evidence("answers-you", -4.0, "It answers a message that you have sent."))
+    reputations = await junk.reputations(tx, account, case.subjects)
+    for subject, seen in reputations.items():
         kind, _, name = subject.partition(" ")
         if kind == "address" and proved is None:
             continue
         share = seen.junk / (seen.junk + seen.wanted) if seen.junk + seen.wanted >= _REPUTATION_FROM else 0.5
         if share >= 0.9:
             found.append(Evidence(f"bad-{kind}", 1.5, f"You have put most mail from {name} to junk."))
-        elif share <= 0.1 and kind != "network" and proved is not None:
+        elif share <= 0.1 and proved is not None:
             found.append(Evidence(f"good-{kind}", -1.0, f"You have wanted the mail from {name} so far."))
+    before = reputations.get(f"address {proved.key}") if proved is not None else None
+    if before is None:
+        if case.deceit and not any(one.name in _TRUSTED for one in found):
+            weight = round(case.deceit / 2, 1)
+            found.append(
+                Evidence("first-contact", weight, "You never had mail from its sender, and some of it deceives.")
+            )
+    elif before.junk <= before.wanted:
+        found.append(Evidence("heard-before", -0.5, f"You have had mail from {name_of(proved)} before."))
     return found
+
+
+def name_of(author: Address | None) -> str:
+    """Give how an author is called in sentences."""
+    return author.key if author is not None else "its sender"
 
 
 async def of_words(tx: Transaction, account: AccountId, words: Tokens) -> Evidence | None:

@@ -20,7 +20,7 @@ from pennypost.message import structure
 from pennypost.model.flags import Flags
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq, Uid
 from pennypost.model.mailbox import MailboxRole
-from pennypost.store import changes, junk, mailboxes, messages, sets
+from pennypost.store import changes, greylist, junk, mailboxes, messages, sets
 from pennypost.store.changes import Change, ChangeKind
 from pennypost.store.engine import Transaction
 from pennypost.store.junk import Lesson
@@ -96,7 +96,7 @@ class Learner:
 def lesson_of(header: bytes, index: structure.Part, body: bytes) -> Lesson:
     """Give what a message teaches."""
     content = look_at(header, index, body)
-    return Lesson(tokens(content).all(), subjects_of(author_of(content), None))
+    return Lesson(tokens(content).all(), subjects_of(author_of(content)))
 
 
 async def _learn(tx: Transaction, account: AccountId, lessons: list[tuple[Opinion, Lesson]]) -> int:
@@ -154,6 +154,9 @@ async def _of_moved(
             moved[entry.message] = is_junk
         elif entry.saved_at - entry.received_at > arrival:  # else it is where the server put it
             imported[is_junk].append(entry.message)
+    if len(moved) == 1 and taken_out:  # perhaps by us, who let in what was held, one at a time
+        for ours in await greylist.released(tx, account, list(moved)):
+            del moved[ours]
     return moved
 
 

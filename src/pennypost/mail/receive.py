@@ -21,8 +21,9 @@ from pennypost.mail.dmarc_feedback import Feedback
 from pennypost.mail.dmarc_feedback import may_hold_report as may_hold_aggregate
 from pennypost.mail.dmarc_feedback import report_in as aggregate_in
 from pennypost.mail.forwarding import Evidence, seal
+from pennypost.mail.greylisting import Doubt, Outcome, decide, doubt
 from pennypost.mail.heard import MAX_REPORT_OCTETS, Heard, hear
-from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, look_at
+from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, Verdict, look_at
 from pennypost.mail.limits import Defence
 from pennypost.mail.reception import Acceptance, Language, Reception, SmtpClient
 from pennypost.mail.route import LocalTarget, Route, held_mailbox, route
@@ -37,8 +38,10 @@ from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Recipient
 from pennypost.model.errors import (
     BadMessage,
+    ComeAgain,
     MailError,
     NotWanted,
+    NotWantedNow,
     ScreenerDeferred,
     ScreenerRefused,
     SenderNotVerifiable,
@@ -46,7 +49,7 @@ from pennypost.model.errors import (
 )
 from pennypost.model.ids import AccountId, MailboxId
 from pennypost.model.verification import DmarcResult
-from pennypost.store import dmarc, quota, timeline, tls_results
+from pennypost.store import dmarc, junk, quota, timeline, tls_results
 from pennypost.store.engine import Transaction
 from pennypost.store.spool import Spool
 from pennypost.store.timeline import EventKind, trace_number
@@ -134,6 +137,8 @@ class _Incoming(MailTransaction):
         self._inspection: Inspection | None = None
         self._held_mailbox = ""
         self._top = b""
+        self._doubt: Doubt | None = None
+        self._held = False
 
     def have_inspected(self, screeners: Screeners, held_mailbox: str) -> None:
         """Have others asked about the message."""
@@ -213,7 +218,7 @@ class _Incoming(MailTransaction):
         return self._judge is not None or super()._is_digested()
 
     async def _weigh(self, judge: Judge, parcel: Parcel) -> None:
-        """Find out whether the message is wanted. Raises NotWanted when nobody it is for wants it at all."""
+        """Find out whether the message is wanted. Raises NotWanted, NotWantedNow when nobody it is for wants it."""
         prepared = parcel.prepared
         content = await self._post.preparer.on_spool(
             self._spool,
@@ -225,19 +230,51 @@ class _Incoming(MailTransaction):
         if self._inspection is not None:
             await self._inspection.content(self._with_recipients(), content)
             more = self._inspection.evidence
-        self._judgements = await judge.judge(content, self._client.peer.ip, self._found, accounts, more)
-        most = judge.settings.refuse_threshold
+        self._judgements = await judge.judge(content, self._client, self._found, accounts, more)
         elsewhere = any(d.route.remote for d in self._destinations)
+        if not accounts or elsewhere:
+            return
         if self._inspection is not None and self._inspection.ruling is Ruling.HOLD:
             return  # somebody wants to look at it
-        if most and accounts and not elsewhere and all(j.score.total >= most for j in self._judgements.values()):
+        verdicts = {judgement.verdict for judgement in self._judgements.values()}
+        if verdicts == {Verdict.REFUSE}:
             raise NotWanted
+        if verdicts <= {Verdict.REFUSE, Verdict.DEFER}:
+            raise NotWantedNow
+        if self._filing_of_sender() is Filing.INBOX:
+            summary, draft = prepared.digest.summary, prepared.draft
+            found = self._judgements.values()
+            sender = self._envelope.reverse_path
+            self._doubt = doubt(self._client, sender, summary.own_id, draft.hash, found, judge.settings)
+
+    async def _write(self, parcel: Parcel, destinations: Sequence[Destination]) -> list[str]:
+        """Have the message stored; one that is doubtful is held. Raises ComeAgain when that is so, and is durable."""
+        found, judge = self._doubt, self._judge
+        if found is None or judge is None:
+            return await super()._write(parcel, destinations)
+        targets = [target for destination in destinations for target in destination.route.local]
+
+        async def operation(tx: Transaction) -> Outcome:
+            async def deliver(chosen: Sequence[LocalTarget], held: bool) -> list[str]:
+                self._held = held
+                kept = [_only(destination, chosen) for destination in destinations]
+                return (await self._deliver(tx, parcel, [d for d in kept if d.route.local], ())).names
+
+            return await decide(tx, found, targets, judge.settings, deliver)
+
+        outcome = await self._store.write(operation)
+        if outcome.wait:
+            raise ComeAgain
+        return outcome.stored
 
     async def _deliver(
         self, tx: Transaction, parcel: Parcel, destinations: Sequence[Destination], sendings: Sequence[Sending]
     ) -> Stored:
         """Store the message; a report on one of ours goes into that one's timeline (RFC 3464)."""
         stored = await super()._deliver(tx, parcel, destinations, sendings)
+        for account, judgement in self._judgements.items():
+            if judgement.stranger and not judgement.is_junk and not self._held:
+                await junk.note_heard(tx, account, judgement.stranger)
         if self._heard is not None:
             await timeline.record(tx, self._heard.trace, EventKind.HEARD, self._heard.facts)
         return stored
@@ -392,14 +429,17 @@ class _Incoming(MailTransaction):
 
     def _filing(self, target: LocalTarget) -> Filing:
         judgement = self._judgements.get(target.account)
-        junk = judgement is not None and judgement.is_junk
-        if self._inspection is not None and self._inspection.ruling in (Ruling.JUNK, Ruling.HOLD):
-            junk = True
-        return filing(self._found, junk=junk)
+        unwanted = judgement is not None and judgement.is_junk
+        return Filing.JUNK if unwanted or self._held else self._filing_of_sender()
+
+    def _filing_of_sender(self) -> Filing:
+        """Say where the message goes whomever it is for."""
+        unwanted = self._inspection is not None and self._inspection.ruling in (Ruling.JUNK, Ruling.HOLD)
+        return filing(self._found, junk=unwanted)
 
     def _explained(self, target: LocalTarget) -> bytes:
         judgement = self._judgements.get(target.account)
-        return judgement.fields() if judgement is not None else b""
+        return judgement.fields(held=self._held) if judgement is not None else b""
 
     def _verdicts(self) -> dict[str, str]:
         short = in_short(self._found) if self._found is not None else {}
@@ -408,3 +448,9 @@ class _Incoming(MailTransaction):
         if self._inspection is not None:
             short.update(self._inspection.notes)
         return short
+
+
+def _only(destination: Destination, targets: Sequence[LocalTarget]) -> Destination:
+    """Give a destination without its targets that are not among some."""
+    local = tuple(target for target in destination.route.local if target in targets)
+    return replace(destination, route=replace(destination.route, local=local))

@@ -29,13 +29,15 @@ class Language(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SmtpClient:
-    """Who hands us a message, and how. `hello`: the argument of HELO, EHLO or LHLO, as it was sent."""
+    """Who hands us a message, and how. `hello`: the argument of HELO, EHLO or LHLO, as it was sent. `early`: it spoke
+    before it was greeted."""
 
     peer: Peer
     hello: str
     language: Language
     tls: TlsInfo | None = None
     authenticated: Authenticated | None = None
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)

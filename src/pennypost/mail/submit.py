@@ -28,7 +28,7 @@ from pennypost.model.errors import (
     SenderNotOwned,
 )
 from pennypost.model.relaying import HopKind
-from pennypost.store import suppression
+from pennypost.store import junk, suppression
 from pennypost.store.directory import is_enabled
 from pennypost.store.engine import Transaction
 from pennypost.store.resolve import owns
@@ -114,6 +114,9 @@ class _Submission(MailTransaction):
         strangers = _elsewhere(destinations)
         if self._post.sending is not None and strangers:
             await self._post.sending.count(tx, self._user, self._client.peer, strangers)
+        own_id = parcel.prepared.digest.summary.own_id
+        if own_id:
+            await junk.note_sent(tx, self._user.account, own_id)
         return await super()._deliver(tx, parcel, destinations, sendings)
 
     async def _amend(self, header: bytes, now: datetime) -> bytes:

@@ -205,6 +205,18 @@ class NotWanted(PermanentFailure):
     status, text = "5.7.1", "Refused: the message looks like junk mail"
 
 
+class NotWantedNow(TransientFailure):
+    """Much about the message speaks for junk; what is known may be more when it comes again."""
+
+    status, text = "4.7.1", "The message looks like junk mail: try again later"
+
+
+class ComeAgain(TransientFailure):
+    """Nothing is known of the sender: the message is held until it comes again (RFC 6647)."""
+
+    status, text = "4.7.1", "You are not known here: try again in some minutes"
+
+
 class ScreenerRefused(PermanentFailure):
     """A program that we ask about mail does not want it. `code`, `enhanced`: the reply it asks for, or 0 and ""."""
 

@@ -98,6 +98,7 @@ async def remove_domain(tx: Transaction, name: str) -> None:
     if await aliases(tx, domain.name):
         raise StillInUse("The domain still has aliases")
     await tx.execute("DELETE FROM signing_key WHERE domain = ?", domain.name)
+    await tx.execute("DELETE FROM junk_threshold WHERE kind = 0 AND owner = ?", domain.id)
     await tx.execute("DELETE FROM domain WHERE id = ?", domain.id)
 
 

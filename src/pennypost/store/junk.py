@@ -1,19 +1,28 @@
 """What was learnt of wanted mail and junk: counts of tokens, for each account and for all, and reputations of senders.
 
 A message is learnt once, as one or the other; when its owner thinks again it is unlearnt first. Account 0 is everybody:
-what it holds serves accounts that have taught little themselves.
+what it holds serves accounts that have taught little themselves. None of them can teach everybody much: past
+`FREE_SHARE` messages of a kind it is one in `SHARE_OF` of them, so that a stolen or malicious account is one voice
+among many.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import blake2b
 from typing import NamedTuple
 
-from pennypost.model.ids import AccountId, MessageId, ModSeq
+from pennypost.model.ids import AccountId, DomainId, MessageId, ModSeq
 from pennypost.store import sets
 from pennypost.store.engine import Transaction, to_microseconds
 
 EVERYBODY = AccountId(0)
+
+FREE_SHARE = 100
+"""Messages of each kind that any account may teach everybody."""
+SHARE_OF = 10
+"""One in so many of all that everybody has learnt of a kind may be of one account."""
+_MICROSECONDS_OF_A_DAY = 86_400_000_000
 
 
 class Seen(NamedTuple):
@@ -75,34 +84,50 @@ async def learn(tx: Transaction, account: AccountId, message: MessageId | None, 
 
     `message` None is one that is in no mailbox: it is counted however often it comes.
     """
+    shared = account == EVERYBODY or await _may_share(tx, account, junk=junk)
     if message is not None:
-        row = await tx.fetch_one("SELECT junk FROM junk_message WHERE account = ? AND message = ?", account, message)
+        row = await tx.fetch_one(
+            "SELECT junk, shared FROM junk_message WHERE account = ? AND message = ?", account, message
+        )
         if row is not None and bool(row[0]) is junk:
             return False
         if row is not None:
-            await _count(tx, account, lesson, junk=not junk, by=-1)
+            await _count(tx, account, lesson, junk=not junk, by=-1, shared=bool(row[1]))
         await tx.execute(
-            "INSERT INTO junk_message (account, message, junk) VALUES (?, ?, ?) "
-            "ON CONFLICT (account, message) DO UPDATE SET junk = excluded.junk",
+            "INSERT INTO junk_message (account, message, junk, shared) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (account, message) DO UPDATE SET junk = excluded.junk, shared = excluded.shared",
             account,
             message,
             int(junk),
+            int(shared),
         )
-    await _count(tx, account, lesson, junk=junk, by=1)
+    await _count(tx, account, lesson, junk=junk, by=1, shared=shared)
     return True
 
 
-async def _count(tx: Transaction, account: AccountId, lesson: Lesson, *, junk: bool, by: int) -> None:
+async def _may_share(tx: Transaction, account: AccountId, *, junk: bool) -> bool:
+    """Whether everybody learns one more message of a kind from an account."""
+    kind = "junk" if junk else "wanted"
+    row = await tx.fetch_one(
+        f"SELECT o.shared_{kind}, COALESCE((SELECT e.{kind} FROM junk_learnt e WHERE e.account = 0), 0) "
+        "FROM junk_learnt o WHERE o.account = ?",
+        account,
+    )
+    return row is None or row[0] < max(FREE_SHARE, row[1] // SHARE_OF)
+
+
+async def _count(tx: Transaction, account: AccountId, lesson: Lesson, *, junk: bool, by: int, shared: bool) -> None:
     wanted_by, junk_by = (0, by) if junk else (by, 0)
     first = (max(wanted_by, 0), max(junk_by, 0))
     change = (wanted_by, wanted_by, junk_by, junk_by)
     now = to_microseconds(tx.now)
-    for owner in {account, EVERYBODY}:
+    day = now // _MICROSECONDS_OF_A_DAY
+    for owner in {account, EVERYBODY} if shared else {account}:
         await tx.execute_many(
-            "INSERT INTO junk_token (account, token, wanted, junk) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (account, token) DO UPDATE SET "
+            "INSERT INTO junk_token (account, token, wanted, junk, day) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (account, token) DO UPDATE SET day = excluded.day, "
             f"{_added('junk_token')}",
-            [(owner, token, *first, *change) for token in sorted(lesson.tokens)],  # neighbours share pages
+            [(owner, token, *first, day, *change) for token in lesson.tokens],
         )
         await tx.execute(
             "INSERT INTO junk_learnt (account, wanted, junk) VALUES (?, ?, ?) "
@@ -112,6 +137,10 @@ async def _count(tx: Transaction, account: AccountId, lesson: Lesson, *, junk: b
             *first,
             *change,
         )
+    if shared and account != EVERYBODY:
+        await tx.execute(
+            f"UPDATE junk_learnt SET {_added('junk_learnt', 'shared_')} WHERE account = ?", *change, account
+        )
     await tx.execute_many(
         "INSERT INTO reputation (account, subject, wanted, junk, last_at) VALUES (?, ?, ?, ?, ?) "
         f"ON CONFLICT (account, subject) DO UPDATE SET {_added('reputation')}, last_at = excluded.last_at",
@@ -119,11 +148,50 @@ async def _count(tx: Transaction, account: AccountId, lesson: Lesson, *, junk: b
     )
 
 
-def _added(table: str) -> str:
+def _added(table: str, kinds: str = "") -> str:
     """Say in SQL how counts change: by the same number twice for each, and never below nothing."""
     return ", ".join(
-        f"{kind} = CASE WHEN {table}.{kind} + ? > 0 THEN {table}.{kind} + ? ELSE 0 END" for kind in ("wanted", "junk")
+        f"{column} = CASE WHEN {table}.{column} + ? > 0 THEN {table}.{column} + ? ELSE 0 END"
+        for column in (f"{kinds}wanted", f"{kinds}junk")
     )
+
+
+async def note_heard(tx: Transaction, account: AccountId, subject: str) -> None:
+    """Remember that a sender wrote to an account, and was not taken for junk."""
+    await tx.execute(
+        "INSERT INTO reputation (account, subject, wanted, junk, last_at) VALUES (?, ?, 0, 0, ?) "
+        "ON CONFLICT (account, subject) DO UPDATE SET last_at = excluded.last_at",
+        account,
+        subject,
+        to_microseconds(tx.now),
+    )
+
+
+# -- Answers to what was sent
+
+
+def hash_of_id(message_id: bytes) -> int:
+    """Give the number by which a Message-ID, without its angle brackets, is known."""
+    return int.from_bytes(blake2b(message_id.strip(b" \t<>"), digest_size=8).digest(), "big", signed=True)
+
+
+async def note_sent(tx: Transaction, account: AccountId, message_id: bytes) -> None:
+    """Remember the Message-ID of what an account sends."""
+    await tx.execute(
+        "INSERT INTO sent_id (account, id, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        account,
+        hash_of_id(message_id),
+        to_microseconds(tx.now),
+    )
+
+
+async def has_sent(tx: Transaction, account: AccountId, message_ids: Sequence[int]) -> bool:
+    """Whether an account has sent one of some messages, given by `hash_of_id`."""
+    if not message_ids:
+        return False
+    marks = ", ".join("?" * len(message_ids))
+    sql = f"SELECT 1 FROM sent_id WHERE account = ? AND id IN ({marks}) LIMIT 1"
+    return await tx.fetch_one(sql, account, *message_ids) is not None
 
 
 # -- Following what people do
@@ -155,10 +223,28 @@ async def behind(tx: Transaction, limit: int) -> list[tuple[AccountId, ModSeq]]:
     return [(AccountId(account), ModSeq(modseq)) for account, modseq in rows]
 
 
-async def forget_account(tx: Transaction, account: AccountId) -> None:
-    """Forget what an account has taught; what everybody has of it stays."""
-    for table in ("junk_token", "junk_learnt", "junk_followed", "junk_message", "reputation"):
-        await tx.execute(f"DELETE FROM {table} WHERE account = ?", account)
+async def too_many(tx: Transaction, most: int, limit: int) -> list[tuple[AccountId, list[int]]]:
+    """Name tokens to forget, so that no account, nor everybody, has more than `most`: first what came seldom, and of
+    that what was learnt longest ago. At most `limit` for each. Reads all tokens there are: for a thread, now and then.
+    """
+    rows = await tx.fetch_all(
+        "SELECT account, COUNT(*) FROM junk_token GROUP BY account HAVING COUNT(*) > ? ORDER BY account", most
+    )
+    found: list[tuple[AccountId, list[int]]] = []
+    for account, count in rows:
+        tokens = await tx.fetch_all(
+            "SELECT token FROM junk_token WHERE account = ? ORDER BY wanted + junk, day LIMIT ?",
+            account,
+            min(count - most, limit),
+        )
+        found.append((AccountId(account), [token for (token,) in tokens]))
+    return found
+
+
+async def forget_tokens(tx: Transaction, account: AccountId, tokens: Sequence[int]) -> None:
+    """Forget some tokens."""
+    for piece in sets.pieces(sorted(tokens)):
+        await tx.execute(f"DELETE FROM junk_token WHERE account = ? AND token {piece.clause}", account, *piece.values)
 
 
 async def forget(tx: Transaction, memory: timedelta, limit: int = 1000) -> int:
@@ -174,9 +260,72 @@ async def forget(tx: Transaction, memory: timedelta, limit: int = 1000) -> int:
         "(SELECT account, token FROM junk_token WHERE wanted = 0 AND junk = 0 LIMIT ?)",
         limit,
     )
+    gone += await tx.execute(
+        "DELETE FROM sent_id WHERE (account, id) IN (SELECT account, id FROM sent_id WHERE at < ? LIMIT ?)",
+        to_microseconds(tx.now - memory),
+        limit,
+    )
     return gone + await tx.execute(
         "DELETE FROM reputation WHERE (account, subject) IN "
         "(SELECT account, subject FROM reputation WHERE last_at < ? LIMIT ?)",
         to_microseconds(tx.now - memory),
         limit,
     )
+
+
+# -- Thresholds
+
+
+class Thresholds(NamedTuple):
+    """From which scores on what becomes of a message; None: not said. `defer`, `refuse`: 0 is never."""
+
+    junk: float | None = None
+    defer: float | None = None
+    refuse: float | None = None
+
+
+_OF_DOMAIN, _OF_ACCOUNT = 0, 1
+
+
+async def thresholds(tx: Transaction, account: AccountId) -> Thresholds:
+    """Give what was set for an account, or else for its domain. One statement."""
+    rows = await tx.fetch_all(
+        "SELECT junk, defer, refuse FROM junk_threshold WHERE (kind = 1 AND owner = ?) OR "
+        "(kind = 0 AND owner = (SELECT domain FROM account WHERE id = ?)) ORDER BY kind DESC",
+        account,
+        account,
+    )
+    return Thresholds(*(next((row[n] for row in rows if row[n] is not None), None) for n in range(3)))
+
+
+async def set_thresholds(tx: Transaction, owner: AccountId | DomainId, wanted: Thresholds, *, domain: bool) -> None:
+    """Set thresholds of an account, or of all accounts of a domain. All None: as if never set."""
+    kind = _OF_DOMAIN if domain else _OF_ACCOUNT
+    await tx.execute("DELETE FROM junk_threshold WHERE kind = ? AND owner = ?", kind, owner)
+    if any(one is not None for one in wanted):
+        await tx.execute(
+            "INSERT INTO junk_threshold (kind, owner, junk, defer, refuse) VALUES (?, ?, ?, ?, ?)", kind, owner, *wanted
+        )
+
+
+async def all_thresholds(tx: Transaction) -> list[tuple[str, Thresholds]]:
+    """Give all that were set: domains ("example.org") first, then accounts."""
+    rows = await tx.fetch_all(
+        "SELECT COALESCE(d.name, a.name), t.junk, t.defer, t.refuse FROM junk_threshold t "
+        "LEFT JOIN domain d ON t.kind = 0 AND d.id = t.owner LEFT JOIN account a ON t.kind = 1 AND a.id = t.owner "
+        "ORDER BY t.kind, 1"
+    )
+    return [(name, Thresholds(*row)) for name, *row in rows if name is not None]
+
+
+async def find_by_message_id(tx: Transaction, account: AccountId, message_id: bytes) -> MessageId | None:
+    """Find the newest message of an account with a Message-ID, with or without angle brackets. Reads all of its
+    messages: for an administrator, not for mail that comes."""
+    bare = message_id.strip(b" \t<>")
+    row = await tx.fetch_one(
+        "SELECT id FROM message WHERE account = ? AND message_id_field IN (?, ?) ORDER BY id DESC LIMIT 1",
+        account,
+        bare,
+        b"<%b>" % bare,
+    )
+    return None if row is None else MessageId(row[0])

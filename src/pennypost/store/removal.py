@@ -8,7 +8,7 @@ by the command that removed it (`finish`). Blobs are not touched: the collector 
 from collections.abc import Sequence
 
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq
-from pennypost.store import acl, annotations, junk, quota, seen, sets, url_keys
+from pennypost.store import acl, annotations, quota, seen, sets, url_keys
 from pennypost.store.engine import Engine, Row, Transaction
 
 STEP = 1000
@@ -117,6 +117,18 @@ _REST = (
     "(SELECT network FROM sending_network WHERE account = ? ORDER BY network LIMIT ?)",
     "DELETE FROM sent WHERE account = ? AND hour IN (SELECT hour FROM sent WHERE account = ? ORDER BY hour LIMIT ?)",
     "DELETE FROM frozen WHERE account = ? AND account = ? AND ? > 0",
+    "DELETE FROM junk_token WHERE account = ? AND token IN "
+    "(SELECT token FROM junk_token WHERE account = ? ORDER BY token LIMIT ?)",
+    "DELETE FROM junk_message WHERE account = ? AND message IN "
+    "(SELECT message FROM junk_message WHERE account = ? ORDER BY message LIMIT ?)",
+    "DELETE FROM reputation WHERE account = ? AND subject IN "
+    "(SELECT subject FROM reputation WHERE account = ? ORDER BY subject LIMIT ?)",
+    "DELETE FROM sent_id WHERE account = ? AND id IN (SELECT id FROM sent_id WHERE account = ? ORDER BY id LIMIT ?)",
+    "DELETE FROM greylist WHERE account = ? AND key IN "
+    "(SELECT key FROM greylist WHERE account = ? ORDER BY key LIMIT ?)",
+    "DELETE FROM junk_learnt WHERE account = ? AND account = ? AND ? > 0",
+    "DELETE FROM junk_followed WHERE account = ? AND account = ? AND ? > 0",
+    "DELETE FROM junk_threshold WHERE kind = 1 AND owner = ? AND owner = ? AND ? > 0",
     "DELETE FROM subscription WHERE account = ? AND name IN "
     "(SELECT name FROM subscription WHERE account = ? ORDER BY name LIMIT ?)",
 )
@@ -131,6 +143,5 @@ async def _remove_rest(tx: Transaction, account: AccountId, limit: int) -> None:
         if await tx.execute(statement, account, account, limit):
             return
     await seen.forget_reader(tx, account)
-    await junk.forget_account(tx, account)
     await tx.execute("UPDATE queued SET account = NULL WHERE account = ?", account)
     await tx.execute("DELETE FROM account WHERE id = ?", account)

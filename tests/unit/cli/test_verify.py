@@ -49,7 +49,9 @@ def test_a_verdict_in_words(dns: FakeDns, tmp_path: Path) -> None:
     assert "smtp.mailfrom=carl@example.org" in said
     assert "dkim=none" in said
     assert "dmarc=pass" in said
-    assert said.endswith("What follows: deliver\n")
+    assert "\nWhat follows: deliver\n" in said
+    assert "It is really from example.org. (dmarc-pass)\n" in said
+    assert said.endswith("in all, of 5.0: wanted\n")
 
 
 def test_a_verdict_as_json_from_standard_input(dns: FakeDns) -> None:

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from pennypost.junk import classifier, content
 from pennypost.junk.classifier import Count, certain, chance, token_chance
+from pennypost.junk.codes import answers_an_action
 from pennypost.junk.content import Content, content_of
 from pennypost.junk.evidence import Evidence, Score
+from pennypost.junk.greeting import Greeting, greeting
 from pennypost.junk.identity import identity
 from pennypost.junk.signs import signs
 from pennypost.junk.tokens import MAX_TOKENS, Tokens, tokens
+from pennypost.junk.writing import writing
 from pennypost.message.digest import digest
 from pennypost.message.headers import split
 from pennypost.model.verification import (
@@ -134,6 +137,75 @@ def test_a_score_names_the_heaviest_first() -> None:
     score = Score.of(Evidence("b", 0.5, "B."), None, Evidence("a", -2.0, "A."), Evidence("c", 1.0, "C."))
     assert [one.name for one in score.evidence] == ["a", "c", "b"]
     assert score.total == -0.5
+
+
+# -- How a host introduces itself
+
+
+@pytest.mark.parametrize(
+    ("met", "name"),
+    [
+        (Greeting("mx.example.org", name="mx.example.org."), None),
+        (Greeting("mail7.example.org", name="mx.example.org"), None),
+        (Greeting("mx.example.org"), None),
+        (Greeting("localhost"), "hello-is-no-name"),
+        (Greeting("192.0.2.7"), "hello-is-a-number"),
+        (Greeting("2001:db8::7"), "hello-is-a-number"),
+        (Greeting("[192.0.2.7]"), "hello-is-an-address"),
+        (Greeting("mx.penny.test", is_ours=True), "hello-forged"),
+        (Greeting("mx.example.org", name="dialup.isp.example"), "hello-of-another"),
+        (Greeting("mx.example.org", early=True), "spoke-too-early"),
+    ],
+)
+def test_greetings(met: Greeting, name: str | None) -> None:
+    assert [one.name for one in greeting(met)] == ([name] if name else [])
+
+
+# -- Codes
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "expected"),
+    [
+        ("Your verification code", "Use 482913 to log in. It is valid for ten minutes.", True),
+        ("123 456 is your one-time passcode", "Do not share it.", True),
+        ("Ihr Sicherheitscode", "Ihr Code lautet: 99812", True),
+        ("验证码", "您的验证码是 482913", True),
+        ("Confirm your address", "Open https://shop.example/confirm?token=abc to confirm.", True),
+        ("Lunch", "Shall we meet at 1230 in room 4711?", False),
+        ("Invoice 20261127", "Please pay 1,200.00 until 2026-12-24.", False),
+        ("Your verification code", "It is valid for ten minutes.", False),
+    ],
+)
+def test_codes(subject: str, text: str, expected: bool) -> None:
+    header = (
+        HEADER.replace(b"Subject: Lunch", b"Subject: " + subject.encode())
+        + b"Content-Type: text/plain; charset=utf-8\r\n"
+    )
+    assert answers_an_action(read(header + b"\r\n" + text.encode() + b"\r\n")) is expected
+
+
+def test_a_long_message_with_a_code_is_no_code() -> None:
+    assert not answers_an_action(read(HEADER + b"\r\nYour verification code: 482913\r\n" + b"word and word\r\n" * 400))
+
+
+# -- Letters
+
+
+@pytest.mark.parametrize(
+    ("text", "charset", "name"),
+    [
+        ("Привет, как дела? Meeting завтра.", "utf-8", None),
+        ("Ελληνικά and English, side by side.", "utf-8", None),
+        ("Your pаypаl аccount: cliсk nоw", "utf-8", "mixed-alphabets"),
+        ("b\u200bu\u200by v\u200bi\u200ba\u200bg\u200br\u200ba n\u200bo\u200bw", "utf-8", "hidden-letters"),
+        ("Hello", "x-no-such-charset", "unknown-charset"),
+        ("Hello", "iso-2022-jp", None),
+    ],
+)
+def test_letters(text: str, charset: str, name: str | None) -> None:
+    message = HEADER + f"Content-Type: text/plain; charset={charset}\r\n\r\n{text}\r\n".encode()
+    assert [one.name for one in writing(read(message))] == ([name] if name else [])
 
 
 # -- Tokens

@@ -1,27 +1,33 @@
-"""What is wanted goes to the inbox, what is not elsewhere or nowhere; and people teach which is which."""
+"""What is wanted goes to the inbox, what is not elsewhere or nowhere, what is doubtful waits (RFC 6647); and people
+teach which is which."""
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from ipaddress import ip_address
 
 import pytest
 from tests.unit.mail.conftest import World
-from tests.unit.mail.test_transaction import STRANGER, address, post
+from tests.unit.mail.test_transaction import STRANGER, address, post, submit
 
 from pennypost.junk.classifier import MIN_LEARNT
 from pennypost.mail.judge import Judge, JunkSettings, look_at
 from pennypost.mail.learner import Learner
 from pennypost.mail.receive import Receiver
+from pennypost.mail.reception import Language, SmtpClient
 from pennypost.mail.verification import Verdicts
 from pennypost.message import headers
 from pennypost.message.digest import digest
 from pennypost.model.envelope import Envelope, Recipient
-from pennypost.model.errors import NotWanted
+from pennypost.model.errors import ComeAgain, NotWanted, NotWantedNow
 from pennypost.model.flags import Flags
 from pennypost.model.ids import AccountId, MailboxId, MessageId, Uid
 from pennypost.model.mailbox import MailboxRole
+from pennypost.model.peer import Peer
 from pennypost.model.verification import SpfResult, SpfVerdict
-from pennypost.store import blobs, flags, junk, mailboxes, messages
+from pennypost.store import blobs, directory, flags, greylist, junk, mailboxes, messages, removal
 from pennypost.store.engine import Transaction
+from pennypost.store.junk import Thresholds
 from pennypost.store.messages import Column
 
 HEADER = (
@@ -218,3 +224,231 @@ async def test_a_move_from_another_server_teaches_a_little_only(world: World, mo
     ((uid, _, _),) = await held(world, MailboxRole.INBOX)
     await move(world, uid, MailboxRole.INBOX, MailboxRole.ARCHIVE)
     assert await learn(world) == 1  # what somebody does himself counts for ever
+
+
+# -- Whom an account knows
+
+
+PROVED = Verdicts(spf=SpfVerdict(SpfResult.PASS, "mailfrom", "example.org"))
+
+
+async def evidence(
+    world: World, message: bytes, client: SmtpClient | None = None, found: Verdicts = PROVED
+) -> set[str]:
+    header, body = headers.split(message)
+    content = look_at(header, digest(header, body).index, body)
+    judged = await Judge(world.store, JunkSettings(), "mail.penny.test").judge(content, client, found, [world.anna])
+    return {one.name for one in judged[world.anna].score.evidence}
+
+
+async def test_an_answer_to_what_was_sent_is_known(world: World) -> None:
+    answer = (
+        GOOD.replace(b"Subject:", b"In-Reply-To: <77@penny.test>\r\nReferences: <1@x> <77@penny.test>\r\nSubject:") % 1
+    )
+    assert "answers-you" not in await evidence(world, answer)
+    await world.store.write(lambda tx: junk.note_sent(tx, world.anna, b"<77@penny.test>"))
+    assert "answers-you" in await evidence(world, answer, found=Verdicts())
+    other = await Judge(world.store, JunkSettings()).judge(
+        look_at(answer, digest(answer, b"").index, b""), None, None, [world.bert]
+    )
+    assert "answers-you" not in {one.name for one in other[world.bert].score.evidence}
+
+
+async def test_what_users_send_is_remembered(world: World) -> None:
+    await submit(world, "carl@example.org", message=b"Message-ID: <99@penny.test>\r\nSubject: hello\r\n\r\nHi\r\n")
+    assert await world.store.read(lambda tx: junk.has_sent(tx, world.anna, [junk.hash_of_id(b"99@penny.test")]))
+
+
+async def test_a_first_contact_gets_a_closer_look(world: World) -> None:
+    odd = GOOD % 1 + b"http://192.0.2.9/claim\r\n"
+    assert "first-contact" in await evidence(world, odd)
+    assert "first-contact" not in await evidence(world, GOOD % 1)
+    await world.store.write(lambda tx: junk.note_heard(tx, world.anna, "address carl@example.org"))
+    assert await evidence(world, odd) >= {"heard-before", "link-to-a-number"}
+    assert "first-contact" in await evidence(world, odd, found=Verdicts())  # anybody can write his name
+
+
+async def test_who_was_not_taken_for_junk_is_known_next_time(world: World) -> None:
+    judge = Judge(world.store, JunkSettings())
+    content = look_at(GOOD % 1, digest(GOOD % 1, b"").index, b"")
+    judged = await judge.judge(content, None, PROVED, [world.anna])
+    assert judged[world.anna].stranger == "address carl@example.org"
+    assert (await judge.judge(content, None, Verdicts(), [world.anna]))[world.anna].stranger == ""
+
+
+@pytest.mark.parametrize(
+    ("hello", "ip", "name"),
+    [
+        ("penny.test", "192.0.2.7", "hello-forged"),
+        ("mail.penny.test", "192.0.2.7", "hello-forged"),
+        ("mail.penny.test", "127.0.0.1", None),
+        ("mx.example.org", "192.0.2.7", None),
+        ("laptop", "192.0.2.7", "hello-is-no-name"),
+    ],
+)
+async def test_who_pretends_to_be_us(world: World, hello: str, ip: str, name: str | None) -> None:
+    client = SmtpClient(Peer(ip_address(ip), 1), hello, Language.ESMTP)
+    assert {one for one in await evidence(world, GOOD % 1, client) if one.startswith("hello")} == (
+        {name} if name else set()
+    )
+
+
+# -- What becomes of a message
+
+
+async def test_thresholds_of_domain_and_account(world: World) -> None:
+    domain = await world.store.read(lambda tx: directory.require_domain(tx, "penny.test"))
+    await world.store.write(
+        lambda tx: junk.set_thresholds(tx, domain.id, Thresholds(junk=0.5, refuse=2.0), domain=True)
+    )
+    with pytest.raises(NotWanted):
+        await receive(world, BAD % 1)
+    await world.store.write(lambda tx: junk.set_thresholds(tx, world.anna, Thresholds(refuse=0.0), domain=False))
+    await receive(world, BAD % 1)
+    await receive(world, BAD % 2, "anna@penny.test", "bert@penny.test")  # one of them takes it
+    assert [len(await held(world, MailboxRole.JUNK, who)) for who in (world.anna, world.bert)] == [2, 1]
+    await world.store.write(lambda tx: junk.set_thresholds(tx, world.anna, Thresholds(defer=1.0), domain=False))
+    with pytest.raises(NotWanted):  # the domain still refuses
+        await receive(world, BAD % 3)
+    await world.store.write(
+        lambda tx: junk.set_thresholds(tx, world.anna, Thresholds(defer=1.0, refuse=0.0), domain=False)
+    )
+    with pytest.raises(NotWantedNow):
+        await receive(world, BAD % 3)
+    assert await world.store.read(junk.all_thresholds) == [
+        ("penny.test", (0.5, None, 2.0)),
+        ("anna@penny.test", (None, 1.0, 0.0)),
+    ]
+    await world.store.write(lambda tx: junk.set_thresholds(tx, domain.id, Thresholds(), domain=True))
+    await world.store.write(lambda tx: junk.set_thresholds(tx, world.anna, Thresholds(), domain=False))
+    assert await world.store.read(junk.all_thresholds) == []
+
+
+DOUBTFUL = JunkSettings(greylist=True, greylist_threshold=0.5)
+ODD = b"From: eve@example.com\r\nSubject: hello\r\nMessage-ID: <%d@example.com>\r\n\r\nHello %d\r\n"  # no Date
+
+
+async def test_a_doubtful_message_is_shown_and_let_in_when_it_comes_again(world: World) -> None:
+    for _ in range(3):  # too soon, twice
+        with pytest.raises(ComeAgain):
+            await receive(world, ODD % (1, 1), settings=DOUBTFUL)
+    assert await held(world, MailboxRole.INBOX) == []
+    ((_, message, header),) = await held(world, MailboxRole.JUNK)
+    assert headers.values(header, b"x-junk-score")[0].endswith(b", held")
+    world.clock.forward(timedelta(minutes=5))
+    await receive(world, ODD % (1, 1), settings=DOUBTFUL)
+    await receive(world, ODD % (1, 1), settings=DOUBTFUL)  # the reply was lost
+    assert await held(world, MailboxRole.JUNK) == []
+    ((_, same, _),) = await held(world, MailboxRole.INBOX)
+    assert same == message
+    assert await learn(world) == 0  # it was not taken out by its owner
+    await receive(world, ODD % (2, 2), settings=DOUBTFUL)  # by the same route
+    assert len(await held(world, MailboxRole.INBOX)) == 2
+
+
+async def test_what_its_reader_has_done_with_it_stays_done(world: World) -> None:
+    with pytest.raises(ComeAgain):
+        await receive(world, ODD % (1, 1), settings=DOUBTFUL)
+    ((uid, _, _),) = await held(world, MailboxRole.JUNK)
+    await move(world, uid, MailboxRole.JUNK, MailboxRole.TRASH)
+    await receive(world, ODD % (1, 1), settings=DOUBTFUL)
+    assert await held(world, MailboxRole.INBOX) == []
+    assert len(await held(world, MailboxRole.TRASH)) == 1
+
+
+async def test_each_recipient_has_one_copy(world: World) -> None:
+    with pytest.raises(ComeAgain):
+        await receive(world, ODD % (1, 1), "anna@penny.test", settings=DOUBTFUL)
+    with pytest.raises(ComeAgain):
+        await receive(world, ODD % (1, 1), "anna@penny.test", "bert@penny.test", settings=DOUBTFUL)
+    assert [len(await held(world, MailboxRole.JUNK, who)) for who in (world.anna, world.bert)] == [1, 1]
+    world.clock.forward(timedelta(minutes=5))
+    await receive(world, ODD % (1, 1), "anna@penny.test", "bert@penny.test", settings=DOUBTFUL)
+    assert [len(await held(world, MailboxRole.INBOX, who)) for who in (world.anna, world.bert)] == [1, 1]
+    assert [len(await held(world, MailboxRole.JUNK, who)) for who in (world.anna, world.bert)] == [0, 0]
+
+
+async def test_what_is_held_is_bounded(world: World) -> None:
+    settings = replace(DOUBTFUL, greylist_limit=2)
+    for number in range(2):
+        with pytest.raises(ComeAgain):
+            await receive(world, ODD % (number, number), settings=settings)
+    await receive(world, ODD % (9, 9), settings=settings)
+    assert len(await held(world, MailboxRole.INBOX)) == 1
+    world.clock.forward(timedelta(days=3))
+    assert await world.store.write(lambda tx: greylist.sweep(tx, timedelta(days=2), timedelta(days=60))) == 2
+    assert await world.store.read(lambda tx: greylist.waiting(tx, world.anna)) == 0
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ODD.replace(b"Hello %d", b"Your login code: 482913 %d"),
+        ODD.replace(b"Subject", b"In-Reply-To: <77@penny.test>\r\nSubject"),
+        GOOD.replace(b"budget", b"budget %d"),
+    ],
+    ids=["code", "answer", "nothing odd"],
+)
+async def test_who_never_waits(world: World, message: bytes) -> None:
+    await world.store.write(lambda tx: junk.note_sent(tx, world.anna, b"77@penny.test"))
+    await receive(world, message % (1, 1), settings=replace(DOUBTFUL, greylist_threshold=0.9))
+    assert len(await held(world, MailboxRole.INBOX)) == 1
+
+
+# -- Bounds
+
+
+async def test_one_account_teaches_everybody_a_bounded_share(world: World) -> None:
+    lesson = junk.Lesson((1, 2), ())
+    for _ in range(junk.FREE_SHARE + 20):
+        await world.store.write(lambda tx: junk.learn(tx, world.anna, None, lesson, junk=True))
+    assert await world.store.read(lambda tx: junk.learnt(tx, world.anna)) == (0, junk.FREE_SHARE + 20)
+    assert await world.store.read(lambda tx: junk.learnt(tx, junk.EVERYBODY)) == (0, junk.FREE_SHARE)
+    await world.store.write(lambda tx: junk.learn(tx, world.bert, None, lesson, junk=True))
+    assert await world.store.read(lambda tx: junk.counts(tx, junk.EVERYBODY, [1])) == {1: (0, junk.FREE_SHARE + 1)}
+
+
+async def test_what_was_not_shared_is_not_taken_back(world: World) -> None:
+    lesson = junk.Lesson((1,), ())
+    for number in range(junk.FREE_SHARE + 1):
+        await world.store.write(
+            partial(junk.learn, account=world.anna, message=MessageId(number + 1), lesson=lesson, junk=True)
+        )
+    last = MessageId(junk.FREE_SHARE + 1)
+    await world.store.write(lambda tx: junk.learn(tx, world.anna, last, lesson, junk=False))
+    assert await world.store.read(lambda tx: junk.learnt(tx, world.anna)) == (1, junk.FREE_SHARE)
+    assert await world.store.read(lambda tx: junk.learnt(tx, junk.EVERYBODY)) == (1, junk.FREE_SHARE)
+    await world.store.write(lambda tx: junk.learn(tx, world.anna, MessageId(1), lesson, junk=False))
+    assert await world.store.read(lambda tx: junk.learnt(tx, junk.EVERYBODY)) == (2, junk.FREE_SHARE - 1)
+
+
+async def test_rare_and_old_words_are_forgotten_first(world: World) -> None:
+    async def learn_tokens(*tokens: int) -> None:
+        await world.store.write(lambda tx: junk.learn(tx, world.anna, None, junk.Lesson(tokens, ()), junk=True))
+
+    await learn_tokens(1, 2, 3)
+    world.clock.forward(timedelta(days=2))
+    await learn_tokens(1, 4)
+    found = dict(await world.store.scan(lambda tx: junk.too_many(tx, 2, 100)))
+    assert sorted(found[world.anna]) == [2, 3]
+    assert len(dict(await world.store.scan(lambda tx: junk.too_many(tx, 1, 1)))[world.anna]) == 1
+    for account, tokens in found.items():
+        await world.store.write(partial(junk.forget_tokens, account=account, tokens=tokens))
+    assert await world.store.scan(lambda tx: junk.too_many(tx, 2, 100)) == []
+    assert (await world.store.read(lambda tx: junk.counts(tx, world.anna, range(5)))).keys() == {1, 4}
+
+
+async def test_what_a_removed_account_taught_goes_in_steps(world: World) -> None:
+    lesson = junk.Lesson(range(2500), ("address x@example.org",))
+    await world.store.write(lambda tx: junk.learn(tx, world.anna, None, lesson, junk=True))
+    await world.store.write(lambda tx: directory.remove_account(tx, world.anna))
+    assert await removal.finish(world.store.engine) >= 3
+    for table in ("junk_token", "junk_learnt", "reputation"):
+        rows = await world.store.read(partial(_count, table=table, account=world.anna))
+        assert rows == 0, table
+
+
+async def _count(tx: Transaction, table: str, account: AccountId) -> int:
+    row = await tx.fetch_one(f"SELECT COUNT(*) FROM {table} WHERE account = ?", account)
+    assert row is not None
+    return int(row[0])

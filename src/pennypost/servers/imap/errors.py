@@ -47,6 +47,8 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.SigningKeyLocked: codes.UNAVAILABLE,
     errors.NotWanted: codes.CANNOT,
     errors.ScreenerRefused: codes.CANNOT,
+    errors.NotWantedNow: codes.UNAVAILABLE,
+    errors.ComeAgain: codes.UNAVAILABLE,
     errors.ScreenerDeferred: codes.UNAVAILABLE,
     errors.SenderPolicyRefused: codes.CANNOT,
     errors.SenderNotVerifiable: codes.UNAVAILABLE,

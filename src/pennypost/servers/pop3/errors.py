@@ -42,6 +42,8 @@ CODES: dict[type[MailError], Code] = {
     errors.SigningKeyLocked: Code.SYS_TEMP,
     errors.NotWanted: Code.SYS_PERM,
     errors.ScreenerRefused: Code.SYS_PERM,
+    errors.NotWantedNow: Code.SYS_TEMP,
+    errors.ComeAgain: Code.SYS_TEMP,
     errors.ScreenerDeferred: Code.SYS_TEMP,
     errors.SenderPolicyRefused: Code.SYS_PERM,
     errors.SenderNotVerifiable: Code.SYS_TEMP,

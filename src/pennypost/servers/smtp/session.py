@@ -71,6 +71,7 @@ class Session:
     __slots__ = (
         "_client",
         "_deadline",
+        "_early",
         "_gathered",
         "_hello",
         "_loop",
@@ -92,6 +93,7 @@ class Session:
         self.login_failures = 0
         self.transaction: Transaction | None = None
         self._client: SmtpClient | None = None
+        self._early = False
         self._hello = Hello("", extended=False)
         self._gathered: list[bytes] = []
         self._loop = asyncio.get_running_loop()
@@ -130,6 +132,7 @@ class Session:
         settings = self.door.settings
         self.connection.timeout = settings.command_timeout
         if self.door.flavour is Flavour.SMTP and settings.greeting_delay and await self._speaks_early():
+            self._early = True
             _log.info("early talker", peer=str(self.connection.peer), verdict=settings.early_talker.value)
             if settings.early_talker is EarlyTalker.REFUSE:
                 self.send(_TOO_EARLY)
@@ -281,6 +284,7 @@ class Session:
                 language=language if self._hello.extended else Language.SMTP,
                 tls=self.connection.tls,
                 authenticated=self.authenticated,
+                early=self._early,
             )
         return self._client
 
