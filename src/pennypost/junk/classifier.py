@@ -10,8 +10,8 @@ cannot know, is `certain`'s to weigh.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from pennypost.junk.tokens import Tokens
 
@@ -19,6 +19,8 @@ MAX_CLUES = 150
 """Tokens that count: those that say most."""
 
 _UNKNOWN = 0.5
+SILENT = 0.5
+"""What a token says that counts for nothing."""
 _WORD_STRENGTH, _PAIR_STRENGTH = 0.2, 0.45
 """How many times being seen not knowing weighs as much as."""
 _WORD_LEAST, _PAIR_LEAST = 0.1, 0.4
@@ -31,8 +33,7 @@ MIN_LEARNT = 20
 """Messages of each kind that must have been learnt before anything is said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(NamedTuple):
     """How many wanted messages, and how many junk ones, had a token; or were learnt in all."""
 
     wanted: int = 0
@@ -46,17 +47,32 @@ def chance(learnt: Count, counts: Mapping[int, Count], tokens: Tokens) -> float 
     """
     if not suffices(learnt):
         return None
-    clues = [
-        *_clues(learnt, counts, tokens.words, _WORD_STRENGTH, _WORD_LEAST),
-        *_clues(learnt, counts, tokens.pairs, _PAIR_STRENGTH, _PAIR_LEAST),
-    ]
-    if not clues:
+    known = [(counts.get(token), word_clue) for token in tokens.words]
+    known += [(counts.get(token), pair_clue) for token in tokens.pairs]
+    return combined(clue_of(learnt, count.wanted, count.junk) for count, clue_of in known if count is not None)
+
+
+def combined(clues: Iterable[float]) -> float:
+    """Give the chance that a message is junk by what its tokens say."""
+    speaking = [clue for clue in clues if clue != SILENT]
+    if not speaking:
         return _UNKNOWN
-    clues.sort(key=lambda clue: -abs(clue - 0.5))
-    del clues[MAX_CLUES:]
-    for_junk = 1 - _chi_square(-2 * math.fsum(math.log(1 - clue) for clue in clues), 2 * len(clues))
-    for_wanted = 1 - _chi_square(-2 * math.fsum(math.log(clue) for clue in clues), 2 * len(clues))
+    if len(speaking) > MAX_CLUES:
+        speaking.sort(key=_closeness)
+        del speaking[MAX_CLUES:]
+    degrees = 2 * len(speaking)
+    for_junk = 1 - _chi_square(-2 * _log_of_product([1 - clue for clue in speaking]), degrees)
+    for_wanted = 1 - _chi_square(-2 * _log_of_product(speaking), degrees)
     return (for_junk - for_wanted + 1) / 2
+
+
+def _closeness(clue: float) -> float:
+    return -abs(clue - 0.5)
+
+
+def _log_of_product(factors: list[float]) -> float:
+    """Take few logarithms. A clue is at least 1e-4, so that fifty of them are more than the least float."""
+    return math.fsum(math.log(math.prod(factors[at : at + 50])) for at in range(0, len(factors), 50))
 
 
 def suffices(learnt: Count) -> bool:
@@ -73,23 +89,24 @@ def certain(learnt: Count, likely: float) -> float:
     return min(likely / share, _UNKNOWN)
 
 
-def _clues(
-    learnt: Count, counts: Mapping[int, Count], tokens: Iterable[int], strength: float, least: float
-) -> Iterator[float]:
-    for token in tokens:
-        count = counts.get(token)
-        if count is not None:
-            clue = token_chance(learnt, count, strength)
-            if abs(clue - 0.5) >= least:
-                yield clue
+def word_clue(learnt: Count, wanted: int, junk: int) -> float:
+    """Give what a word says that came in so many messages: the chance that one with it is junk, or SILENT."""
+    clue = token_chance(learnt, Count(wanted, junk), _WORD_STRENGTH)
+    return clue if abs(clue - 0.5) >= _WORD_LEAST else SILENT
+
+
+def pair_clue(learnt: Count, wanted: int, junk: int) -> float:
+    """Give what a pair of words says."""
+    clue = token_chance(learnt, Count(wanted, junk), _PAIR_STRENGTH)
+    return clue if abs(clue - 0.5) >= _PAIR_LEAST else SILENT
 
 
 def token_chance(learnt: Count, count: Count, strength: float = _WORD_STRENGTH) -> float:
     """Give the chance that a message with this token is junk, as far as it alone says."""
-    in_junk, in_wanted = count.junk / learnt.junk, count.wanted / learnt.wanted
     seen = count.junk + count.wanted
     if not seen:
         return _UNKNOWN
+    in_junk, in_wanted = count.junk / learnt.junk, count.wanted / learnt.wanted
     plain = in_junk / (in_junk + in_wanted)
     return min(max((strength * _UNKNOWN + seen * plain) / (strength + seen), 1e-4), 1 - 1e-4)
 

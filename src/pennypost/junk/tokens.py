@@ -87,27 +87,30 @@ def _end(host: str) -> str:
 
 def _add_words(found: Tokens, text: str, mark: str) -> None:
     """Add words and pairs of neighbours; digits count as any digit, so that order numbers are alike."""
-    words, pairs = found.words, found.pairs
     start = crc32(mark.encode())
-    before: int | None = None
-    for word in _words(text):
-        if len(words) + len(pairs) >= MAX_TOKENS:
-            return
-        if not word.isascii() and _IDEOGRAPHS.match(word.decode()):
-            written = word.decode()
-            _add(found, (f"{mark}{written[at : at + 2]}" for at in range(len(written))))
-            before = None
-            continue
-        number = crc32(word, start)
-        words[number] = None
-        if before is not None:
-            pairs[crc32(b" " + word, before)] = None
-        before = number
-
-
-def _words(text: str) -> Iterable[bytes]:
-    """Give the words of a text in UTF-8, in small letters."""
     if text.isascii():
-        return _ASCII_WORD.findall(text.encode().translate(_FOLDED))[:_MAX_WORDS]
-    found = _WORD.findall(_DIGITS.sub("#", text.casefold()))[:_MAX_WORDS]
-    return [word.encode("utf-8", "replace") for word in found]
+        _add_run(found, _ASCII_WORD.findall(text.encode().translate(_FOLDED))[:_MAX_WORDS], start)
+        return
+    run: list[bytes] = []
+    for word in _WORD.findall(_DIGITS.sub("#", text.casefold()))[:_MAX_WORDS]:
+        if not word.isascii() and _IDEOGRAPHS.match(word):
+            _add_run(found, run, start)
+            _add(found, (f"{mark}{word[at : at + 2]}" for at in range(len(word))))
+            run = []
+        else:
+            run.append(word.encode("utf-8", "replace"))
+    _add_run(found, run, start)
+
+
+def _add_run(found: Tokens, run: list[bytes], start: int) -> None:
+    """Add words that follow each other, in UTF-8. `start`: the CRC of what marks them."""
+    at = 0
+    while at < len(run) and (room := (MAX_TOKENS - len(found)) // 2) > 0:
+        # A word is at most two tokens: a piece of so many words is never too much. Each begins with the last one's end.
+        piece = run[at : at + room + 1]
+        numbers = [crc32(word, start) for word in piece]
+        found.words.update(dict.fromkeys(numbers[:room]))
+        found.pairs.update(
+            dict.fromkeys([crc32(b" " + word, before) for word, before in zip(piece[1:], numbers, strict=False)])
+        )
+        at += room

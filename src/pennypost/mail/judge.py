@@ -12,7 +12,6 @@ from datetime import timedelta
 from enum import Enum
 from functools import partial
 
-from pennypost.junk.classifier import Count, certain, chance, suffices
 from pennypost.junk.codes import answers_an_action
 from pennypost.junk.content import Content, content_of
 from pennypost.junk.evidence import Evidence, Score
@@ -23,6 +22,7 @@ from pennypost.junk.tokens import Tokens, tokens
 from pennypost.junk.writing import writing
 from pennypost.mail.reception import SmtpClient
 from pennypost.mail.verification import Verdicts
+from pennypost.mail.vocabulary import Vocabulary
 from pennypost.message.addresses import addresses, parse_addresses
 from pennypost.message.structure import Part
 from pennypost.model.address import Address
@@ -168,8 +168,11 @@ _HELD = Evidence(
 )
 
 
+_UNSHOWN = re.compile(r"[^\x20-\x7e]")
+
+
 def _folded(one: Evidence) -> bytes:
-    sentence = "".join(c if c.isascii() and c.isprintable() else "?" for c in one.sentence)[:800]
+    sentence = _UNSHOWN.sub("?", one.sentence[:800])
     return f"{one.weight:+.1f} {one.name}:\r\n\t{sentence}".encode("ascii")
 
 
@@ -180,6 +183,7 @@ class Judge:
         self._store = store
         self.settings = settings
         self._hostname = hostname.lower()
+        self._vocabulary = Vocabulary()
 
     def common(self, content: Content, verdicts: Verdicts | None) -> list[Evidence]:
         """Weigh what is the same for everybody: the message itself, and who sent it."""
@@ -217,7 +221,8 @@ class Judge:
     async def _for_account(
         self, tx: Transaction, account: AccountId, case: "_Case", shared: Sequence[Evidence], hasty: bool
     ) -> Judgement:
-        own = await _own(tx, account, case)
+        words = weigh_words(await self._vocabulary.likelihood(tx, account, case.words))
+        own = await _own(tx, account, case, words)
         names = {one.name for one in own}
         said, ours = await junk.thresholds(tx, account), self.settings
         threshold = ours.threshold if said.junk is None else said.junk
@@ -306,9 +311,9 @@ def _is_proved(verdicts: Verdicts | None, author: Address) -> bool:
     return verdicts.spf is not None and verdicts.spf.result is SpfResult.PASS and verdicts.spf.domain == domain
 
 
-async def _own(tx: Transaction, account: AccountId, case: _Case) -> list[Evidence]:
+async def _own(tx: Transaction, account: AccountId, case: _Case, words: Evidence | None) -> list[Evidence]:
     """Weigh what one account has learnt, and whom it knows."""
-    found = [one for one in (await of_words(tx, account, case.words),) if one is not None]
+    found = [] if words is None else [words]
     proved = case.proved
     if proved is not None and await junk.has_written_to(tx, account, proved.key):
         found.append(Evidence("known-correspondent", -4.0, f"You have written to {proved.key}."))
@@ -341,27 +346,9 @@ def name_of(author: Address | None) -> str:
     return author.key if author is not None else "its sender"
 
 
-async def of_words(tx: Transaction, account: AccountId, words: Tokens) -> Evidence | None:
-    """Weigh the words of a message. None: they say nothing."""
-    return weigh_words(await likelihood(tx, account, words))
-
-
 def weigh_words(likely: float | None) -> Evidence | None:
     """Weigh the chance that words are those of junk. None: they say nothing."""
     if likely is None:
         return None
     _, weight, sentence = next(step for step in _CHANCES if likely >= step[0])
     return Evidence("words", weight, sentence) if weight else None
-
-
-async def likelihood(tx: Transaction, account: AccountId, words: Tokens) -> float | None:
-    """Give the chance that words are those of junk: by what the account has taught, or all have. None: nobody has
-    taught enough."""
-    for owner in (account, junk.EVERYBODY):
-        learnt = await junk.learnt(tx, owner)
-        total = Count(learnt.wanted, learnt.junk)
-        if suffices(total):
-            known = await junk.counts(tx, owner, words.all())
-            likely = chance(total, {token: Count(*seen) for token, seen in known.items()}, words)
-            return None if likely is None else certain(total, likely)
-    return None

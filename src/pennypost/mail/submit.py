@@ -114,8 +114,7 @@ class _Submission(MailTransaction):
         strangers = _elsewhere(destinations)
         if self._post.sending is not None and strangers:
             await self._post.sending.count(tx, self._user, self._client.peer, strangers)
-        own_id = parcel.prepared.digest.summary.own_id
-        if own_id:
+        if own_id := headers.value(parcel.prepared.header, b"message-id"):
             await junk.note_sent(tx, self._user.account, own_id)
         return await super()._deliver(tx, parcel, destinations, sendings)
 

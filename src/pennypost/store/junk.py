@@ -6,7 +6,7 @@ what it holds serves accounts that have taught little themselves. None of them c
 among many.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
@@ -54,13 +54,12 @@ async def all_learnt(tx: Transaction) -> list[tuple[str | None, Seen]]:
     return [(name, Seen(wanted, junk)) for name, wanted, junk in rows]
 
 
-async def counts(tx: Transaction, account: AccountId, tokens: Iterable[int]) -> dict[int, Seen]:
-    """Give the counts of those tokens that are known. May run as a read; some hundred look-ups by key."""
-    found: dict[int, Seen] = {}
-    for piece in sets.pieces(sorted(set(tokens))):
+async def counts(tx: Transaction, account: AccountId, tokens: Collection[int]) -> list[tuple[int, int, int]]:
+    """Give (token, wanted, junk) of those tokens that are known. May run as a read; some hundred look-ups by key."""
+    found: list[tuple[int, int, int]] = []
+    for piece in sets.listed(sorted(tokens)):  # numbers by chance: no two are neighbours
         sql = f"SELECT token, wanted, junk FROM junk_token WHERE account = ? AND token {piece.clause}"
-        for token, wanted, junk in await tx.fetch_all(sql, account, *piece.values):
-            found[token] = Seen(wanted, junk)
+        found += await tx.fetch_all(sql, account, *piece.values)
     return found
 
 

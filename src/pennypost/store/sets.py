@@ -77,14 +77,15 @@ def pieces(ascending: Sequence[int]) -> Iterator[Piece]:
     for first, last in runs(ascending):
         length = last - first + 1
         if length >= LONG_RUN:
-            yield from _listed(ascending[start:position])
+            yield from listed(ascending[start:position])
             yield Piece(_NAMED_BY_ENDS, (first, last), ascending[position : position + length])
             start = position + length
         position += length
-    yield from _listed(ascending[start:])
+    yield from listed(ascending[start:])
 
 
-def _listed(ascending: Sequence[int]) -> Iterator[Piece]:
+def listed(ascending: Sequence[int]) -> Iterator[Piece]:
+    """Cut a set into pieces that list all their numbers."""
     largest = PIECE_SIZES[-1]
     for start in range(0, len(ascending), largest):
         part = ascending[start : start + largest]
