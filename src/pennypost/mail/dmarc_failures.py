@@ -19,15 +19,17 @@ from pennypost.mail.verification_settings import VerificationSettings
 from pennypost.message import headers
 from pennypost.message.dates import format_date
 from pennypost.model.address import Address
+from pennypost.model.dns import Consultation, DnsQuestion, RecordType
 from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.model.peer import Peer
-from pennypost.model.verification import DkimResult, DmarcResult, SpfResult
+from pennypost.model.verification import DkimResult, DmarcResult, DmarcVerdict, SpfResult
 from pennypost.net.resolver import Resolver
 from pennypost.store.dmarc import day_of
 from pennypost.store.engine import Transaction
 from pennypost.store.store import Store
 from pennypost.verify.dmarc import PolicyRecord, parse
 from pennypost.verify.dmarc.destinations import destinations
+from pennypost.verify.spf.record import is_spf
 
 MAX_PENDING = 100
 """Failures one worker keeps until they are sent. What else fails meanwhile is not reported."""
@@ -79,6 +81,8 @@ class FailureReports:
         record = parse(found.record.encode("latin-1", "replace"))
         if record is None or not record.failure_reports or not wanted(record, verdicts):
             return
+        if record.psd == "y":  # MUST NOT be considered (RFC 9991 §2)
+            return
         shown = headers.select_fields(header[:MAX_HEADER_OCTETS], _SHOWN_FIELDS)
         self._pending.append(Failure(peer, str(sender or ""), shown, verdicts, record, self._store.clock()))
 
@@ -97,12 +101,13 @@ class FailureReports:
             found = await resolver.consult(destinations(domain, failure.record.failure_reports))
             if found.addresses:
                 self._sent[today, domain] += 1
-                await self._enqueue(failure, contact, found.addresses)
+                policy = await resolver.consult(_spf_record(failure.verdicts))
+                await self._enqueue(failure, contact, found.addresses, policy)
                 sent += 1
         return sent
 
-    async def _enqueue(self, failure: Failure, contact: Address, to: Sequence[str]) -> None:
-        octets = build_mail(failure, self._hostname, contact, to, self._store.clock())
+    async def _enqueue(self, failure: Failure, contact: Address, to: Sequence[str], policy: str) -> None:
+        octets = build_mail(failure, self._hostname, contact, to, self._store.clock(), policy)
 
         async def put(tx: Transaction) -> None:
             recipients = []
@@ -143,12 +148,31 @@ _DELIVERY = {
 }
 
 
-def _fields(failure: Failure) -> list[tuple[str, str]]:
-    """Give the fields of the part that programs read (RFC 9991 §4, RFC 6591 §3, RFC 5965 §3)."""
+def _belongs(domain: str, found: DmarcVerdict) -> bool:
+    """Whether a domain is of the same organization as the author's."""
+    organization = found.organizational_domain or found.from_domain
+    return domain == organization or domain.endswith("." + organization)
+
+
+def _spf_record(verdicts: Verdicts) -> Consultation[str]:
+    """Give the SPF record by which a sender of the author's organization failed; "" when that is not what happened."""
+    found, checked = verdicts.dmarc, verdicts.spf
+    if found is None or checked is None or checked.result is SpfResult.PASS or not _belongs(checked.domain, found):
+        return ""
+    answer = yield DnsQuestion(checked.domain, RecordType.TXT)
+    records = [text for text in answer.records if isinstance(text, bytes) and is_spf(text)]
+    return records[0].decode("latin-1") if len(records) == 1 else ""
+
+
+def _fields(failure: Failure, policy: str) -> list[tuple[str, str]]:
+    """Give the fields of the part that programs read (RFC 9991 §4, RFC 6591 §3, RFC 5965 §3).
+
+    Identity-Alignment names what did *not* lead to the author's domain; RFC 7489 had it name what did.
+    """
     verdicts = failure.verdicts
     found = verdicts.dmarc
     assert found is not None
-    aligned = [name for name, yes in (("spf", found.spf_aligned), ("dkim", found.dkim_aligned)) if yes]
+    failed = [name for name, yes in (("dkim", found.dkim_aligned), ("spf", found.spf_aligned)) if not yes]
     fields = [
         ("Feedback-Type", "auth-failure"),
         ("User-Agent", "Pennypost/0.1"),
@@ -158,17 +182,24 @@ def _fields(failure: Failure) -> list[tuple[str, str]]:
         ("Source-IP", str(failure.peer.ip)),
         ("Reported-Domain", found.from_domain),
         ("Auth-Failure", "dmarc"),
-        ("Identity-Alignment", ", ".join(aligned) or "none"),
+        ("Identity-Alignment", ", ".join(failed) or "none"),
         ("Delivery-Result", _DELIVERY[verdicts.handling]),
     ]
-    for verdict in verdicts.dkim[:1]:
+    blamed = [one for one in verdicts.dkim if one.result is not DkimResult.PASS and _belongs(one.domain, found)]
+    for verdict in [*blamed, *verdicts.dkim][:1]:
         fields += [("DKIM-Domain", verdict.domain), ("DKIM-Selector", verdict.selector)]
         fields.append(("DKIM-Identity", verdict.identity))
+    if policy and verdicts.spf is not None:
+        quoted = policy.replace("\\", "\\\\").replace('"', '\\"')
+        fields.append(("SPF-DNS", f'txt : {verdicts.spf.domain} : "{quoted[:700]}"'))
     return [(name, "".join(c if " " <= c <= "~" else "?" for c in value)[:900]) for name, value in fields if value]
 
 
-def build_mail(failure: Failure, hostname: str, contact: Address, to: Sequence[str], now: datetime) -> bytes:
-    """Build the message that carries a report (RFC 6591 §3.1): CRLF lines, no trace fields."""
+def build_mail(
+    failure: Failure, hostname: str, contact: Address, to: Sequence[str], now: datetime, policy: str = ""
+) -> bytes:
+    """Build the message that carries a report (RFC 6591 §3.1): CRLF lines, no trace fields. `policy`: the SPF record
+    that failed."""
     assert failure.verdicts.dmarc is not None
     boundary = f"=_{new_id()}"
     domain = failure.verdicts.dmarc.from_domain
@@ -189,7 +220,7 @@ def build_mail(failure: Failure, hostname: str, contact: Address, to: Sequence[s
         f"--{boundary}",
         "Content-Type: message/feedback-report",
         "",
-        *(f"{name}: {value}" for name, value in _fields(failure)),
+        *(f"{name}: {value}" for name, value in _fields(failure, policy)),
         "",
         f"--{boundary}",
         "Content-Type: text/rfc822-headers",

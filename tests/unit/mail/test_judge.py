@@ -405,9 +405,7 @@ async def test_one_account_teaches_everybody_a_bounded_share(world: World) -> No
     assert await world.store.read(lambda tx: junk.learnt(tx, world.anna)) == (0, junk.FREE_SHARE + 20)
     assert await world.store.read(lambda tx: junk.learnt(tx, junk.EVERYBODY)) == (0, junk.FREE_SHARE)
     await world.store.write(lambda tx: junk.learn(tx, world.bert, None, lesson, junk=True))
-    assert await world.store.read(lambda tx: junk.counts(tx, junk.EVERYBODY, [1])) == [
-        (1, 0, junk.FREE_SHARE + 1)
-    ]
+    assert await world.store.read(lambda tx: junk.counts(tx, junk.EVERYBODY, [1])) == [(1, 0, junk.FREE_SHARE + 1)]
 
 
 async def test_what_was_not_shared_is_not_taken_back(world: World) -> None:

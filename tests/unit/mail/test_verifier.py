@@ -614,11 +614,33 @@ async def test_a_single_failure_is_reported_when_both_sides_want_it(world: World
     assert b"\r\nTo: <one@example.org>\r\n" in octets
     assert b"\r\nFeedback-Type: auth-failure\r\n" in octets
     assert b"\r\nAuth-Failure: dmarc\r\n" in octets
-    assert b"\r\nIdentity-Alignment: none\r\n" in octets
+    assert b"\r\nIdentity-Alignment: dkim, spf\r\n" in octets  # those that failed
+    assert b"\r\nSPF-DNS:" not in octets  # it was another organization's sender
     assert b"\r\nDelivery-Result: reject\r\n" in octets
     assert b"\r\nSubject: hello\r\n" in octets
     assert b"anna@penny.test" not in octets
     assert BODY not in octets
+
+
+async def test_a_failure_of_its_own_sender_comes_with_the_record(world: World, zone: FakeDns) -> None:
+    """RFC 9991 §4."""
+    zone.records["_dmarc.example.org", "TXT"] = ['"v=DMARC1; p=none; ruf=mailto:one@example.org"']
+    zone.records["example.org", "TXT"] = ['"v=spf1 ip4:192.0.2.1 -all"']
+    async with verifying(world, zone, report_failures=True) as verifier:
+        feedback = Feedback(world.store, verifier.settings, "mail.penny.test")
+        await receive(world, verifier, HEADER + BODY, feedback=feedback, peer=STRANGER)
+        assert await feedback.failures.send(verifier._resolver, Address("postmaster", "penny.test")) == 1
+    octets = await queued_octets(world)
+    assert b'\r\nSPF-DNS: txt : example.org : "v=spf1 ip4:192.0.2.1 -all"\r\n' in octets
+
+
+async def test_public_suffixes_are_told_nothing(world: World, zone: FakeDns) -> None:
+    """RFC 9991 §2: ruf in a record with psd=y."""
+    zone.records["_dmarc.example.org", "TXT"] = ['"v=DMARC1; p=none; psd=y; ruf=mailto:one@example.org"']
+    async with verifying(world, zone, report_failures=True) as verifier:
+        feedback = Feedback(world.store, verifier.settings, "mail.penny.test")
+        await receive(world, verifier, HEADER + BODY, feedback=feedback, peer=STRANGER)
+        assert await feedback.failures.send(verifier._resolver, Address("postmaster", "penny.test")) == 0
 
 
 @pytest.mark.parametrize(
