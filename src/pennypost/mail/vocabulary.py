@@ -31,9 +31,8 @@ class Vocabulary:
             if suffices(learnt):
                 clues = self._of(owner, learnt)
                 await self._look_up(tx, owner, learnt, clues, tokens)
-                return certain(
-                    learnt, combined(chain(*(map(clues.__getitem__, kind) for kind in (tokens.words, tokens.pairs))))
-                )
+                told = (clues[token] for token in chain(tokens.words, tokens.pairs) if token in clues)
+                return certain(learnt, combined(told))
         return None
 
     def _of(self, owner: AccountId, learnt: Count) -> dict[int, float]:
@@ -57,10 +56,12 @@ class Vocabulary:
         before = len(clues)
         for kind, clue_of in ((tokens.words, word_clue), (tokens.pairs, pair_clue)):
             new = [token for token in kind if token not in clues]
-            if new:
+            if not new:
+                continue
+            if kind is tokens.words:  # nearly all pairs are new each time, and few of them speak
                 clues.update(dict.fromkeys(new, SILENT))
-                for token, wanted, unwanted in await junk.counts(tx, owner, new):
-                    clue = clue_of(learnt, wanted, unwanted)
-                    if clue != SILENT:
-                        clues[token] = clue
+            for token, wanted, unwanted in await junk.counts(tx, owner, new):
+                clue = clue_of(learnt, wanted, unwanted)
+                if clue != SILENT:
+                    clues[token] = clue
         self._size += len(clues) - before
