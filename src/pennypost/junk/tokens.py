@@ -13,6 +13,8 @@ from pennypost.junk.content import Content
 
 MAX_TOKENS = 800
 """Different tokens of one message; the first ones count."""
+MAX_PAIRS = 120
+"""Of them, pairs."""
 
 _WORD = re.compile(r"(?:[^\W_]|#)(?:[\w#'’.\-]{0,30}(?:[^\W_]|#))?")
 _ASCII_WORD = re.compile(rb"[a-z#](?:[a-z_#'.\-]{0,30}[a-z#])?")
@@ -110,7 +112,9 @@ def _add_run(found: Tokens, run: list[bytes], start: int) -> None:
         piece = run[at : at + room + 1]
         numbers = [crc32(word, start) for word in piece]
         found.words.update(dict.fromkeys(numbers[:room]))
-        found.pairs.update(
-            dict.fromkeys([crc32(b" " + word, before) for word, before in zip(piece[1:], numbers, strict=False)])
-        )
+        if len(found.pairs) < MAX_PAIRS:
+            after = piece[1 : MAX_PAIRS - len(found.pairs) + 1]
+            found.pairs.update(
+                dict.fromkeys([crc32(b" " + word, before) for word, before in zip(after, numbers, strict=False)])
+            )
         at += room
