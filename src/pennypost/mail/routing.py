@@ -44,11 +44,17 @@ class HostAddresses:
 
 
 def literal_address(domain: str) -> IpAddress | None:
-    """Read an address literal, "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321 §4.1.3); None for a domain name."""
+    """Read an address literal, "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321 §4.1.3); None for a domain name.
+
+    Raises Unroutable for what is neither: what asks for reports, or an alias, may name such.
+    """
     if not (domain.startswith("[") and domain.endswith("]")):
         return None
     inner = domain[1:-1]
-    return ip_address(inner[5:] if inner[:5].lower() == "ipv6:" else inner)
+    try:
+        return ip_address(inner[5:] if inner[:5].lower() == "ipv6:" else inner)
+    except ValueError:
+        raise Unroutable(f"{domain} is no address") from None
 
 
 def find_exchangers(

@@ -26,6 +26,7 @@ from pennypost.model.errors import (
     NullMx,
     RecipientSuppressed,
     SenderNotOwned,
+    UnqualifiedDomain,
 )
 from pennypost.model.relaying import HopKind
 from pennypost.store import junk, suppression
@@ -87,7 +88,7 @@ class _Submission(MailTransaction):
             for address in self._destinations[-1].route.remote:
                 _, hop = self._post.outbox.router.find(self._envelope.reverse_path, address)
                 if hop.kind is HopKind.MX:
-                    await check(address.domain)
+                    await check(hop.domain)
         except NullMx:
             self._destinations.pop()
             raise
@@ -96,6 +97,10 @@ class _Submission(MailTransaction):
         found = await route(
             tx, address, self._separator, relay=True, subaddress_mailboxes=self._settings.subaddress_mailboxes
         )
+        if found.remote == (address,) and "." not in address.domain and address.domain.isascii():
+            _, hop = self._post.outbox.router.find(self._envelope.reverse_path, address)
+            if hop.kind is HopKind.MX and not address.domain.startswith("["):
+                raise UnqualifiedDomain
         if self._post.outbox.router.settings.suppress:
             for remote in found.remote:
                 if await suppression.find(tx, remote) is not None:

@@ -38,7 +38,7 @@ from pennypost.message import headers
 from pennypost.message.threading import message_ids
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Notify, Recipient
-from pennypost.model.errors import MailError, MessageTooLarge, RoutingLoop, ServerFault, TooManyRecipients
+from pennypost.model.errors import BadMessage, MailError, MessageTooLarge, RoutingLoop, ServerFault, TooManyRecipients
 from pennypost.model.ids import MailboxId
 from pennypost.net.incident import log_incident
 from pennypost.store import blobs, messages, timeline
@@ -191,6 +191,9 @@ class MailTransaction(ABC):
         return self._envelope.hold is None and any(destination.route.local for destination in self._destinations)
 
     async def _examine(self, header: bytes) -> bytes:
+        if header.startswith((b" ", b"\t")):
+            # It would go on with the field that we put before it: what we found out about the sender, or a signature.
+            raise BadMessage("The header begins in the middle of a field")
         refuse_loops(header, (d.recipient.address for d in self._destinations), self._settings.max_hops)
         return await self._amend(header, self._store.clock())
 

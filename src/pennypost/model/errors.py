@@ -82,6 +82,12 @@ class NoSuchMailDomain(PermanentFailure):
     status, text = "5.1.2", "No such domain"
 
 
+class UnqualifiedDomain(NoSuchMailDomain):
+    """A name that means something on somebody's own network only (RFC 6409 §4.2)."""
+
+    text = "The domain has to be fully qualified"
+
+
 class Unroutable(PermanentFailure):
     """No host that takes the domain's mail has an address (RFC 3463 §3.5)."""
 

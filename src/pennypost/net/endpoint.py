@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+"""A name as hosts have them, A-labels; nothing in it needs a quote anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def parse_tcp_endpoint(text: str) -> TcpEndpoint:
             ip_address(host)
         except ValueError:
             raise ValueError(_EXPECTED) from None
-    elif not _HOST_NAME.fullmatch(host):
+    elif not HOST_NAME.fullmatch(host):
         raise ValueError(_EXPECTED)
     return TcpEndpoint(host, int(port))
 

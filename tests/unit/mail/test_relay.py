@@ -504,6 +504,12 @@ async def test_a_host_that_takes_the_text_by_the_octet(dns: FakeDns) -> None:
     await server.wait_closed()
 
 
+async def test_a_literal_that_is_no_address(dns: FakeDns) -> None:
+    async with relaying(dns, 9) as relayer:
+        outcome = await relayer.relay(NextHop(HopKind.MX, "[a.b]"), outgoing())
+        assert [(result.state, result.status) for result in outcome.results] == [(FAILED, "5.4.4")]
+
+
 async def test_bare_line_ends_are_never_sent(dns: FakeDns) -> None:
     """RFC 5321 §2.3.8."""
     async with NextHost((PIPELINING,)) as host, relaying(dns, host.port) as relayer:

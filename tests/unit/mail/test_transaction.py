@@ -15,7 +15,7 @@ from pennypost.mail.prepare import Preparer
 from pennypost.mail.queue.manager import QueueManager
 from pennypost.mail.queue.outbox import Outbox
 from pennypost.mail.queue.routing import Router
-from pennypost.mail.queue.settings import QueueSettings
+from pennypost.mail.queue.settings import QueueSettings, Smarthost
 from pennypost.mail.receive import Receiver
 from pennypost.mail.reception import Acceptance, Language, SmtpClient
 from pennypost.mail.settings import DeliverySettings
@@ -41,6 +41,7 @@ from pennypost.model.errors import (
     SenderNotOwned,
     ServerFault,
     TooManyRecipients,
+    UnqualifiedDomain,
 )
 from pennypost.model.ids import AccountId, Uid
 from pennypost.model.peer import Peer
@@ -253,6 +254,17 @@ async def test_loops_end(world: World) -> None:
     await receive(world, "bert@penny.test", message=back.replace(hops, b""))
 
 
+@pytest.mark.parametrize("begin", [b" ", b"\t", b" \r\n"])
+async def test_nobody_goes_on_with_a_field_of_ours(world: World, begin: bytes) -> None:
+    """RFC 8601 §5: what stands in Authentication-Results is ours alone, and so it is with Received and signatures."""
+    forged = begin + b" dkim=pass header.d=bank.example;\r\n"
+    with pytest.raises(BadMessage):
+        await receive(world, "anna@penny.test", message=forged + MESSAGE)
+    with pytest.raises(BadMessage):
+        await submit(world, "bert@penny.test", message=forged + SUBMITTED)
+    assert await stored(world, world.anna) == await stored(world, world.bert) == []
+
+
 async def test_limits(world: World) -> None:
     small = DeliverySettings(max_message_size=Octets(2000), max_recipients=1, max_header_size=Octets(500))
     with pytest.raises(MessageTooLarge):
@@ -341,9 +353,25 @@ async def test_recipients_elsewhere_differ_as_their_host_says(world: World, hold
 
 
 async def test_a_domain_called_local_is_not_this_server(world: World) -> None:
-    await submit(world, "x@local", message=SUBMITTED)
+    await world.store.write(lambda tx: directory.add_alias(tx, "x@penny.test", ["x@local"]))
+    await receive(world, "x@penny.test")
     (delivery,) = await queued(world)
     assert delivery.hop == "local."
+
+
+@pytest.mark.parametrize("domain", ["sales", "localhost", "LOCAL"])
+async def test_domains_have_to_be_whole(world: World, domain: str) -> None:
+    """RFC 6409 §4.2. What an administrator has said a way for is his convention."""
+    with pytest.raises(UnqualifiedDomain):
+        await submit(world, f"x@{domain}", message=SUBMITTED)
+    assert await queued(world) == []
+    way = Smarthost("smart.example", recipients=(domain,))
+    sending = replace(post(world), outbox=Outbox(Router(QueueSettings(smarthosts=(way,)))))
+    client = replace(STRANGER, authenticated=Authenticated(world.anna, "anna@penny.test"))
+    await run(Submitter(sending).begin(client), Envelope(address("anna@penny.test")), [f"x@{domain}"], SUBMITTED)
+    assert len(await queued(world)) == 1
+    for other in ("x@[192.0.2.1]", "x@[IPv6:2001:db8::1]"):
+        await submit(world, other, message=SUBMITTED)
 
 
 async def test_a_submission_that_is_held_is_held_for_everybody(world: World) -> None:

@@ -23,7 +23,7 @@ from pennypost.mail.signing import SigningSettings
 from pennypost.mail.tls_reports import TlsReportSettings
 from pennypost.mail.verification_settings import VerificationSettings
 from pennypost.model.errors import ConfigProblem
-from pennypost.net.endpoint import Endpoint, TcpEndpoint
+from pennypost.net.endpoint import HOST_NAME, Endpoint, TcpEndpoint
 from pennypost.net.settings import ListenerLimits, ResolverSettings, TlsSettings
 from pennypost.servers.http.settings import HttpSettings
 from pennypost.servers.imap.settings import ImapSettings
@@ -32,6 +32,8 @@ from pennypost.servers.smtp.settings import SmtpSettings
 from pennypost.store.settings import StoreSettings
 
 DEFAULT_DATA_DIR = Path("/var/lib/pennypost")
+
+SMTP_PORT = 25
 
 MAX_DEFAULT_WORKERS = 4
 """Past this the disk, not the processor, bounds an embedded store."""
@@ -77,6 +79,8 @@ class ServerSettings:
         return self.run_dir if self.run_dir is not None else self.data_dir / "run"
 
     def __post_init__(self) -> None:
+        if self.hostname and HOST_NAME.fullmatch(self.hostname) is None:
+            raise ValueError('hostname: expected a name in ASCII, as "mx.example.org"')
         if isinstance(self.workers, int) and not 1 <= self.workers <= 256:
             raise ValueError("workers: expected 1 to 256")
 
@@ -118,6 +122,10 @@ class ListenerSettings:
 
     http: tuple[Endpoint, ...] = (TcpEndpoint("127.0.0.1", 8025),)
     """Metrics and health. Whoever reaches it can read the figures: leave it on loopback."""
+
+    def __post_init__(self) -> None:
+        if any(isinstance(endpoint, TcpEndpoint) and endpoint.port == SMTP_PORT for endpoint in self.lmtp):
+            raise ValueError(f"lmtp: not on port {SMTP_PORT}, which is SMTP's (RFC 2033 §5)")
 
 
 class LogFormat(Enum):

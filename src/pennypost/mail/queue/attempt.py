@@ -20,7 +20,7 @@ from pennypost.mail.queue.settlement import Clerk
 from pennypost.mail.queue.verdict import Judge
 from pennypost.model.address import Address
 from pennypost.model.envelope import Recipient
-from pennypost.model.errors import MailError, ShuttingDown
+from pennypost.model.errors import ServerBusy, ShuttingDown, StorageFull
 from pennypost.model.ids import ModSeq
 from pennypost.model.relaying import NextHop, OutgoingMessage, RecipientResult, Relay, RelayOutcome, RelayState
 from pennypost.net.incident import log_incident
@@ -35,6 +35,9 @@ LOGGED_RESULTS = 20
 
 SHARED_AT_A_TIME = 1000
 """Deliveries that are put off, or given up, with one that found nobody: what waits for a dead host grows old, too."""
+
+_TRY_AGAIN = (StorageFull, ServerBusy)
+"""What the store says when it cannot write at all now, whatever it is."""
 
 _BUG = "internal error, see the log: incident {}"
 
@@ -130,7 +133,7 @@ class Attempts:
                 return await self._one_by_one(job, message, deliveries, hop)
             outcome = outcome or await self._send(job, message, deliveries, hop)
             return await self._settle(job, message, deliveries, outcome)
-        except MailError:
+        except (*_TRY_AGAIN, ShuttingDown):
             raise
         except Exception as problem:
             await self._mend(job, deliveries, outcome, problem)
@@ -184,7 +187,7 @@ class Attempts:
             shared = RelayOutcome(tuple(replace(outcome.results[0], recipient=one.recipient) for one in tried))
             try:
                 after = await self._settle(job, message, tried, shared, more=not left)
-            except MailError:
+            except ShuttingDown:
                 raise
             except Exception as problem:
                 await self._mend(job, tried, shared, problem)
@@ -376,15 +379,13 @@ class Attempts:
 async def persist(store: Store, operation: Operation[T], rows: int) -> T:
     """Write what has happened; while the store cannot, try again: what was sent must not be sent twice.
 
-    `rows`: about how many it changes. Raises ShuttingDown.
+    `rows`: about how many it changes. Raises ShuttingDown, and what the operation raises of its own.
     """
     pause = 1.0
     while True:
         try:
             return await store.write_rows(operation, rows)
-        except ShuttingDown:
-            raise
-        except MailError as error:
+        except _TRY_AGAIN as error:
             _log.error("cannot write down what was sent", reason=str(error))
         await asyncio.sleep(pause)
         pause = min(2 * pause, 30.0)

@@ -56,6 +56,7 @@ CODES: Mapping[type[MailError], int] = MappingProxyType(
         errors.BadAddress: 501,
         errors.RoutingLoop: 554,
         errors.NullMx: 556,
+        errors.UnqualifiedDomain: 554,
         errors.TooManyRecipients: 452,
         errors.MessageTooLarge: 552,
         errors.OverQuota: 452,

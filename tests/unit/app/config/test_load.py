@@ -74,6 +74,19 @@ def test_every_problem_with_its_line(tmp_path: Path) -> None:
     assert problems["nonsense"] == 'expected "key=value"'
 
 
+def test_lmtp_is_not_spoken_where_smtp_is() -> None:
+    """RFC 2033 §5."""
+    with pytest.raises(ConfigError, match="RFC 2033"):
+        load_config(None, ["listeners.lmtp=127.0.0.1:25", "listeners.smtp=off"])
+
+
+@pytest.mark.parametrize("name", ["bad host", "mx.t\u00e9st.example", "x\\r\\nBcc: y", "-a", "[192.0.2.1]", "a;b"])
+def test_what_is_no_name_of_a_host(name: str) -> None:
+    """It stands in greetings, Received fields and reports, where nothing is quoted."""
+    with pytest.raises(ConfigError, match="hostname: expected"):
+        load_config(None, [f'server.hostname="{name}"'])
+
+
 def test_two_doors_on_one_address() -> None:
     with pytest.raises(ConfigError, match=r"taken by listeners\.smtp"):
         load_config(None, ["listeners.smtp=127.0.0.1:25", "listeners.imap=127.0.0.1:25"])

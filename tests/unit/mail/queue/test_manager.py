@@ -18,6 +18,7 @@ from pennypost.mail.queue.routing import Router
 from pennypost.mail.queue.settings import QueueSettings, Smarthost
 from pennypost.model.address import Address
 from pennypost.model.envelope import DeliverBy, DeliverByMode, Envelope, Notify, Recipient, ReturnContent
+from pennypost.model.errors import OverQuota
 from pennypost.model.ids import QueuedId
 from pennypost.model.relaying import (
     HopKind,
@@ -480,11 +481,14 @@ async def test_a_bug_of_the_relay_loses_nothing(world: World) -> None:
         assert "incident" in delivery.last_reply
 
 
-async def test_a_bug_in_settling_sends_nothing_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("problem", [ZeroDivisionError, OverQuota])
+async def test_a_bug_in_settling_sends_nothing_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch, problem: type[Exception]
+) -> None:
     """What was sent is done; what its sender would have to be told of is left to the administrator."""
 
     async def broken(*_: object) -> None:
-        raise ZeroDivisionError
+        raise problem
 
     async with sending(world) as q:
         monkeypatch.setattr(bounce, "post", broken)
