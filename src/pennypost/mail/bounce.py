@@ -289,7 +289,7 @@ async def post(
     if home.remote:
         recipients = tuple(Recipient(address, Notify.NEVER) for address in home.remote)
         body_type = BodyType.SEVEN_BIT if report.isascii() else BodyType.EIGHT_BIT_MIME
-        envelope = Envelope(None, recipients, body=body_type, smtputf8=original.envelope.smtputf8)
+        envelope = Envelope(None, recipients, body_type, original.envelope.smtputf8, original.envelope.require_tls)
         stored.append(f"q{await own_mail.send(tx, store, signer, report, envelope, trace)}")
     return Posted(tuple(stored))
 

@@ -44,14 +44,22 @@ class Session:
 
 
 class Connector:
-    """Opens sessions. `hello_name`: ours. `record`: hears what they were like, if anybody wants to know."""
+    """Opens sessions. `hello_name`: ours; `own_names`: whatever we are called, lower case. `record`: hears what they
+    were like, if anybody wants to know."""
 
     def __init__(
-        self, settings: RelaySettings, tls: ClientTls, hello_name: str, record: TlsRecord | None, clock: Clock
+        self,
+        settings: RelaySettings,
+        tls: ClientTls,
+        hello_name: str,
+        own_names: frozenset[str],
+        record: TlsRecord | None,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._tls = tls
         self._name = hello_name
+        self._own_names = own_names
         self._record = record
         self._clock = clock
         self._tokens: dict[str, TokenSource] = {}
@@ -134,7 +142,7 @@ class Connector:
         if target.implicit_tls:
             await client.handshake(self._context(proof), target.host)
         await client.begin(self._name)
-        if hop.kind is HopKind.MX and client.announced.name.lower() == self._name.lower():
+        if hop.kind is HopKind.MX and client.announced.name.lower() in self._own_names:
             raise RoutingLoop(f"{target} is we ourselves: mail for {hop.domain} would come back to us")
         if target.implicit_tls or proof is Proof.CLEAR:
             return

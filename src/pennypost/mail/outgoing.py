@@ -58,7 +58,9 @@ class Outgoing:
         DeliverByUnsupported: what would not be different later."""
         envelope = self._envelope
         if envelope.require_tls and not host.require_tls:
-            raise RequireTlsUnsupported
+            if envelope.reverse_path is not None:
+                raise RequireTlsUnsupported
+            envelope = replace(envelope, require_tls=False)  # RFC 8689 §5: a report is not to be lost for it
         wish = envelope.deliver_by
         if wish is not None and wish.mode is DeliverByMode.RETURN and not host.deliver_by:
             raise DeliverByUnsupported

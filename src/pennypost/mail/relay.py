@@ -97,8 +97,9 @@ class Relayer:
         self._settings = settings
         self._room = Room(settings.max_memory)
         self._pool: SmtpPool[Session] = SmtpPool(settings.pool)
-        self._targets = Targets(settings, resolver, judge, frozenset({hostname.lower(), name.lower()}))
-        self._connector = Connector(settings, tls, name, record, clock)
+        own_names = frozenset({hostname.lower(), name.lower()})
+        self._targets = Targets(settings, resolver, judge, own_names)
+        self._connector = Connector(settings, tls, name, own_names, record, clock)
 
     async def relay(self, hop: NextHop, message: OutgoingMessage) -> RelayOutcome:
         """Try to send a message once. Raises only what `message.octets` raises, and CancelledError."""
@@ -125,7 +126,9 @@ class _Attempt:
         self._last: _Failure | None = None
         # RFC 8689 §3: TLS-Required: No means nothing where REQUIRETLS was asked for.
         self._ignore_policy = not message.envelope.require_tls and _tls_is_not_required(octets)
-        self._key: Hashable = (hop, message.envelope.require_tls, self._ignore_policy)
+        # RFC 8689 §5: of a report REQUIRETLS asks for what can be had.
+        self._require_tls = message.envelope.require_tls and message.envelope.reverse_path is not None
+        self._key: Hashable = (hop, self._require_tls, self._ignore_policy)
 
     async def run(self) -> None:
         """Go on until every recipient has a result or nobody is left to try."""
@@ -137,7 +140,7 @@ class _Attempt:
         tried = 0
         try:
             async for target in self._relayer._targets.of(
-                self._hop, require_tls=self._message.envelope.require_tls, ignore_policy=self._ignore_policy
+                self._hop, require_tls=self._require_tls, ignore_policy=self._ignore_policy
             ):
                 if isinstance(target, MailError):
                     self._note_failure(target, "")

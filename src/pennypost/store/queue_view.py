@@ -195,6 +195,8 @@ async def release(tx: Transaction, chosen: Sequence[DeliveryId]) -> list[Deliver
             now,
         )
     ]
+    if scheduled:
+        tx.changed(QUEUE, ModSeq(0))
     return scheduled + await _change(tx, chosen, DeliveryState.READY, (DeliveryState.HELD,))
 
 

@@ -18,6 +18,10 @@ MAX_DETAILS = 10_000
 MAX_TEXT = 300
 """Characters of an organization's name or a report's id that are kept."""
 
+MAX_LOCAL_PART = 64
+MAX_DOMAIN = 255
+"""RFC 5321 §4.5.3.1: of addresses that reports are sent to."""
+
 MAX_URIS = 5
 """Addresses of one record that a report is sent to."""
 
@@ -101,6 +105,7 @@ def mail_address(uri: str) -> str:
     address = unquote(uri[7:].partition("?")[0])
     local, at, domain = address.rpartition("@")
     fits = local and at and domain and address.isascii() and address.isprintable()
+    fits = fits and len(local) <= MAX_LOCAL_PART and len(domain) <= MAX_DOMAIN
     return address if fits and not set(address) & set(' ,<>"()') else ""
 
 

@@ -504,6 +504,13 @@ async def test_a_host_that_takes_the_text_by_the_octet(dns: FakeDns) -> None:
     await server.wait_closed()
 
 
+async def test_we_know_ourselves_by_the_name_we_greet_with(dns: FakeDns) -> None:
+    """Though we call ourselves another one in EHLO: RFC 5321 §6.3."""
+    async with NextHost(name="me.example") as host, relaying(dns, host.port, hello_name="out.example") as relayer:
+        assert await states(relayer, outgoing()) == [(FAILED, "5.4.6")]
+        assert any(line == "EHLO out.example" for line in host.lines)
+
+
 async def test_a_literal_that_is_no_address(dns: FakeDns) -> None:
     async with relaying(dns, 9) as relayer:
         outcome = await relayer.relay(NextHop(HopKind.MX, "[a.b]"), outgoing())

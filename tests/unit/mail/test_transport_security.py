@@ -95,6 +95,9 @@ class Web:
             writer.close()
 
 
+ME = Address("me", "me.example")
+
+
 @dataclass
 class Stage:
     """Everything put together, and a clock to move."""
@@ -105,12 +108,18 @@ class Stage:
     record: TlsRecord
     resolver: Resolver
 
-    async def send(self, octets: bytes = b"Subject: x\r\n\r\nx\r\n", *, require_tls: bool = False) -> RecipientResult:
+    async def send(
+        self,
+        octets: bytes = b"Subject: x\r\n\r\nx\r\n",
+        *,
+        require_tls: bool = False,
+        sender: Address | None = ME,
+    ) -> RecipientResult:
         async def read() -> bytes:
             return octets
 
         to = (Recipient(Address("alice", "example.org")),)
-        envelope = Envelope(Address("me", "me.example"), to, require_tls=require_tls)
+        envelope = Envelope(sender, to, require_tls=require_tls)
         outcome = await self.relayer.relay(HOP, OutgoingMessage("1", envelope, len(octets), read))
         return outcome.results[0]
 
@@ -429,6 +438,25 @@ async def test_require_tls_by_mta_sts(
         web.policy("testing", "mx.example.org")
         result = await on.send(require_tls=True)
         assert (result.state, result.status) == expected
+
+
+@pytest.mark.parametrize(
+    ("extension", "made", "asked"),
+    [("REQUIRETLS", GOOD, True), ("REQUIRETLS", OTHER, False), ("8BITMIME", None, False)],
+)
+async def test_a_report_is_not_lost_for_want_of_tls(
+    dns: FakeDns, tmp_path: Path, clock: Clock, extension: str, made: ssl.SSLContext | None, asked: bool
+) -> None:
+    """RFC 8689 §5: with a null reverse-path REQUIRETLS is asked for where it can be had, and nothing fails without."""
+    dns.records["_mta-sts.example.org", "TXT"] = ['"v=STSv1; id=1"']
+    async with (
+        Web() as web,
+        NextHost((extension,), tls=made) as host,
+        stage(dns, host.port, tmp_path, clock, web) as on,
+    ):
+        web.policy("testing", "mx.example.org")
+        assert (await on.send(require_tls=True, sender=None)).state is SENT
+        assert any("REQUIRETLS" in line for line in host.lines) is asked
 
 
 # -- Memory

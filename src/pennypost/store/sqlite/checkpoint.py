@@ -127,7 +127,7 @@ class Checkpointer:
             if pages >= self._limit:
                 with self._write:
                     self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        except (apsw.BusyError, apsw.LockedError):
-            return  # somebody else's tool is at it
-        except (apsw.FullError, apsw.IOError):
-            return  # what is in the log is safe there; writers will meet the same disk, and say so
+        except apsw.Error:
+            # Somebody else's tool is at it, or the disk is full, or fails: what is in the log is safe, and writers
+            # will meet the same disk, and say so. The thread goes on, or the log would grow until it fills the disk.
+            return

@@ -288,6 +288,10 @@ async def test_what_had_to_go_under_tls_comes_back_without_its_body(world: World
         await q.until(lambda: q.relay.given)
         await q.settled()
         (report,) = await q.inbox()
+        await q.submit("x@a.example", sender=Address("far", "b.example"), require_tls=True)
+        await q.until(lambda: len(q.relay.given) == 3)
+        await q.settled()
+        assert q.relay.given[-1][1].envelope.require_tls
     assert b"text/rfc822-headers" in report
     assert BODY not in report
 
