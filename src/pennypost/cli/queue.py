@@ -77,7 +77,9 @@ def _filtered(command: Command) -> Command:
 @queue.command("list")
 @configured
 @_filtered
-@click.option("--limit", default=1000, show_default=True, help="Recipients to list at the most.")
+@click.option(
+    "--limit", type=click.IntRange(1, 2**31), default=1000, show_default=True, help="Recipients to list at the most."
+)
 @as_json
 def list_(loaded: Loaded, filters: list[Filter], limit: int, as_json: bool) -> None:
     """List what waits, one line for each recipient: all, messages by ID, or what fits the options."""

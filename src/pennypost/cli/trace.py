@@ -23,7 +23,9 @@ _QUEUE_ID = re.compile(r"q?([0-9]{1,18})")
 @click.command("trace")
 @configured
 @click.argument("what", metavar="MESSAGE-ID|QUEUE-ID|TRACE-ID|ADDRESS")
-@click.option("--limit", default=10, show_default=True, help="Messages to tell of: the newest.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Messages to tell of: the newest."
+)
 @as_json
 def trace(loaded: Loaded, what: str, limit: int, as_json: bool) -> None:
     """Tell what happened to a message, step by step, to its end.

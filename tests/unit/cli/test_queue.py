@@ -92,6 +92,14 @@ def recipients(shell: Shell, *options: str) -> list[str]:
     return [record["recipient"] for record in shell.records("queue", "list", *options)]
 
 
+@pytest.mark.parametrize("command", [("queue", "list"), ("trace", "1@x")])
+@pytest.mark.parametrize("limit", ["0", "-1", "99999999999999999999"])
+def test_limits_that_are_none(shell: Shell, command: tuple[str, ...], limit: str) -> None:
+    status, _, errors = shell.run(*command, "--limit", limit)
+    assert status == 2
+    assert "--limit" in errors
+
+
 def test_listing(shell: Shell) -> None:
     everybody = ["x@a.example", "y@b.example", "z@B.example", "gone@b.example"]
     assert recipients(shell) == everybody

@@ -28,6 +28,11 @@ _TIME_NAMES = {"sec": "s", "second": "s", "minute": "min", "hour": "h", "day": "
 _SHOWN_TIME_UNITS = ("d", "h", "min", "s", "ms")
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+MAX_OCTETS = 2**53
+"""Eight pebibytes: whole numbers of octets up to there are exact everywhere."""
+
+MAX_DURATION = timedelta(days=36_525)
+"""What can be added to the present, whatever it is added to."""
 
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
 
@@ -40,6 +45,8 @@ def parse_octets(text: str) -> Octets:
     octets = float(match[1]) * _OCTET_UNITS[match[2]]
     if not octets.is_integer():
         raise ValueError("expected a whole number of octets")
+    if octets > MAX_OCTETS:
+        raise ValueError("expected less: there are no disks of that size")
     return Octets(int(octets))
 
 
@@ -66,6 +73,8 @@ def parse_duration(text: str) -> timedelta:
         unit = _time_unit(match[2]) if match else None
         if match is None or unit is None:
             break
+        if float(match[1]) > (MAX_DURATION - total) / unit:
+            raise ValueError("expected less: a century at the most")
         total += float(match[1]) * unit
         position = match.end()
     if position == 0 or position < len(text.rstrip()):

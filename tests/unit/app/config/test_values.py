@@ -17,7 +17,9 @@ def test_sizes(text: str, octets: int) -> None:
     assert parse_octets(text) == octets
 
 
-@pytest.mark.parametrize("text", ["", "25", "25 MB", "MiB", "-1 KiB", "1 KiB 2 KiB", "0.3 B", "25 mib"])
+@pytest.mark.parametrize(
+    "text", ["", "25", "25 MB", "MiB", "-1 KiB", "1 KiB 2 KiB", "0.3 B", "25 mib", "9999999 TiB", "9" * 400 + " B"]
+)
 def test_sizes_that_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         parse_octets(text)
@@ -40,7 +42,7 @@ def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "5", "min", "5 m", "5 min oops", "1 fortnight", "-5 min"])
+@pytest.mark.parametrize("text", ["", "5", "min", "5 m", "5 min oops", "1 fortnight", "-5 min", "9999999 weeks"])
 def test_durations_that_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         parse_duration(text)
