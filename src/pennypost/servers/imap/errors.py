@@ -19,6 +19,7 @@ CODES: dict[type[MailError], ResponseCode] = {
     errors.RoutingLoop: codes.CANNOT,
     errors.NullMx: codes.CANNOT,
     errors.NoSuchMailDomain: codes.CANNOT,
+    errors.UnqualifiedDomain: codes.CANNOT,
     errors.Unroutable: codes.CANNOT,
     errors.Unreachable: codes.UNAVAILABLE,
     errors.DirectoryFailure: codes.UNAVAILABLE,

@@ -13,6 +13,7 @@ CODES: dict[type[MailError], Code] = {
     errors.RoutingLoop: Code.SYS_PERM,
     errors.NullMx: Code.SYS_PERM,
     errors.NoSuchMailDomain: Code.SYS_PERM,
+    errors.UnqualifiedDomain: Code.SYS_PERM,
     errors.Unroutable: Code.SYS_PERM,
     errors.Unreachable: Code.SYS_TEMP,
     errors.DirectoryFailure: Code.SYS_TEMP,
