@@ -93,8 +93,8 @@ def select_fields(header_block: bytes, names: Iterable[bytes]) -> bytes:
 
 def field_selector(names: Iterable[bytes]) -> Callable[[bytes], bytes]:
     """Give `select_fields` for these names: for many header blocks, which it looks through several times as fast."""
-    wanted = frozenset(name.lower() for name in names)
-    if len(wanted) > _MOST_NAMES:
+    wanted = frozenset(name.lower() for name in names if name)
+    if not wanted or len(wanted) > _MOST_NAMES:
         return lambda header_block: _joined(
             [match.group() for match in FIELD.finditer(header_block) if match[1].lower() in wanted]
         )
