@@ -72,15 +72,15 @@ async def decide(
     new = [account for account in accounts if before[account] is None]
     held = {account: one for account, one in before.items() if one is not None}
     if any(one.due or one.released for one in held.values()):
-        names = await deliver([target for target in targets if target.account in new], False)
+        names = await deliver([target for target in targets if target.account in new], False) if new else []
         for account, one in held.items():
             if not one.released:
                 await _let_in(tx, next(target for target in targets if target.account == account), one.message)
                 await greylist.release(tx, account, found.key)
             names.append(f"{account}/{one.message}")
         return Outcome(names, wait=False)
-    if new and await _goes_through(tx, new, found, settings):
-        return Outcome(await deliver([target for target in targets if target.account in new], False), wait=bool(held))
+    if not held and await _goes_through(tx, new, found, settings):  # for all, or it would come twice to some
+        return Outcome(await deliver(targets, False), wait=False)
     chosen = [next(target for target in targets if target.account == account) for account in new]
     names = await deliver(chosen, True) if chosen else []
     for target, name in zip(chosen, names, strict=True):

@@ -368,6 +368,20 @@ async def test_each_recipient_has_one_copy(world: World) -> None:
     assert [len(await held(world, MailboxRole.JUNK, who)) for who in (world.anna, world.bert)] == [0, 0]
 
 
+async def test_a_full_account_gets_no_second_copy(world: World) -> None:
+    settings = replace(DOUBTFUL, greylist_limit=1)
+    with pytest.raises(ComeAgain):
+        await receive(world, ODD % (9, 9), "bert@penny.test", settings=settings)
+    with pytest.raises(ComeAgain):
+        await receive(world, ODD % (1, 1), settings=settings)
+    both = ("anna@penny.test", "bert@penny.test")
+    with pytest.raises(ComeAgain):  # one has it already
+        await receive(world, ODD % (1, 1), *both, settings=settings)
+    world.clock.forward(timedelta(minutes=5))
+    await receive(world, ODD % (1, 1), *both, settings=settings)
+    assert [len(await held(world, MailboxRole.INBOX, who)) for who in (world.anna, world.bert)] == [1, 1]
+
+
 async def test_what_is_held_is_bounded(world: World) -> None:
     settings = replace(DOUBTFUL, greylist_limit=2)
     for number in range(2):
