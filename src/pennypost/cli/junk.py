@@ -14,8 +14,7 @@ import click
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_record, show_records
 from pennypost.cli.running import find_account, read, with_store, write
-from pennypost.junk.evidence import Score
-from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, look_at, order_thresholds
+from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, look_at, order_thresholds
 from pennypost.mail.learner import lesson_of
 from pennypost.mail.reception import SmtpClient
 from pennypost.mail.verification import Verdicts
@@ -106,11 +105,11 @@ def explain(loaded: Loaded, message: str, account: str | None, as_json: bool) ->
         octets = with_store(loaded, partial(_stored, account=account, name=message))
     else:
         raise click.UsageError(f"no file {message}; a message of an account needs --account")
-    score = weigh(loaded, octets, None, None, account)
+    found = weigh(loaded, octets, None, None, account)
     if as_json:
-        show_record({"score": score.total, "evidence": score_records(score)}, as_json=True)
+        show_record(judgement_record(found), as_json=True)
         return
-    show_score(score, loaded.config.junk.threshold)
+    show_judgement(found)
 
 
 async def _stored(store: Store, account: str, name: str) -> bytes:
@@ -136,24 +135,24 @@ async def _find_message(tx: Transaction, owner: AccountId, name: str) -> Message
 
 def weigh(
     loaded: Loaded, octets: bytes, client: SmtpClient | None, found: Verdicts | None, account: str | None
-) -> Score:
-    """Give the score of a message for an account, or for somebody who has taught nothing. `found`: of its sender."""
+) -> Judgement:
+    """Judge a message for an account, or for somebody who has taught nothing. `found`: of its sender."""
     header, body = headers.split(_without_ours(octets))
     content = look_at(header, digest(header, body).index, body)
 
-    async def work(store: Store) -> Score:
+    async def work(store: Store) -> Judgement:
         owner = lessons.EVERYBODY
         if account is not None:
             owner = (await store.read(lambda tx: find_account(tx, account))).id
         judge = Judge(store, loaded.config.junk, loaded.config.server.own_hostname)
-        return (await judge.judge(content, client, found, [owner]))[owner].score
+        return (await judge.judge(content, client, found, [owner]))[owner]
 
     if account is None and not loaded.config.store_settings.data_dir.exists():
         return asyncio.run(_with_nothing_learnt(work))
     return with_store(loaded, work)
 
 
-async def _with_nothing_learnt(work: Callable[[Store], Awaitable[Score]]) -> Score:
+async def _with_nothing_learnt(work: Callable[[Store], Awaitable[Judgement]]) -> Judgement:
     """Work on a store with nothing in it, where there is none yet: a command that only looks makes none."""
     with tempfile.TemporaryDirectory() as folder:
         store = await Store.open(StoreSettings(data_dir=Path(folder)))
@@ -163,17 +162,19 @@ async def _with_nothing_learnt(work: Callable[[Store], Awaitable[Score]]) -> Sco
             await store.close()
 
 
-def score_records(score: Score) -> list[dict[str, object]]:
-    """Give the evidence in a score, for JSON."""
-    return [{"name": e.name, "weight": e.weight, "sentence": e.sentence} for e in score.evidence]
+def judgement_record(found: Judgement) -> dict[str, object]:
+    """Give a judgement for JSON: score, the threshold that holds for whom it is, and the evidence."""
+    evidence = [{"name": e.name, "weight": e.weight, "sentence": e.sentence} for e in found.score.evidence]
+    return {"score": found.score.total, "threshold": found.threshold, "evidence": evidence}
 
 
-def show_score(score: Score, threshold: float) -> None:
-    """Print the evidence in a score, and what it adds up to."""
-    for one in score.evidence:
+def show_judgement(found: Judgement) -> None:
+    """Print the evidence for a judgement, and what it adds up to."""
+    for one in found.score.evidence:
         click.echo(f"{one.weight:+5.1f}  {one.sentence} ({one.name})")
-    verdict = "junk" if score.total >= threshold else "wanted"
-    click.echo(f"{score.total:+5.1f}  in all, of {threshold}: {verdict}")
+    total = found.score.total
+    verdict = "junk" if total >= found.threshold else "wanted"
+    click.echo(f"{total:+5.1f}  in all, of {found.threshold}: {verdict}")
 
 
 @junk.command("threshold")

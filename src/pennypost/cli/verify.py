@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from pennypost.cli.junk import score_records, show_score, weigh
+from pennypost.cli.junk import judgement_record, show_judgement, weigh
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.parameters import resolver_address
 from pennypost.mail.reception import Language, SmtpClient
@@ -71,9 +71,9 @@ def verify(
         octets = octets.replace(b"\n", b"\r\n")  # as it would have come over SMTP
     found = asyncio.run(_verify(loaded, octets, peer, helo, sender, resolver))
     client = SmtpClient(peer, helo, Language.ESMTP)
-    score = weigh(loaded, octets, client, found, account)
+    judgement = weigh(loaded, octets, client, found, account)
     if as_json:
-        plain = {**_plain(found, peer), "score": score.total, "evidence": score_records(score)}
+        plain = {**_plain(found, peer), **judgement_record(judgement)}
         click.echo(msgspec.json.format(msgspec.json.encode(plain), indent=2).decode())
         return
     for outcome in outcomes(peer, sender, found):
@@ -85,7 +85,7 @@ def verify(
         click.echo(f"BIMI: {found.bimi.location or 'declined'} ({found.bimi.domain})")
     why = f" ({found.override}: {found.override_comment})" if found.override else ""
     click.echo(f"What follows: {found.handling.value}{why}")
-    show_score(score, loaded.config.junk.threshold)
+    show_judgement(judgement)
 
 
 async def _verify(

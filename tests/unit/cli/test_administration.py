@@ -1,5 +1,6 @@
 """Every command that changes or lists what is in the store, on a store of its own."""
 
+import asyncio
 import json
 import os
 import re
@@ -12,9 +13,14 @@ import click
 import pytest
 import structlog
 from click.testing import CliRunner
+from tests.contracts.world import append
 
 from pennypost.cli.main import main
 from pennypost.cli.options import configured
+from pennypost.cli.running import find_account
+from pennypost.store import mailboxes
+from pennypost.store.settings import StoreSettings
+from pennypost.store.store import Store
 
 
 class Shell:
@@ -340,6 +346,45 @@ def test_junk(shell: Shell, tmp_path: Path) -> None:
     assert {one["name"] for one in found["evidence"]} >= {"words", "link-to-a-number"}
     assert shell.run("junk", "train", str(offer))[0] == 2
     assert shell.run("junk", "explain", str(offer), "--account", "nobody@example.org")[0] == 1
+    assert shell.run("junk", "explain", "no-such-file")[0] == 2
+
+
+def test_thresholds_of_junk(shell: Shell, tmp_path: Path) -> None:
+    shell("account", "add", "ann@example.org", "--generate-password")
+    assert shell("junk", "threshold").startswith("none is set")
+    assert shell.run("junk", "threshold", "ann@example.org")[0] == 2
+    assert shell.run("junk", "threshold", "ann@example.org", "--junk", "20")[0] == 2, "above where it is refused"
+    shell("junk", "threshold", "example.org", "--junk", "4", "--refuse", "9")
+    shell("junk", "threshold", "ann@example.org", "--junk", "3")
+    assert {(one["name"], one["junk"], one["refuse"]) for one in shell.records("junk", "threshold")} == {
+        ("example.org", 4.0, 9.0),
+        ("ann@example.org", 3.0, None),
+    }
+    file = tmp_path / "one.eml"
+    file.write_text("From: ann@example.org\nSubject: x\n\nHello.\n")
+
+    def threshold(*options: str) -> float:
+        return float(json.loads(shell("junk", "explain", str(file), "--json", *options))["threshold"])
+
+    assert (threshold(), threshold("--account", "ann@example.org")) == (5.0, 3.0)
+    shell("junk", "threshold", "ann@example.org", "--reset")
+    assert threshold("--account", "ann@example.org") == 4.0, "that of the domain"
+
+
+async def test_a_stored_message_is_explained_by_number_and_message_id(shell: Shell) -> None:
+    await asyncio.to_thread(shell, "account", "add", "ann@example.org", "--generate-password")
+    store = await Store.open(StoreSettings(shell.folder))
+    ann = (await store.read(lambda tx: find_account(tx, "ann@example.org"))).id
+    inbox = await store.read(lambda tx: mailboxes.require(tx, ann, "INBOX"))
+    head = b"From: eve@example.com\r\nSubject: x\r\nMessage-ID: <one@example.com>\r\n\r\n"
+    body = b"http://192.0.2.1/\r\n"
+    stored = await store.write(lambda tx: append(tx, ann, inbox.id, head, body))
+    await store.close()
+    for name in (str(stored.message), "<one@example.com>"):
+        told = await asyncio.to_thread(shell, "junk", "explain", name, "--account", "ann@example.org")
+        assert "A link leads to a bare number instead of a name." in told
+    code, _, _ = await asyncio.to_thread(shell.run, "junk", "explain", "999", "--account", "ann@example.org")
+    assert code == 1
 
 
 def test_the_full_text_index(shell: Shell) -> None:
