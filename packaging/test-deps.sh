@@ -13,6 +13,7 @@ fi
 # What conflicts with one of them is unpacked beside the tests, and not installed: tests run it from there.
 folder=$(cd "$(dirname "$0")/.." && pwd)/build/test-programs
 unpack() {
+    mkdir -p "$folder"
     for package in exim4-daemon-light opensmtpd; do
         [ -e "$folder/.$package" ] && continue
         scratch=$(mktemp -d)

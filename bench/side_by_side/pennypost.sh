@@ -30,6 +30,8 @@ enabled = ${CHECKS:-false}
 enabled = ${CHECKS:-false}
 [dkim]
 sign = ${SIGN:-false}
+[dns]
+resolvers = [$([ "${CHECKS:-false}" = true ] && echo '"127.0.0.1:10053"')]
 [smtp]
 greeting_delay = "0 s"
 [sending]

@@ -5,7 +5,7 @@ scratch=$BENCH_ROOT/tools
 
 copy_tools() {
   rm -rf "$scratch"; mkdir -p "$scratch"; cp -r "$tools/." "$scratch"; chmod -R u+w "$scratch"
-  cp "$PENNYPOST/bench/side_by_side/pennypost.sh" "$scratch/peers/"; chmod +x "$scratch"/peers/*.sh
+  cp "$PENNYPOST"/bench/side_by_side/{pennypost,rspamd}.sh "$scratch/peers/"; chmod +x "$scratch"/peers/*.sh
   python3 - "$scratch/targets.json" "$PENNYPOST/bench/side_by_side/target.json" <<'P'
 import json, sys
 known, ours = (json.load(open(name)) for name in sys.argv[1:3])

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from tests.contracts.world import Clock, append, header
 
+from pennypost.message import search_text
 from pennypost.message.search_text import Query, Words, folded, index_words, query_words
 from pennypost.model.flags import Flags
 from pennypost.model.ids import AccountId, MailboxId, MessageId
@@ -102,6 +103,16 @@ async def test_a_search_knows_how_far_the_index_is(store: Store, monkeypatch: py
     hits = await store.search.find(ann, query("apple"), header=True)
     assert list(hits.messages) == [one, two]
     assert hits.upto >= two
+
+
+async def test_a_message_with_very_much_text_is_left_to_be_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_text, "MAX_TEXT", 1000)
+    ann = await account(store)
+    one = await deliver(store, ann, "apple")
+    two = await deliver(store, ann, "pear " * 300)
+    await store.search.catch_up(ann)
+    hits = await store.search.find(ann, query("apple"), header=True)
+    assert (sorted(hits.messages), sorted(hits.unsure)) == ([one], [two])
 
 
 async def test_batches_are_cut_by_number_and_octets(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,9 +62,15 @@ def sent(server: RunningServer, recipient: Account, messages: dict[str, bytes]) 
     return list(messages)
 
 
+UNREADABLE_RESULTS = ("mime-mimekit/messages/issue358.txt",)
+"""They have an Authentication-Results that names no host, and may be taken for ours: it is taken out (RFC 8601 §5)."""
+
+
 def assert_same(name: str, kept: bytes, octets: bytes) -> None:
     trace = TRACE.match(kept)
     assert trace is not None, (name, kept[:300])
+    if name in UNREADABLE_RESULTS:
+        octets = re.sub(rb"(?mi)^authentication-results:.*\n(?:[ \t].*\n)*", b"", octets)
     assert kept[trace.end() :] == octets, name
 
 

@@ -27,6 +27,10 @@ MAX_WORD = 40
 MAX_WORDS = 20_000
 """Different words of one message that are indexed; a message that has more is read whenever words are looked for."""
 
+MAX_TEXT = 4 * 1024 * 1024
+"""Octets of text in one message, as it is encoded, that are indexed: one with more is read when words are looked for.
+Decoded it is several times as large, and indexing is to cost no memory that is felt."""
+
 # Scripts without blanks between words: Thai to Tibetan, Myanmar, Hangul (blanks stand between phrases), Khmer, further
 # ones of South-East Asia, kana and bopomofo, Han with its extensions.
 _SINGLE = (
@@ -57,6 +61,10 @@ class Words(msgspec.Struct, frozen=True):
     plain_header: str
     plain_body: str
     whole: bool
+
+
+UNKNOWN = Words("", "", "", "", False)
+"""The words of a message that has too many."""
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -110,6 +118,14 @@ def body_text(index: Part, body: bytes) -> str:
     return "\n".join(map(folded, _texts(index, body)))
 
 
+def is_too_long(index: Part) -> bool:
+    """Whether a message has more text than is indexed, told from its MIME index."""
+    if index.is_multipart and not index.children:
+        return index.body_end - index.body_start > MAX_TEXT
+    sizes = (part.body_end - part.body_start for _, part in walk(index) if part.type == b"text")
+    return sum(sizes) > MAX_TEXT
+
+
 def message_words(header: bytes, index: Part, body: bytes) -> Words:
     """Gather the words of a message, without ever having all of its text in folded form."""
     return index_words(header_text(header), _texts(index, body))
@@ -122,7 +138,7 @@ def index_words(header: str, texts: Iterable[str]) -> Words:
         for piece in _pieces(text_):
             in_body |= words_of(folded(piece))
             if len(in_header) + len(in_body) > MAX_WORDS:
-                return Words("", "", "", "", False)
+                return UNKNOWN
     bare = [" ".join(_without_accents(words)) for words in (in_header, in_body)]
     return Words(" ".join(in_header), " ".join(in_body), bare[0], bare[1], True)
 

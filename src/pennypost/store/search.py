@@ -230,8 +230,10 @@ class Search:
         return Document(message, await self._words(tx, header, index, BlobId(blob)))
 
     async def _words(self, tx: Transaction, header: bytes, index: bytes, blob: BlobId) -> Words:
-        body = await self._blobs.read(tx, blob)
-        return search_text.message_words(header, structure.decode(index), body)
+        parts = structure.decode(index)
+        if search_text.is_too_long(parts):
+            return search_text.UNKNOWN
+        return search_text.message_words(header, parts, await self._blobs.read(tx, blob))
 
     async def behind(self) -> list[AccountId]:
         """List the accounts that something may have come to which is not indexed."""

@@ -229,6 +229,14 @@ def _outcome(group: list[str]) -> Outcome:
     return Outcome(method.partition("/")[0], result.lower(), reason, properties)
 
 
+def _named(value: bytes) -> str | None:
+    """Give the name at the beginning of a field; None if it has none, or quotes that do not end."""
+    lexemes = list(_lexemes(_without_comments(value.decode("utf-8", "replace"))))
+    if not lexemes or _ODD_QUOTE in lexemes or lexemes[0] in (_SEMICOLON, _EQUALS):
+        return None
+    return None if len(lexemes) > 1 and lexemes[1] is _EQUALS else lexemes[0]
+
+
 def _canonical(authserv_id: str) -> str:
     """Give the form in which names are compared: what somebody might take for ours is ours."""
     name = authserv_id.lower().strip(".")
@@ -241,7 +249,10 @@ def _canonical(authserv_id: str) -> str:
 
 
 def without_ours(header_block: bytes, authserv_id: str) -> bytes:
-    """Take out what claims to be ours, and what cannot be read: that might be believed, too (RFC 8601 §5)."""
+    """Take out what claims to be ours, and what names nobody: that might be believed, too (RFC 8601 §5).
+
+    A field that names another host stays, however it goes on.
+    """
     if NAME.lower() not in header_block.lower():
         return header_block
     kept: list[bytes] = []
@@ -249,11 +260,8 @@ def without_ours(header_block: bytes, authserv_id: str) -> bytes:
     for match in FIELD.finditer(header_block):
         if match[1].lower() != NAME.lower():
             continue
-        try:
-            ours = _canonical(parse(match[2]).authserv_id) == _canonical(authserv_id)
-        except BadResults:
-            ours = True
-        if ours:
+        named = _named(match[2])
+        if named is None or _canonical(named) == _canonical(authserv_id):
             kept.append(header_block[start : match.start()])
             start = match.end() + 1 if header_block[match.end() : match.end() + 1] == b"\n" else match.end()
     return b"".join((*kept, header_block[start:])) if kept else header_block

@@ -161,3 +161,12 @@ def test_results_by_the_thousand_are_taken_out_in_one_walk() -> None:
 )
 def test_what_may_be_taken_for_ours_is(claim: bytes) -> None:
     assert without_ours(b"Authentication-Results:" + claim + b"\r\n\r\n", "mx.example.org") == b"\r\n"
+
+
+def test_what_names_another_host_stays_however_it_goes_on() -> None:
+    others = (
+        b"Authentication-Results: mx.example.com; dmarc=fail header.from\r\n"
+        b"Authentication-Results: mx.example.com 2; spf=pass\r\n"
+    )
+    nobodys = b"Authentication-Results: spf=none (sender IP is ) smtp.mailfrom=a@example.com\r\n"
+    assert without_ours(others + nobodys + b"\r\n", "mx.example.org") == others + b"\r\n"
