@@ -105,15 +105,18 @@ class FakeDns:
                         for answer in self._answers(octets, tcp=False):
                             self._udp.sendto(answer, peer)
                     elif key.fileobj is self._tcp:
-                        self._serve_tcp()
+                        connection, _ = self._tcp.accept()
+                        self.tcp_count += 1
+                        threading.Thread(
+                            target=self._serve_tcp, args=[connection], name="fake-dns-tcp", daemon=True
+                        ).start()  # some connect ahead of time, and ask much later or not at all
 
-    def _serve_tcp(self) -> None:
-        connection, _ = self._tcp.accept()
+    def _serve_tcp(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
             connection.settimeout(5)
-            self.tcp_count += 1
             length = int.from_bytes(connection.recv(2, socket.MSG_WAITALL))
-            for answer in self._answers(connection.recv(length, socket.MSG_WAITALL), tcp=True):
+            octets = connection.recv(length, socket.MSG_WAITALL)
+            for answer in self._answers(octets, tcp=True) if octets else ():
                 connection.sendall(len(answer).to_bytes(2) + answer)
 
     def _answers(self, octets: bytes, *, tcp: bool) -> list[bytes]:
