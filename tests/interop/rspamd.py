@@ -10,18 +10,20 @@ from pathlib import Path
 from tests.interop.tools import find_program
 from tests.running import until
 
+PLUGINS = Path("/usr/share/rspamd/plugins")
+
 CONFIG = """
 lua = "$RULESDIR/rspamd.lua"
 options {{
   pidfile = "{folder}/rspamd.pid";
-  filters = "";
+  filters = "{filters}";
   cache_file = "{folder}/symbols.cache";
   hs_cache_dir = "{folder}/";
   tempdir = "{folder}";
   control_socket = "{folder}/control.sock mode=0600";
   url_tld = "{folder}/suffixes.dat";
   local_addrs = [];
-  dns {{ nameserver = ["127.0.0.1:{dns_port}"]; timeout = 0.2s; retransmits = 1; }}
+  dns {{ nameserver = ["127.0.0.1:{dns_port}"]; timeout = {dns_seconds}s; retransmits = {dns_tries}; }}
 }}
 logging {{ type = "file"; filename = "{folder}/rspamd.log"; level = "warning"; }}
 metric "default" {{
@@ -65,19 +67,32 @@ rspamd_config:register_symbol({
 
 
 @contextmanager
-def rspamd(folder: Path) -> Iterator[Path]:
-    """Run Rspamd until the end of the `with`. Gives the path of its socket."""
+def rspamd(folder: Path, dns_port: int = 1, *, verifies: bool = False) -> Iterator[Path]:
+    """Run Rspamd until the end of the `with`. Gives the path of its socket.
+
+    `verifies`: with its own SPF, DKIM and DMARC, which ask the DNS at `dns_port` on loopback.
+    """
     program = find_program("rspamd")
     assert program is not None
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "modules").mkdir()
+    for name in ("spf", "dmarc") if verifies else ():
+        shutil.copy(PLUGINS / f"{name}.lua", folder / "modules")
     socket, config = folder / "worker.sock", folder / "rspamd.conf"
     rules = folder / "rules"
     rules.mkdir()
     (rules / "rspamd.lua").write_text(RULES)
-    (folder / "suffixes.dat").write_text("com\nexample\n")  # the whole list takes it 15 s to compile
+    (folder / "suffixes.dat").write_text("com\nexample\nnet\norg\n")  # the whole list takes it 15 s to compile
     config.write_text(
-        CONFIG.format(folder=folder, socket=socket, dns_port=1, modules="").replace("$RULESDIR", str(rules))
+        CONFIG.format(
+            folder=folder,
+            socket=socket,
+            dns_port=dns_port,
+            dns_seconds=2 if verifies else 0.2,
+            dns_tries=5 if verifies else 1,
+            filters="dkim" if verifies else "",
+            modules="spf {} dkim {} dmarc {}" if verifies else "",
+        ).replace("$RULESDIR", str(rules))
     )
     user = ("--insecure",) if os.getuid() == 0 else ()
     with (folder / "output").open("wb") as log:
