@@ -8,5 +8,6 @@ signs        what the header, the text, links and attachments of a message say f
 identity     what is known of who sent it says for or against it
 greeting     what a host called itself says
 writing      what is odd about the letters of a message
+language     in which language a text is
 codes        messages that answer what a person does right now, and must not wait
 """

@@ -6,21 +6,25 @@ tolerance is passed for everybody it is refused while its sender can still hear 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 from pennypost.junk.codes import answers_an_action
 from pennypost.junk.content import Content, content_of
 from pennypost.junk.evidence import Evidence, Score
 from pennypost.junk.greeting import Greeting, greeting
 from pennypost.junk.identity import identity
+from pennypost.junk.language import described, language
 from pennypost.junk.signs import signs
 from pennypost.junk.tokens import Tokens, tokens
 from pennypost.junk.writing import writing
+from pennypost.mail.limits import Ip, network_of
 from pennypost.mail.reception import SmtpClient
+from pennypost.mail.trace import handed_over_by
 from pennypost.mail.verification import Verdicts
 from pennypost.mail.vocabulary import Vocabulary
 from pennypost.message.addresses import addresses, parse_addresses
@@ -40,8 +44,9 @@ SCORE_FIELD, EVIDENCE_FIELD = b"X-Junk-Score", b"X-Junk-Evidence"
 _SHOWN = 12
 """Pieces of evidence that a message carries along."""
 
-_REPUTATION_FROM = 3
-"""Messages of a sender that must have been learnt before they say something."""
+_ENOUGH_WANTED = 50
+"""Wanted messages that must have been learnt before their languages say something."""
+_HARDLY_EVER = 0.01
 
 _CHANCES = (
     (0.999, 7.0, "Its words are those of messages that were junk."),
@@ -210,7 +215,8 @@ class Judge:
         code = answers_an_action(content)
         if code and proved is not None:
             shared.append(Evidence("code", -0.5, "It looks like a code or a link that you asked for."))
-        case = _Case(tokens(content), subjects_of(author), proved, _ids_answered(content), _deceit(shared))
+        subjects = subjects_of(content, author, client)
+        case = _Case(tokens(content), subjects, proved, _ids_answered(content), _deceit(shared))
         judged: dict[AccountId, Judgement] = {}
         for account in accounts:
             judged[account] = await self._store.read(
@@ -294,9 +300,32 @@ def author_of(content: Content) -> Address | None:
     return next(addresses(parse_addresses(content.fields.get("from", "").encode("utf-8", "replace"))), None)
 
 
-def subjects_of(author: Address | None) -> list[str]:
-    """Name what a sender's reputation is kept for. What is thought of networks the classifier learns by itself."""
-    return [] if author is None else [f"address {author.key}", f"domain {author.domain.casefold()}"]
+def subjects_of(content: Content, author: Address | None, client: SmtpClient | None = None) -> list[str]:
+    """Name what a reputation is kept for: the author, the network of who handed the message over, the language last.
+
+    Without a `client` the network is read from our own Received field, which a message has that lies in a mailbox.
+    """
+    subjects = [] if author is None else [f"address {author.key}", f"domain {author.domain.casefold()}"]
+    ip = None
+    if client is not None:
+        ip = client.peer.ip
+    elif content.received:
+        ip = handed_over_by(content.received[0])
+    if ip is not None and not ip.is_loopback:
+        subjects.append(_network_subject(ip))
+    spoken = language(content.text)
+    if spoken:
+        subjects += [_ANY_LANGUAGE, f"language {spoken}"]
+    return subjects
+
+
+@lru_cache(maxsize=4096)
+def _network_subject(ip: Ip) -> str:
+    return f"network {network_of(ip)}"
+
+
+_ANY_LANGUAGE = "language *"
+"""The subject by which messages are counted whose language was guessed at all."""
 
 
 def _is_proved(verdicts: Verdicts | None, author: Address) -> bool:
@@ -320,15 +349,8 @@ async def _own(tx: Transaction, account: AccountId, case: _Case, words: Evidence
     if await junk.has_sent(tx, account, case.answered):
         found.append(Evidence("answers-you", -4.0, "It answers a message that you have sent."))
     reputations = await junk.reputations(tx, account, case.subjects)
-    for subject, seen in reputations.items():
-        kind, _, name = subject.partition(" ")
-        if kind == "address" and proved is None:
-            continue
-        share = seen.junk / (seen.junk + seen.wanted) if seen.junk + seen.wanted >= _REPUTATION_FROM else 0.5
-        if share >= 0.9:
-            found.append(Evidence(f"bad-{kind}", 1.5, f"You have put most mail from {name} to junk."))
-        elif share <= 0.1 and proved is not None:
-            found.append(Evidence(f"good-{kind}", -1.0, f"You have wanted the mail from {name} so far."))
+    found += _standing(reputations, proved)
+    found += _foreign(case.subjects, reputations)
     before = reputations.get(f"address {proved.key}") if proved is not None else None
     if before is None:
         if case.deceit and not any(one.name in _TRUSTED for one in found):
@@ -339,6 +361,57 @@ async def _own(tx: Transaction, account: AccountId, case: _Case, words: Evidence
     elif before.junk <= before.wanted:
         found.append(Evidence("heard-before", -0.5, f"You have had mail from {name_of(proved)} before."))
     return found
+
+
+class _Standing(NamedTuple):
+    """What a reputation says. `least`: messages that must have been learnt; `share`: of them, that must be of one kind;
+    `bad`, `good`: weights, and what is said of the subject then."""
+
+    least: int
+    share: float
+    bad: tuple[float, str]
+    good: tuple[float, str]
+
+
+_OF_SENDER = _Standing(
+    3, 0.9, (1.5, "You have put most mail from {} to junk."), (-1.0, "You have wanted the mail from {} so far.")
+)
+_OF_NETWORK = _Standing(
+    10,
+    0.95,
+    (0.6, "You have put nearly all mail from hosts near the one it came from ({}) to junk."),
+    (-0.3, "You have wanted nearly all mail from hosts near the one it came from ({})."),
+)
+"""Many send through the hosts of a large provider: where the mail of some is wanted and that of others is not, nothing
+is said."""
+_STANDINGS = {"address": _OF_SENDER, "domain": _OF_SENDER, "network": _OF_NETWORK}
+
+
+def _standing(reputations: dict[str, junk.Seen], proved: Address | None) -> Iterator[Evidence]:
+    """Weigh what was learnt of a sender, and of the network he sends from."""
+    for subject, seen in reputations.items():
+        kind, _, name = subject.partition(" ")
+        standing = _STANDINGS.get(kind)
+        if standing is None or seen.junk + seen.wanted < standing.least or (kind == "address" and proved is None):
+            continue
+        all_seen = seen.junk + seen.wanted
+        if seen.junk >= standing.share * all_seen:
+            weight, sentence = standing.bad
+            yield Evidence(f"bad-{kind}", weight, sentence.format(name))
+        elif seen.wanted >= standing.share * all_seen and (proved is not None or kind == "network"):
+            weight, sentence = standing.good
+            yield Evidence(f"good-{kind}", weight, sentence.format(name))
+
+
+def _foreign(subjects: Sequence[str], reputations: dict[str, junk.Seen]) -> Iterator[Evidence]:
+    """Weigh whether mail in the language of a message was wanted so far."""
+    total = reputations.get(_ANY_LANGUAGE)
+    if total is None or total.wanted < _ENOUGH_WANTED or _ANY_LANGUAGE not in subjects:
+        return
+    seen = reputations.get(subjects[-1])
+    if seen is None or seen.wanted <= _HARDLY_EVER * total.wanted:
+        spoken = described(subjects[-1].partition(" ")[2])
+        yield Evidence("unusual-language", 0.6, f"It is {spoken}, and hardly any mail you wanted was.")
 
 
 def name_of(author: Address | None) -> str:

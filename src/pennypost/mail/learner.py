@@ -96,7 +96,7 @@ class Learner:
 def lesson_of(header: bytes, index: structure.Part, body: bytes) -> Lesson:
     """Give what a message teaches."""
     content = look_at(header, index, body)
-    return Lesson(tokens(content).all(), subjects_of(author_of(content)))
+    return Lesson(tokens(content).all(), subjects_of(content, author_of(content)))
 
 
 async def _learn(tx: Transaction, account: AccountId, lessons: list[tuple[Opinion, Lesson]]) -> int:

@@ -3,6 +3,7 @@
 import re
 import secrets
 from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from pennypost.mail.reception import Language, SmtpClient
 from pennypost.message.dates import format_date
@@ -61,6 +62,18 @@ def received(
         f" with {transmission_type(client, smtputf8)} id {trace_id}{for_clause}{tls_clause};\r\n\t"
     )
     return head.encode("utf-8") + date + b"\r\n"
+
+
+_HANDED_OVER = re.compile(r"from [^()]{1,1000} \(\[(?:IPv6:)?([0-9a-fA-F:.]{2,45})\]\)\s+by \S{1,255} \(Pennypost\) ")
+
+
+def handed_over_by(received: str) -> IPv4Address | IPv6Address | None:
+    """Read who handed a message over from a Received field of ours, unfolded. None: it is not ours, or does not say."""
+    found = _HANDED_OVER.match(received)
+    try:
+        return ip_address(found[1]) if found is not None else None
+    except ValueError:
+        return None
 
 
 def return_path(reverse_path: Address | None) -> bytes:

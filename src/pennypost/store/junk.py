@@ -1,4 +1,4 @@
-"""What was learnt of wanted mail and junk: counts of tokens, for each account and for all, and reputations of senders.
+"""What was learnt of wanted mail and junk: counts of tokens, for each account and for all, and reputations.
 
 A message is learnt once, as one or the other; when its owner thinks again it is unlearnt first. Account 0 is everybody:
 what it holds serves accounts that have taught little themselves. None of them can teach everybody much: past
@@ -34,7 +34,8 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What one message teaches. `senders`: subjects of its sender's reputation."""
+    """What one message teaches. `senders`: subjects of reputation: who sent it, from which network, in
+    which language."""
 
     tokens: Collection[int]
     senders: Sequence[str]
@@ -64,7 +65,7 @@ async def counts(tx: Transaction, account: AccountId, tokens: Collection[int]) -
 
 
 async def reputations(tx: Transaction, account: AccountId, subjects: Sequence[str]) -> dict[str, Seen]:
-    """Give what an account learnt of senders. At most a handful of subjects."""
+    """Give what an account learnt of senders, networks, languages. At most a handful of subjects."""
     if not subjects:
         return {}
     marks = ", ".join("?" * len(subjects))

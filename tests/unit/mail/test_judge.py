@@ -12,7 +12,8 @@ from tests.unit.mail.test_transaction import STRANGER, address, post, submit
 
 from pennypost.junk.classifier import MIN_LEARNT
 from pennypost.mail.judge import Judge, JunkSettings, look_at
-from pennypost.mail.learner import Learner
+from pennypost.mail.learner import Learner, lesson_of
+from pennypost.mail.limits import network_of
 from pennypost.mail.receive import Receiver
 from pennypost.mail.reception import Language, SmtpClient
 from pennypost.mail.verification import Verdicts
@@ -291,6 +292,98 @@ async def test_who_pretends_to_be_us(world: World, hello: str, ip: str, name: st
     assert {one for one in await evidence(world, GOOD % 1, client) if one.startswith("hello")} == (
         {name} if name else set()
     )
+
+
+# -- Networks and languages
+
+
+async def teach(world: World, subjects: tuple[str, ...], *, wanted: int = 0, unwanted: int = 0) -> None:
+    async def lessons(tx: Transaction) -> None:
+        for number in range(wanted + unwanted):
+            await junk.learn(tx, world.anna, None, junk.Lesson((), subjects), junk=number >= wanted)
+
+    await world.store.write(lessons)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unwanted", "expected"),
+    [
+        (0, 9, set()),
+        (0, 10, {"bad-network"}),
+        (10, 0, {"good-network"}),
+        (5, 50, set()),
+        (50, 5, set()),
+        (1, 19, {"bad-network"}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("ip", "network"), [("192.0.2.7", "192.0.2.0/24"), ("2001:db8::a:7", "2001:db8::/64")], ids=["IPv4", "IPv6"]
+)
+async def test_what_is_thought_of_a_network(
+    world: World, ip: str, network: str, wanted: int, unwanted: int, expected: set[str]
+) -> None:
+    await teach(world, (f"network {network}",), wanted=wanted, unwanted=unwanted)
+    client = SmtpClient(Peer(ip_address(ip), 1), "mx.example.org", Language.ESMTP)
+    found = await evidence(world, GOOD % 1, client, Verdicts())
+    assert {one for one in found if one.endswith("-network")} == expected
+    elsewhere = SmtpClient(Peer(ip_address("198.51.100.7"), 1), "mx.example.org", Language.ESMTP)
+    assert not {one for one in await evidence(world, GOOD % 1, elsewhere) if one.endswith("-network")}
+
+
+async def test_the_network_of_a_stored_message_is_learnt_and_unlearnt(world: World) -> None:
+    await receive(
+        world, b"Received: from x ([203.0.113.9])\r\n\tby elsewhere (Pennypost) with SMTP id 1; now\r\n" + GOOD % 1
+    )
+    ((uid, _, _),) = await held(world, MailboxRole.INBOX)
+    subject = f"network {network_of(STRANGER.peer.ip)}" if STRANGER.peer.ip is not None else ""
+    await move(world, uid, MailboxRole.INBOX, MailboxRole.JUNK)
+    await learn(world)
+    both = (subject, "network 203.0.113.0/24")
+    assert await world.store.read(lambda tx: junk.reputations(tx, world.anna, both)) == {subject: (0, 1)}
+    ((uid, _, _),) = await held(world, MailboxRole.JUNK)
+    await move(world, uid, MailboxRole.JUNK, MailboxRole.INBOX)
+    await learn(world)
+    assert await world.store.read(lambda tx: junk.reputations(tx, world.anna, both)) == {subject: (1, 0)}
+
+
+GERMAN = (
+    HEADER % 1
+) + b"Das ist nicht die Rechnung, die du mit der Post bekommen hast, und wir sehen sie auch nicht.\r\n"
+ENGLISH = (HEADER % 2) + b"This is not the invoice that you have from the post, and we are not here to see it.\r\n"
+
+
+async def test_a_language_nobody_writes_to_one_in(world: World) -> None:
+    english = ("language *", "language english")
+    await teach(world, english, wanted=49, unwanted=10)
+    assert "unusual-language" not in await evidence(world, GERMAN)
+    await teach(world, english, wanted=1)
+    assert "unusual-language" in await evidence(world, GERMAN)
+    assert "unusual-language" not in await evidence(world, ENGLISH)
+    assert "unusual-language" not in await evidence(world, GOOD % 1)  # too short to say
+    await teach(world, ("language *", "language german"), unwanted=5)
+    assert "unusual-language" in await evidence(world, GERMAN)
+    await teach(world, ("language *", "language german"), wanted=1)
+    assert "unusual-language" not in await evidence(world, GERMAN)
+
+
+async def test_what_was_learnt_before_languages_were_says_nothing(world: World) -> None:
+    await teach(world, ("address carl@example.org",), wanted=60)
+    assert "unusual-language" not in await evidence(world, GERMAN)
+
+
+def test_a_lesson_names_the_language() -> None:
+    header, body = headers.split(GERMAN)
+    senders = lesson_of(header, digest(header, body).index, body).senders
+    assert senders == ["address carl@example.org", "domain example.org", "language *", "language german"]
+
+
+async def test_networks_nothing_was_heard_of_are_forgotten(world: World) -> None:
+    await teach(world, ("network 192.0.2.0/24",), unwanted=10)
+    world.clock.forward(timedelta(days=100))
+    await teach(world, ("language *",), wanted=1)
+    await world.store.write(lambda tx: junk.forget(tx, timedelta(days=99)))
+    left = await world.store.read(lambda tx: junk.reputations(tx, world.anna, ("network 192.0.2.0/24", "language *")))
+    assert set(left) == {"language *"}
 
 
 # -- What becomes of a message

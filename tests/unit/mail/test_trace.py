@@ -7,7 +7,16 @@ from ipaddress import ip_address
 import pytest
 
 from pennypost.mail.reception import Language, SmtpClient
-from pennypost.mail.trace import DateStamp, delivered_to, new_id, received, return_path, transmission_type
+from pennypost.mail.trace import (
+    DateStamp,
+    delivered_to,
+    handed_over_by,
+    new_id,
+    received,
+    return_path,
+    transmission_type,
+)
+from pennypost.message.headers import unfold
 from pennypost.model.address import Address
 from pennypost.model.authentication import Authenticated
 from pennypost.model.ids import AccountId
@@ -90,3 +99,26 @@ def test_date_stamp_is_made_anew_each_second() -> None:
 
 def test_ids_differ() -> None:
     assert len({new_id() for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize("hello", ["mx.example.org", "[192.0.2.66]", "a (b) ([192.0.2.66]) by x (Pennypost) c", "ü ñ"])
+@pytest.mark.parametrize("ip", ["192.0.2.7", "2001:db8::7"])
+def test_who_handed_over_is_read_again(hello: str, ip: str) -> None:
+    client = SmtpClient(Peer(ip_address(ip), 1), hello, Language.ESMTP)
+    field = received(client, "mail.penny.test", "0" * 16, False, None, b"now")
+    assert handed_over_by(unfold(field.partition(b":")[2]).decode("ascii", "replace")) == ip_address(ip)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "",
+        "from localhost (authenticated client) by mail.penny.test (Pennypost) with ESMTPSA id 1; now",
+        "from here (unix socket) by mail.penny.test (Pennypost) with LMTP id 1; now",
+        "from mx.example.org (mx.example.org [192.0.2.7]) by other.example (Postfix) with ESMTP id 1; now",
+        "from mx.example.org ([192.0.2.7]) by other.example (Postfix) with ESMTP id 1; now",
+        "from mx.example.org ([1.2.3.4.5]) by mail.penny.test (Pennypost) with ESMTP id 1; now",
+    ],
+)
+def test_who_handed_over_is_not_read_from_other_fields(field: str) -> None:
+    assert handed_over_by(field) is None
