@@ -96,7 +96,9 @@ def aerc(server: RunningServer, account: Account, folder: Path) -> Iterator[Scre
 def flags(server: RunningServer, account: Account, number: int) -> bytes:
     with imap(server, account) as client:
         client.select(readonly=True)
-        (answer,) = client.fetch(str(number), "(FLAGS)")[1]
+        answer = client.fetch(str(number), "(FLAGS)")[1][
+            -1
+        ]  # behind it, when aerc changes them just now, the news of it
         assert isinstance(answer, bytes)
         return answer
 
