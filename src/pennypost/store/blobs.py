@@ -194,8 +194,13 @@ class Blobs:
         return BlobReader(self, self.decode(row) if row[3] is None else self._file(row))
 
     def decode(self, row: Row) -> bytes:
-        """Give the body that a row of (size, codec, data, place) stands for; for joins that bring these columns."""
+        """Give the body that a row of (size, codec, data, place) stands for; for joins that bring these columns.
+
+        Raises DamagedFile if the store has lost it: the columns are NULL where the row is gone.
+        """
         size, codec, data, place = row
+        if size is None:
+            raise DamagedFile("the message's body is not there")
         if place is None:
             body: bytes = decompress(data, size) if codec == ZSTD else data
         else:

@@ -290,7 +290,7 @@ def _fetch_sql(columns: tuple[Column, ...], clause: str, bodies: bool) -> str:
     table = "message m"
     if bodies:
         asked += ", b.size, b.codec, b.data, b.place"
-        table = "message m JOIN blob b ON b.id = m.blob"
+        table = "message m LEFT JOIN blob b ON b.id = m.blob"  # a message whose body was lost is not taken for gone
     return f"SELECT m.id{asked} FROM {table} WHERE m.account = ? AND m.id {clause}"
 
 

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from tests.contracts.world import append, header
 
 from pennypost.model.errors import ServerBusy, StorageFull
 from pennypost.model.ids import BlobId
-from pennypost.store import blob_files
+from pennypost.store import blob_files, directory, mailboxes, messages
 from pennypost.store.blob_files import FRAME, BlobFile, DamagedFile, hash_of, place_of
 from pennypost.store.blobs import BlobDraft, Blobs, put
+from pennypost.store.engine import Row
+from pennypost.store.messages import Column
 from pennypost.store.settings import StoreSettings
 from pennypost.store.store import Store
 
@@ -161,6 +164,24 @@ async def test_a_full_disk_is_storage_full_and_leaves_nothing(store: Store, monk
         with pytest.raises(StorageFull):
             await store.blobs.draft_large(TEXT)
     assert [p for p in (store.settings.data_dir / "blobs").rglob("*") if p.is_file()] == []
+
+
+async def test_a_message_whose_body_was_lost_is_there_and_damaged(store: Store) -> None:
+    await store.write(lambda tx: directory.add_domain(tx, "example.org"))
+    ann = (await store.write(lambda tx: directory.add_account(tx, "ann@example.org", "", "$argon2id$x"))).id
+    inbox = (await store.read(lambda tx: mailboxes.require(tx, ann, "INBOX"))).id
+    one = (await store.write(lambda tx: append(tx, ann, inbox, header(), b"Text.\r\n"))).message
+
+    async def fetched() -> Row:
+        rows = await store.read(lambda tx: messages.fetch(tx, ann, [one], (Column.SIZE,), bodies=True))
+        return rows[one][1:]
+
+    assert store.blobs.decode(await fetched()) == b"Text.\r\n"
+    await store.write(lambda tx: tx.execute("DELETE FROM blob"))
+    row = await fetched()
+    for read in (store.blobs.decode, store.blobs.reader):
+        with pytest.raises(DamagedFile):
+            read(row)
 
 
 def test_places_and_hashes() -> None:
