@@ -9,6 +9,8 @@ from pennypost.cli.output import show_records
 from pennypost.cli.parameters import bound, size
 from pennypost.cli.running import find_account, read, with_store, write
 from pennypost.mail.passwords import NewCredential, account_credential, generate_password
+from pennypost.proto.imap.server_url import host_of, server_url
+from pennypost.proto.imap.url import BadUrl
 from pennypost.store import directory, removal, sending
 from pennypost.store.engine import Transaction
 from pennypost.store.store import Store
@@ -80,6 +82,7 @@ def list_(loaded: Loaded, domain: str | None, as_json: bool) -> None:
             "messages": a.message_count,
             "used_octets": a.used_octets,
             "quota_octets": a.quota_octets,
+            "referral": a.referral,
             "created_at": a.created_at.isoformat(timespec="seconds"),
         }
         for a in read(loaded, lambda tx: directory.accounts(tx, domain))
@@ -128,6 +131,43 @@ def enable(loaded: Loaded, name: str) -> None:
     """Undo `disable`."""
     _set_enabled(loaded, name, enabled=True)
     click.echo(f"{name} enabled")
+
+
+@account.command("refer")
+@configured
+@click.argument("name")
+@click.argument("url")
+def refer(loaded: Loaded, name: str, url: str) -> None:
+    """Send who logs in as the account NAME to another IMAP server: URL is as imap://user@imap.example.net/.
+
+    It is let in here only where others let it read their mailboxes. Mail for its address still comes here, and it may
+    still send.
+    """
+    try:
+        full = server_url(url, name)
+    except BadUrl as problem:
+        fail(str(problem))
+    if host_of(full) == loaded.config.server.own_hostname.lower():
+        fail(f"{host_of(full)} is this server: clients would be sent in a circle")
+
+    async def change(tx: Transaction) -> None:
+        await directory.set_referral(tx, (await find_account(tx, name)).id, full)
+
+    write(loaded, change)
+    click.echo(f"{name} is sent to {full}")
+
+
+@account.command("unrefer")
+@configured
+@click.argument("name")
+def unrefer(loaded: Loaded, name: str) -> None:
+    """Undo `refer`."""
+
+    async def change(tx: Transaction) -> None:
+        await directory.set_referral(tx, (await find_account(tx, name)).id, None)
+
+    write(loaded, change)
+    click.echo(f"{name} is served here")
 
 
 @account.command("set")

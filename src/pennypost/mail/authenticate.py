@@ -110,7 +110,7 @@ class Authenticator:
         if not login.enabled:
             raise AccountDisabled
         await self._guard.succeeded(peer, name, found)
-        return Authenticated(login.account, login.name)
+        return Authenticated(login.account, login.name, login.referral)
 
     async def _matching_credential(self, login: credentials.LoginRecord | None, password: str) -> CredentialId | None:
         """Find which of an account's credentials the password is."""
@@ -155,7 +155,7 @@ class Authenticator:
         if not login.enabled:
             raise AccountDisabled
         await self._guard.succeeded(peer, name, None)
-        return Authenticated(login.account, login.name)
+        return Authenticated(login.account, login.name, login.referral)
 
 
 def _prepared_or_nothing(password: str) -> str:

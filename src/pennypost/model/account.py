@@ -25,7 +25,8 @@ class Account:
     """An owner of mailboxes. `name`: its primary address, in `Address.key` form: also its login name.
 
     `quota_octets`: None is no bound. `used_octets`: RFC822.SIZE of all messages, each counted once per message.
-    `shared`: it is nobody's own, its mailboxes are for who has rights to them.
+    `shared`: it is nobody's own, its mailboxes are for who has rights to them. `referral`: the URL of the server where
+    its mailboxes are (RFC 2221); None: here.
     """
 
     id: AccountId
@@ -38,6 +39,7 @@ class Account:
     message_count: int
     created_at: datetime
     shared: bool = False
+    referral: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ class ScramKeys:
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """Who the peer has proved to be. `name`: the account's `Account.name`."""
+    """Who the peer has proved to be. `name`, `referral`: the account's."""
 
     account: AccountId
     name: str
+    referral: str | None = None

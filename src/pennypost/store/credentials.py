@@ -24,11 +24,12 @@ class LoginCredential(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LoginRecord:
-    """All that a login needs. `name`: the account's primary address."""
+    """All that a login needs. `name`: the account's primary address. `referral`: as `Account.referral`."""
 
     account: AccountId
     name: str
     enabled: bool
+    referral: str | None
     credentials: tuple[LoginCredential, ...]
 
 
@@ -38,15 +39,15 @@ async def login_record(tx: Transaction, name: str) -> LoginRecord | None:
     None: there is no such account; the caller takes the same time for it.
     """
     rows = await tx.fetch_all(
-        "SELECT a.id, a.name, a.enabled, c.id, c.kind, c.password_hash FROM account a "
+        "SELECT a.id, a.name, a.enabled, a.referral, c.id, c.kind, c.password_hash FROM account a "
         "LEFT JOIN credential c ON c.account = a.id WHERE a.name = ? AND a.removed = 0 ORDER BY c.kind DESC, c.id",
         name.casefold(),
     )
     if not rows:
         return None
-    account, primary, enabled = rows[0][:3]
-    found = tuple(LoginCredential(row[3], CredentialKind(row[4]), row[5]) for row in rows if row[3] is not None)
-    return LoginRecord(account, primary, bool(enabled), found)
+    account, primary, enabled, referral = rows[0][:4]
+    found = tuple(LoginCredential(row[4], CredentialKind(row[5]), row[6]) for row in rows if row[4] is not None)
+    return LoginRecord(account, primary, bool(enabled), referral, found)
 
 
 _SCRAM_COLUMNS = {ScramHash.SHA_1: "scram_sha1", ScramHash.SHA_256: "scram_sha256"}

@@ -60,6 +60,7 @@ __all__ = [
     "set_enabled",
     "set_password",
     "set_quota",
+    "set_referral",
     "touch_credential",
 ]
 
@@ -140,8 +141,8 @@ async def require_domain(tx: Transaction, name: str) -> Domain:
 # -- Accounts
 
 _SELECT_ACCOUNT = (
-    "SELECT id, name, display_name, domain, enabled, quota_octets, used_octets, message_count, created_at, shared "
-    "FROM account WHERE removed = 0 "
+    "SELECT id, name, display_name, domain, enabled, quota_octets, used_octets, message_count, created_at, shared, "
+    "referral FROM account WHERE removed = 0 "
 )
 
 
@@ -242,7 +243,7 @@ async def account(tx: Transaction, account_id: AccountId) -> Account:
 
 
 def _account(row: Row) -> Account:
-    identifier, name, display_name, domain, enabled, quota_octets, used, count, created_at, shared = row
+    identifier, name, display_name, domain, enabled, quota_octets, used, count, created_at, shared, referral = row
     return Account(
         identifier,
         name,
@@ -254,6 +255,7 @@ def _account(row: Row) -> Account:
         count,
         from_microseconds(created_at),
         bool(shared),
+        referral,
     )
 
 
@@ -279,6 +281,11 @@ async def set_quota(tx: Transaction, account_id: AccountId, quota_octets: int | 
 async def set_display_name(tx: Transaction, account_id: AccountId, display_name: str) -> None:
     """Set the name people see. Raises NoSuchAccount."""
     await _set(tx, "UPDATE account SET display_name = ? WHERE id = ? AND removed = 0", display_name, account_id)
+
+
+async def set_referral(tx: Transaction, account_id: AccountId, url: str | None) -> None:
+    """Send who logs in to another IMAP server (RFC 2221), or to none. `url`: of that server. Raises NoSuchAccount."""
+    await _set(tx, "UPDATE account SET referral = ? WHERE id = ? AND removed = 0", url, account_id)
 
 
 async def _set(tx: Transaction, sql: str, value: int | str | None, account_id: AccountId) -> None:

@@ -19,6 +19,7 @@ from pennypost.model.flags import Flags
 from pennypost.model.rights import ALL_RIGHTS, Rights
 from pennypost.model.units import KIB, MIB, Octets
 from pennypost.net.connection import Connection
+from pennypost.proto.imap.server_url import server_url
 from pennypost.servers.imap.door import ImapDoor
 from pennypost.servers.imap.settings import ImapSettings
 from pennypost.store import acl, blobs, directory, mailboxes, messages
@@ -68,6 +69,16 @@ class World:
             return await messages.append(tx, self.alice.id, target.id, new)
 
         return await self.store.write(operation)
+
+    async def refer(self, name: str, url: str) -> None:
+        """Send an account to another server."""
+
+        async def operation(tx: Transaction) -> None:
+            found = await directory.find_account(tx, name)
+            assert found is not None
+            await directory.set_referral(tx, found.id, server_url(url, name))
+
+        await self.store.write(operation)
 
 
 def simple_message(number: int) -> bytes:

@@ -8,6 +8,7 @@
 % administrator: alice@example.org
 % message-limit: 3            % save-limit: 3
 % comment: what the server says of itself
+% referral: alice@example.org imap://alice@imap.example.net/
 """
 
 from datetime import timedelta
@@ -47,4 +48,6 @@ async def test_transcript(path: Path, way: str, tmp_path: Path) -> None:
         for name in transcript.headers.get("message", []):
             octets = (HERE / "messages" / name).read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
             await server.deliver(octets)
+        for line in transcript.headers.get("referral", []):
+            await server.refer(*line.split())
         await play(transcript, way, server)

@@ -4,6 +4,7 @@ Headers of the transcripts here:
 
     % account: anna secret            an account, anna@penny.test
     % message: Subject: x\r\n\r\ny    a message in the INBOX of the account before it (escapes as in `C~:`)
+    % referral: imap://x@y.example/   where the mailboxes of the account before it are
     % setting: login_delay 60         a field of Pop3Settings: a number, of seconds where it is a duration, or true
 """
 
@@ -23,6 +24,7 @@ from pennypost.message.digest import digest
 from pennypost.message.headers import split
 from pennypost.model.ids import AccountId
 from pennypost.model.units import KIB, Octets
+from pennypost.proto.imap.server_url import server_url
 from pennypost.servers.pop3.door import Pop3Door
 from pennypost.servers.pop3.settings import Pop3Settings
 from pennypost.store import blobs, directory, mailboxes, messages
@@ -46,6 +48,9 @@ async def pop3_door(folder: Path, headers: dict[str, list[str]]) -> AsyncIterato
         for octets in headers.get("message", []):
             assert account is not None
             await append(store, account, unescape(octets))
+        for url in headers.get("referral", []):
+            assert account is not None
+            await refer(store, account, server_url(url, "anna@penny.test"))
         settings = Pop3Settings(**dict(map(_setting, headers.get("setting", []))))
         yield Pop3Door(store, Authenticator(store, QUICK, bytes(32)), settings)
     finally:
@@ -61,6 +66,11 @@ async def add_account(store: Store, name: str, password: str) -> AccountId:
         )
     )
     return account.id
+
+
+async def refer(store: Store, account: AccountId, url: str) -> None:
+    """Send the account to another server."""
+    await store.write(lambda tx: directory.set_referral(tx, account, url))
 
 
 async def append(store: Store, account: AccountId, octets: bytes) -> None:

@@ -107,6 +107,17 @@ def test_accounts(shell: Shell) -> None:
     bob = shell.records("account", "list")[1]
     assert (bob["enabled"], bob["quota_octets"], bob["display_name"]) == (True, None, "Bob")
 
+    said = shell("account", "refer", "bob@example.org", "imap://IMAP.example.net")
+    assert said == "bob@example.org is sent to imap://bob%40example.org;AUTH=*@imap.example.net/\n"
+    assert shell.records("account", "list")[1]["referral"] == "imap://bob%40example.org;AUTH=*@imap.example.net/"
+    assert shell.run("account", "refer", "bob@example.org", "https://imap.example.net/")[0] == 1
+    status, _, problem = shell.run(
+        "account", "refer", "bob@example.org", "imap://a@mx.example.org/", "--set", "server.hostname=mx.example.org"
+    )
+    assert (status, problem) == (1, "pennypost: mx.example.org is this server: clients would be sent in a circle\n")
+    shell("account", "unrefer", "bob@example.org")
+    assert shell.records("account", "list")[1]["referral"] is None
+
     shell("account", "remove", "bob@example.org", "--yes")
     assert len(shell.records("account", "list")) == 1
 

@@ -30,7 +30,7 @@ async def authenticate(session: Session, command: Authenticate) -> Tagged:
         account = await _exchange(session, sasl.begin(command.mechanism, command.initial_response, binding))
     except MalformedAuthentication:
         return bad("Malformed authentication exchange")
-    return welcome(session, account)
+    return await welcome(session, account)
 
 
 async def _exchange(session: Session, exchange: sasl.Exchange) -> Authenticated:

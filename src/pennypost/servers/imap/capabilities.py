@@ -18,7 +18,7 @@ ENABLED_NAMES: dict[bytes, bytes] = {
 }
 """What ENABLE can switch on: the name in capitals, and as it is written (RFC 9051 §6.3.1)."""
 
-_ALWAYS = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE", b"LANGUAGE")
+_ALWAYS = (b"IMAP4rev2", b"IMAP4rev1", b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE", b"LANGUAGE", b"LOGIN-REFERRALS")
 
 _AFTER_LOGIN = (
     b"IDLE",  # RFC 2177

@@ -60,6 +60,8 @@ async def _log_in(session: "Session", exchange: Exchange) -> Response:
         raise
     finally:
         exchange.close()
+    if account.referral is not None:
+        raise Refused(f"Your mailbox is on another server, {account.referral} in IMAP", Code.SYS_PERM)
     store, settings = session.door.store, session.door.settings
     maildrop = await Maildrop.open(store, account.account, settings.lock_time)
     try:

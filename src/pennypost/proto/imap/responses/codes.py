@@ -96,6 +96,11 @@ def undefined_filter(name: str) -> ResponseCode:
     return ResponseCode(b"UNDEFINED-FILTER " + name.encode("ascii"))
 
 
+def referral(url: str) -> ResponseCode:
+    """REFERRAL (RFC 2221 §5): the server where the user's mailboxes are. `url`: as `server_url` writes it."""
+    return ResponseCode(b"REFERRAL " + url.encode("ascii"))
+
+
 def uidnext(uid: int) -> ResponseCode:
     return ResponseCode(b"UIDNEXT %d" % uid)
 
