@@ -69,7 +69,7 @@ async def add_account(store: Store, name: str, password: str) -> AccountId:
 
 
 async def refer(store: Store, account: AccountId, url: str) -> None:
-    """Send the account to another server."""
+    """Send the account to another server (RFC 2221)."""
     await store.write(lambda tx: directory.set_referral(tx, account, url))
 
 

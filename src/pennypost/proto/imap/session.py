@@ -15,6 +15,7 @@ What a client can make the machine hold is bounded by `limits`; what lies beyond
 """
 
 import re
+from dataclasses import replace
 from enum import Enum, auto
 
 from pennypost.model.errors import PeerError, UsageError
@@ -458,17 +459,15 @@ class ImapServerSession:
         self._remaining = int(announced.group(2)) if announced is not None and self._unasked else 0
         try:
             rest = spec.end(Reader(line, 0, self._utf8), before)
-            if isinstance(rest, Append | CatenateText):
-                self._allow_unasked(rest.size)
+            size = rest.size if isinstance(rest, Append) else rest.text.size if isinstance(rest, CatenateText) else 0
+            self._allow_unasked(size)
         except BadSyntax as problem:
             return self._bad(problem.reason)
         if isinstance(rest, Append | CatenateText):
-            self._remaining = rest.size
+            self._remaining = size
             self._mode = _Mode.MESSAGE_OFFERED
-            if isinstance(rest, CatenateText):
-                return AppendText(tag, rest)
-            self._append = rest
-            return AppendStart(tag, rest)
+            self._append = rest if isinstance(rest, Append) else replace(before, wrapped=rest.text.wrapped)
+            return AppendStart(tag, rest) if isinstance(rest, Append) else AppendText(tag, rest)
         self._errors = 0
         self._mode = _Mode.ANSWER
         return AppendEnd(tag, rest) if rest is not None else AppendEnd(tag)

@@ -55,6 +55,8 @@ async def fetch(session: Session, command: Fetch) -> Tagged:
         numbers = ranges_of(command.partial.of([n for first, last in numbers for n in range(first, last + 1)]))
     numbers = message_limit.trim(session, numbers)
     items = command.items
+    if command.uid and not session.uid_only and FetchAttribute.UID not in items:
+        items = (FetchAttribute.UID, *items)  # RFC 9051 §6.4.9; under UIDONLY only where it is asked for, RFC 9586 §3.3
     if any(map(sets_seen, items)) and await _mark_seen(session, numbers):
         # RFC 9051 §6.4.5: the change is part of the response; RFC 7162 §3.1: with its mod-sequence
         told = (FetchAttribute.FLAGS, FetchAttribute.MODSEQ) if session.condstore else (FetchAttribute.FLAGS,)

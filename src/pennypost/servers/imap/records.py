@@ -173,7 +173,7 @@ class Plan:
     )
 
     def __init__(self, items: Sequence[FetchItem], uid_only: bool = False) -> None:
-        self.items = tuple(item for item in items if not (uid_only and item is FetchAttribute.UID))
+        self.items = tuple(items)
         self.uid_only = uid_only
         self.format = FetchFormat(self.items, uid_only)
         self.saved = FetchAttribute.SAVEDATE in self.items

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pennypost.model.flags import Flags
+from pennypost.proto.imap.commands.announcement import read_announcement, read_close
 from pennypost.proto.imap.commands.catenate import (
     AppendRest,
     Catenate,
@@ -19,11 +20,9 @@ from pennypost.proto.imap.commands.catenate import (
 )
 from pennypost.proto.imap.dates import parse_date_time
 from pennypost.proto.imap.flags import FlagList
-from pennypost.proto.imap.limits import MAX_NUMBER64
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.sequence import SequenceSet
 
-_MESSAGE = re.compile(rb"(~?)\{([0-9]{1,19})(\+?)\}\Z")
 _ARGUMENT = re.compile(rb"\{[0-9]{1,19}\+?\}\Z")
 _NO_FLAGS = FlagList(Flags.NONE, ())
 
@@ -34,8 +33,9 @@ class Append:
 
     `size`: octets that follow. `binary`: it comes as a literal8 and may hold NUL (RFC 3516 §4.4). `synchronizing`: the
     client waits to be asked for it. `replaces`: the one message that goes for it (RFC 8508), by UID if `uid`.
-    `catenates`: what comes is the first text of several parts, and `urls` those ahead of it. `ending`: what URLs name
-    ends the message before it; `composed`: whole messages of such URLs that stand between the two.
+    `wrapped`: as in `Announcement`, of what comes now. `catenates`: that is the first text of several parts, and `urls`
+    those ahead of it. `ending`: what URLs name ends the message before it; `composed`: whole messages of such URLs that
+    stand between the two.
     """
 
     mailbox: str
@@ -50,6 +50,7 @@ class Append:
     catenates: bool = False
     ending: tuple[bytes, ...] = ()
     composed: tuple[Composed, ...] = ()
+    wrapped: bool = False
 
 
 def begin_append(reader: Reader) -> Append | None:
@@ -82,9 +83,19 @@ def _read_messages(reader: Reader, mailbox: str) -> Append | tuple[Composed, ...
         if parts is None:
             return None
         if isinstance(parts, CatenateText):
-            size, binary, synchronizing = parts.size, parts.binary, parts.synchronizing
-            text = Append(mailbox, flags, date, size, binary, synchronizing, urls=parts.urls, catenates=True)
-            return replace(text, composed=tuple(composed))
+            text = parts.text
+            return Append(
+                mailbox,
+                flags,
+                date,
+                text.size,
+                text.binary,
+                text.synchronizing,
+                urls=parts.urls,
+                catenates=True,
+                composed=tuple(composed),
+                wrapped=text.wrapped,
+            )
         composed.append(Composed(flags, date, parts))
         if reader.at_end():
             return tuple(composed)
@@ -109,13 +120,8 @@ def _read_options(reader: Reader) -> tuple[FlagList, datetime | None]:
 
 
 def _read_announcement(reader: Reader, mailbox: str, flags: FlagList, date: datetime | None) -> Append:
-    found = _MESSAGE.match(reader.octets, reader.at)
-    if found is None:
-        raise BadSyntax("expected a message literal")
-    size = int(found.group(2))
-    if size > MAX_NUMBER64:
-        raise BadSyntax("message literal is too large")
-    return Append(mailbox, flags, date, size, bool(found.group(1)), not found.group(3))
+    found = read_announcement(reader, "a message literal")
+    return Append(mailbox, flags, date, found.size, found.binary, found.synchronizing, wrapped=found.wrapped)
 
 
 def _read_catenate(reader: Reader) -> CatenateText | tuple[bytes, ...] | None:
@@ -128,6 +134,7 @@ def _read_catenate(reader: Reader) -> CatenateText | tuple[bytes, ...] | None:
 def end_append(reader: Reader, before: Append) -> Append | CatenateText | AppendRest:
     """Read what follows a literal on its line: more of a message that is put together (RFC 4469), more messages (RFC
     3502), or nothing."""
+    read_close(reader, before.wrapped)
     ending: tuple[bytes, ...] = ()
     if before.catenates:
         found = read_rest(reader)

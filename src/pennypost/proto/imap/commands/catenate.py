@@ -8,11 +8,11 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from pennypost.proto.imap.commands.announcement import Announcement, read_announcement
 from pennypost.proto.imap.flags import FlagList
-from pennypost.proto.imap.limits import MAX_NUMBER64, MAX_URLS
+from pennypost.proto.imap.limits import MAX_URLS
 from pennypost.proto.imap.reader import BadSyntax, Reader
 
-_TEXT = re.compile(rb"(~?)\{([0-9]{1,19})(\+?)\}\Z")
 _ARGUMENT = re.compile(rb"\{[0-9]{1,19}\+?\}\Z")
 
 
@@ -43,12 +43,10 @@ class AppendRest:
 
 @dataclass(frozen=True, slots=True)
 class CatenateText:
-    """A text that is about to come, of `size` octets, and the URLs between it and the text before."""
+    """A text that is about to come, and the URLs between it and the text before."""
 
     urls: tuple[bytes, ...]
-    size: int
-    binary: bool
-    synchronizing: bool
+    text: Announcement
 
 
 NOTHING = AppendRest()
@@ -58,15 +56,11 @@ def read_parts(reader: Reader) -> CatenateText | tuple[bytes, ...] | None:
     """Read parts up to a text, or to the end of the message: then give the URLs. None: a URL comes as a literal."""
     urls: list[bytes] = []
     while True:
+        if reader.peek_word() == b"UTF8":
+            return CatenateText(tuple(urls), read_announcement(reader, "a literal8"))
         if reader.word("URL or TEXT") == b"TEXT":
             reader.space("a literal")
-            found = _TEXT.match(reader.octets, reader.at)
-            if found is None:
-                raise BadSyntax("expected a literal")
-            size = int(found.group(2))
-            if size > MAX_NUMBER64:
-                raise BadSyntax("literal is too large")
-            return CatenateText(tuple(urls), size, bool(found.group(1)), not found.group(3))
+            return CatenateText(tuple(urls), read_announcement(reader, "a literal"))
         reader.space("a URL")
         if _ARGUMENT.match(reader.octets, reader.at):
             return None

@@ -81,7 +81,8 @@ FetchItem = FetchAttribute | BodyItem | BinaryItem | BinarySizeItem
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Ask for data of messages. `uid`: `messages` are UIDs, and `items` holds UID, asked for or not.
+    """Ask for data of messages. `uid`: `messages` are UIDs; `items` need not hold UID then, which is answered all the
+    same, but under UIDONLY (RFC 9051 §6.4.9, RFC 9586 §3.3).
 
     `items`: macros expanded, what is asked twice kept once, in the client's order. `changed_since`: only messages with
     a greater modseq; `items` holds MODSEQ then. `vanished`: tell also which UIDs of the set went (RFC 7162 §3.2.6).
@@ -124,8 +125,6 @@ def _parse(reader: Reader, uid: bool) -> Fetch:
     if reader.more_in_parentheses():
         modifiers = _read_modifiers(reader, uid)
     reader.end()
-    if uid and FetchAttribute.UID not in items:  # RFC 9051 §6.4.9: it is in every response
-        items = (FetchAttribute.UID, *items)
     if modifiers.changed_since is not None and FetchAttribute.MODSEQ not in items:  # RFC 7162 §3.1.4.1
         items = (*items, FetchAttribute.MODSEQ)
     return Fetch(messages, items, uid, modifiers.changed_since, modifiers.vanished, modifiers.partial)

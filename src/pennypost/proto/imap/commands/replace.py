@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+from pennypost.proto.imap.commands.announcement import read_close
 from pennypost.proto.imap.commands.append import Append, read_message
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.sequence import STAR
@@ -34,6 +35,7 @@ def _begin(reader: Reader, uid: bool) -> Append | None:
 
 def end_replace(reader: Reader, before: Append) -> Append | None:
     """Read what follows the message on its line: nothing."""
+    read_close(reader, before.wrapped)
     reader.end()
     return None
 

