@@ -8,7 +8,7 @@ from pennypost.proto.imap.url import BadUrl
 MAX_SERVER_URL = 255
 """Octets: it stands in one line of a response, and DNS names are no longer."""
 
-# iserver = [iuserinfo "@"] host [":" port]; host as RFC 3986 §3.2.2, without IP literals
+# iserver = [iuserinfo "@"] host [":" port]; the host is no IP literal in brackets
 _SERVER = re.compile(
     r"imap://(?:([^@/;:]*)(?:;AUTH=([A-Za-z0-9_*-]+))?@)?([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?/?",
     re.IGNORECASE,
