@@ -66,6 +66,7 @@ _MASTER = """127.0.0.1:{port} inet n - n - - smtpd
 pickup    unix n - n 60 1 pickup
 smtp      unix - - n - - smtp
 relay     unix - - n - - smtp
+discard   unix - - n - - discard
 """
 
 
@@ -79,11 +80,11 @@ def reason_not_to() -> str:
 
 
 class Postfix:
-    """`port`: where it takes mail, from anybody of this machine, for anybody."""
+    """`port`: where it takes mail, from anybody of this machine, for anybody. `more`: lines of its main.cf."""
 
-    def __init__(self, server: RunningServer) -> None:
+    def __init__(self, server: RunningServer, port: int | None = None, more: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pp-postfix"))
-        (self.port,) = free_ports(1)
+        self.port = free_ports(1)[0] if port is None else port
         owner = pwd.getpwnam(USER)
         self.folder.chmod(0o755)
         for name in ("queue", "data", "etc"):
@@ -94,7 +95,7 @@ class Postfix:
         authority.chmod(0o644)
         values = {"folder": self.folder, "user": USER, "authority": authority, "hostname": HOSTNAME}
         main = _MAIN.format(port=server.ports["smtp"], **values)
-        (self.folder / "etc" / "main.cf").write_text(main)
+        (self.folder / "etc" / "main.cf").write_text(main + more)
         (self.folder / "etc" / "master.cf").write_text(_MASTER.format(port=self.port) + SERVICES)
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -88,9 +88,13 @@ def _tell(events: Sequence[Event], waiting: Sequence[Delivery]) -> None:
         for event in story:
             for line in _LINES[event.kind](event.facts):
                 click.echo(f"  {event.at.isoformat(sep=' ', timespec='milliseconds')}  {line}")
-        for delivery in waiting:
-            if delivery.trace == key:
-                click.echo(f"  now: {_waits(delivery)}")
+        left = [delivery for delivery in waiting if delivery.trace == key]
+        for delivery in left:
+            click.echo(f"  now: {_waits(delivery)}")
+        here = {str(delivery.recipient.address).casefold() for delivery in left}
+        for address, state in _ends(story).items():
+            if address.casefold() not in here:
+                click.echo(f"  now: {address} {state}")
 
 
 def _waits(d: Delivery) -> str:
@@ -101,6 +105,20 @@ def _waits(d: Delivery) -> str:
         DeliveryState.HELD: "is held by the administrator",
     }[d.state]
     return f"q{d.queued} to {d.recipient.address} {what} ({d.attempts} attempts so far)"
+
+
+_ENDS = {"sent": "was sent", "failed": "could not be delivered"}
+
+
+def _ends(story: Sequence[Event]) -> Mapping[str, str]:
+    """Give what has become of each recipient elsewhere, as far as it is known: what was heard later counts."""
+    ends: dict[str, str] = {}
+    for event in story:
+        if event.kind is EventKind.ATTEMPTED:
+            ends.update((address, _ENDS[state]) for address, state, *_ in event.facts["results"] if state in _ENDS)
+        elif event.kind is EventKind.HEARD:
+            ends.update((address, _LATER.get(action, action)) for address, action, *_ in event.facts["results"])
+    return ends
 
 
 # -- Each kind of event in words
@@ -144,9 +162,25 @@ def _administered(facts: Facts) -> Iterator[str]:
     yield f"{facts['queue']} to {', '.join(facts['recipients'])} was {facts['done']} by the administrator"
 
 
+_LATER = {
+    "failed": "bounced later",
+    "delayed": "is delayed further on",
+    "delivered": "was delivered",
+    "relayed": "was passed on to a host that does not report",
+    "expanded": "was passed on to several addresses",
+}
+"""What another host's report says of a recipient (RFC 3464 §2.3.3)."""
+
+
 def _heard(facts: Facts) -> Iterator[str]:
+    who = facts["from"]
     for address, action, status, diagnostic in facts["results"]:
-        yield f"{facts['from']} reports: {address} {action} {status} {diagnostic}".rstrip()
+        said = f"{status} {diagnostic}".strip()
+        yield f"{address} {_LATER.get(action, action)}, {who} reports" + (f": {said}" if said else "")
+    for address, action, status, diagnostic in facts.get("others", ()):
+        yield f"{who} reports on {address}, to whom it was not sent: {action} {status} {diagnostic}".rstrip()
+    for address in facts.get("returned", ()):
+        yield f"something came back from {address} that says nothing readable: {facts['subject']}"
 
 
 def _changed(facts: Facts) -> Iterator[str]:

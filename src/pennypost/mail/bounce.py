@@ -1,5 +1,5 @@
-"""Reports to senders on what became of their mail: failures, delays, successes (RFC 3461, RFC 3464, RFC 6522, RFC
-6533).
+"""Reports to senders on what became of their mail: failures, delays, successes (RFC 3461, RFC 3464, RFC 6522,
+RFC 6533).
 
 A report goes to the reverse-path, with a null one of its own; a message that came with a null reverse-path is never
 reported on, so that no two hosts can bounce to each other for ever (RFC 5321 §4.5.5, §6.1). It says in plain words what

@@ -22,12 +22,13 @@ from pennypost.mail.dmarc_feedback import may_hold_report as may_hold_aggregate
 from pennypost.mail.dmarc_feedback import report_in as aggregate_in
 from pennypost.mail.forwarding import Evidence, seal
 from pennypost.mail.greylisting import Doubt, Outcome, decide, doubt
-from pennypost.mail.heard import MAX_REPORT_OCTETS, Heard, hear
+from pennypost.mail.heard import MAX_REPORT_OCTETS
 from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, Verdict, look_at
 from pennypost.mail.limits import Defence
 from pennypost.mail.reception import Acceptance, Language, Reception, SmtpClient
 from pennypost.mail.route import LocalTarget, Route, held_mailbox, route
 from pennypost.mail.screening import Inspection, Screeners
+from pennypost.mail.ties import Heard, Reporter, hear
 from pennypost.mail.tls_reports import is_signed, may_hold_report, report_in
 from pennypost.mail.trace import new_id
 from pennypost.mail.transaction import Destination, MailTransaction, Parcel, Post, Sending, Stored
@@ -49,7 +50,7 @@ from pennypost.model.errors import (
 )
 from pennypost.model.ids import AccountId, MailboxId
 from pennypost.model.verification import DmarcResult
-from pennypost.store import dmarc, junk, quota, timeline, tls_results
+from pennypost.store import dmarc, junk, quota, suppression, timeline, tls_results
 from pennypost.store.engine import Transaction
 from pennypost.store.spool import Spool
 from pennypost.store.timeline import EventKind, trace_number
@@ -275,8 +276,10 @@ class _Incoming(MailTransaction):
         for account, judgement in self._judgements.items():
             if judgement.stranger and not judgement.is_junk and not self._held:
                 await junk.note_heard(tx, account, judgement.stranger)
-        if self._heard is not None:
+        if self._heard is not None and destinations[0].recipient is self._destinations[0].recipient:
             await timeline.record(tx, self._heard.trace, EventKind.HEARD, self._heard.facts)
+            for address, said in self._heard.gone:
+                await suppression.suppress(tx, address, said)
         return stored
 
     async def _route(self, tx: Transaction, address: Address) -> Route:
@@ -294,8 +297,7 @@ class _Incoming(MailTransaction):
 
     async def _amend(self, header: bytes, now: datetime) -> bytes:
         """Mail from others is stored as it came, below what we found out about its sender."""
-        if self._envelope.reverse_path is None and self._spool.size <= MAX_REPORT_OCTETS:
-            self._heard = hear(header, self._spool.octets()[len(header) :], self._post.hostname)
+        came = header
         if self._verifier is not None:
             header = await self._verify(self._verifier, header)
         elif self.is_unverified:
@@ -310,7 +312,23 @@ class _Incoming(MailTransaction):
         recipients = (destination.recipient.address for destination in self._destinations)
         if self._verifier is not None and may_hold_aggregate(recipients, size, self._verifier.settings):
             await self._take_aggregate()
+        if self._envelope.reverse_path is None:
+            await self._hear(came)
         return self._top + header
+
+    async def _hear(self, header: bytes) -> None:
+        """Find out whether the message is a report on one of ours."""
+        start = self._spool.header_size()
+        self._heard = await hear(
+            self._store,
+            self._post.hostname,
+            self._post.outbox.router.settings.suppress,
+            [destination.recipient.address for destination in self._destinations],
+            [target.account for destination in self._destinations for target in destination.route.local],
+            header,
+            self._spool.octets()[start : start + MAX_REPORT_OCTETS],
+            Reporter(self._client.peer.ip, self._found, self._verifier is None and not self.is_unverified),
+        )
 
     async def _inspect(self, inspection: Inspection, header: bytes) -> bytes:
         """Ask others about the message, and make of it what they want. Raises ScreenerRefused, ScreenerDeferred."""

@@ -10,42 +10,22 @@ A host that forwards mail is not among those that the sender's domain lists, so 
     SRS1=hash=first=rest@other  SRS1=hash=first=rest@ours
     what would be too long      SRS0=hash=day==number@ours: the address is kept in the store (RFC 5321 §4.5.3.1.1)
 
-A bounce to such an address goes on to whom it names, so nobody else may be able to make one: the hash is keyed. `day`,
-modulo 1024 and in two letters, bounds how long an address is good for; that of an SRS1 address is the first host's to
-look at. A new key comes every `KEY_LIFE`; old ones are good until what they made has run out. All of it may come back
-in another case.
+A bounce to such an address goes on to whom it names, so nobody else may be able to make one: the hash is keyed
+(`path_keys`). `day`, modulo 1024 and in two letters, bounds how long an address is good for; that of an SRS1 address is
+the first host's to look at. All of it may come back in another case.
 """
 
-import hmac
-import secrets
-from base64 import b32encode
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from pennypost.mail.path_keys import KEPT, VALID_DAYS, current, hash_of, is_ours, make_current
 from pennypost.model.address import Address
 from pennypost.model.errors import BadAddress
 from pennypost.store import directory, srs
 from pennypost.store.engine import Transaction
 from pennypost.store.keys import MAX_LOCAL_PART_OCTETS, canonical_domain
 
-VALID_DAYS = 21
-"""How long a bounce finds back. The longest that mail waits in queues is five days, of some hosts seven."""
-KEY_LIFE = timedelta(days=30)
-
-_KEPT = timedelta(days=VALID_DAYS + 1)
-_KEY_OCTETS = 32
-_HASH_LETTERS = 6
-"""30 bits: whoever guesses is refused some hundred million times, and wins that bounces go to one address."""
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 _DAYS = 1024
-
-
-def _hash(key: bytes, *parts: str) -> str:
-    digest = hmac.digest(key, "\0".join(parts).casefold().encode("utf-8", "surrogatepass"), "sha256")
-    return b32encode(digest[:5]).decode("ascii")[:_HASH_LETTERS].lower()
-
-
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.lower().encode("utf-8", "replace"), other.encode("ascii"))
 
 
 def _day(now: datetime) -> int:
@@ -83,10 +63,10 @@ async def glance(tx: Transaction, sender: Address, domain: str) -> Address | Non
     """Give the reverse-path under which `domain` forwards a sender's mail. Only reads. None: `rewrite` has to write."""
     if not await is_needed(tx, sender):
         return sender
-    keys = await srs.keys(tx)
-    if not keys or keys[0].made_at + KEY_LIFE <= tx.now:
+    key = await current(tx)
+    if key is None:
         return None
-    made = _write(keys[0].key, sender, domain, tx.now)
+    made = _write(key, sender, domain, tx.now)
     return made if len(made.local_part.encode()) <= MAX_LOCAL_PART_OCTETS else None
 
 
@@ -97,24 +77,21 @@ async def rewrite(tx: Transaction, sender: Address, domain: str) -> Address:
     """
     if not await is_needed(tx, sender):
         return sender
-    keys = await srs.keys(tx)
-    if not keys or keys[0].made_at + KEY_LIFE <= tx.now:
-        await srs.add_key(tx, secrets.token_bytes(_KEY_OCTETS), _KEPT)
-        keys = await srs.keys(tx)
-    made = _write(keys[0].key, sender, domain, tx.now)
+    key = await make_current(tx)
+    made = _write(key, sender, domain, tx.now)
     if len(made.local_part.encode()) <= MAX_LOCAL_PART_OCTETS:
         return made
-    number = await srs.keep_address(tx, sender, _KEPT)
+    number = await srs.keep_address(tx, sender, KEPT)
     stamp = _stamp(_day(tx.now))
-    return Address(f"SRS0={_hash(keys[0].key, '0', stamp, sender.key)}={stamp}=={number}", domain)
+    return Address(f"SRS0={hash_of(key, '0', stamp, sender.key)}={stamp}=={number}", domain)
 
 
 def _write(key: bytes, sender: Address, domain: str, now: datetime) -> Address:
     if (other := _of_other_host(sender)) is not None:
         first, rest = other
-        return Address(f"SRS1={_hash(key, '1', first, rest)}={first}={rest}", domain)
+        return Address(f"SRS1={hash_of(key, '1', first, rest)}={first}={rest}", domain)
     stamp = _stamp(_day(now))
-    return Address(f"SRS0={_hash(key, '0', stamp, sender.key)}={stamp}={sender.domain}={sender.local_part}", domain)
+    return Address(f"SRS0={hash_of(key, '0', stamp, sender.key)}={stamp}={sender.domain}={sender.local_part}", domain)
 
 
 # -- Reading
@@ -153,8 +130,7 @@ async def _back_to_sender(tx: Transaction, text: str) -> Address | None:
         if kept is None:
             return None
         sender = kept
-    keys = await srs.keys(tx)
-    return sender if any(_same(hashed, _hash(key.key, "0", stamp, sender.key)) for key in keys) else None
+    return sender if await is_ours(tx, hashed, "0", stamp, sender.key) else None
 
 
 async def _back_to_host(tx: Transaction, text: str) -> Address | None:
@@ -162,6 +138,4 @@ async def _back_to_host(tx: Transaction, text: str) -> Address | None:
     if len(parts) != 3 or not parts[1] or not parts[2]:
         return None
     hashed, first, rest = parts
-    keys = await srs.keys(tx)
-    found = any(_same(hashed, _hash(key.key, "1", first, rest)) for key in keys)
-    return Address(f"SRS0{rest}", first) if found else None
+    return Address(f"SRS0{rest}", first) if await is_ours(tx, hashed, "1", first, rest) else None

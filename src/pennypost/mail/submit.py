@@ -6,11 +6,17 @@ client forgot is added: Date, Message-ID, From (RFC 6409 §8). What is nobody's 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
+from pennypost.mail import bounce
+from pennypost.mail.bounce import Action, Fate, Original
+from pennypost.mail.queue.settings import Suppress
+from pennypost.mail.queue.suppressing import concerns
 from pennypost.mail.reception import Reception, SmtpClient
 from pennypost.mail.route import Route, route
 from pennypost.mail.signing import signature_fields
+from pennypost.mail.ties import envelope_key
 from pennypost.mail.trace import new_id
 from pennypost.mail.transaction import Destination, MailTransaction, Parcel, Post, Sending, Stored
 from pennypost.message import headers
@@ -29,10 +35,11 @@ from pennypost.model.errors import (
     UnqualifiedDomain,
 )
 from pennypost.model.relaying import HopKind
-from pennypost.store import junk, suppression
+from pennypost.store import junk, suppression, timeline
 from pennypost.store.directory import is_enabled
 from pennypost.store.engine import Transaction
 from pennypost.store.resolve import owns
+from pennypost.store.timeline import EventKind, trace_number
 
 _HIDDEN_FIELDS = (b"bcc", b"resent-bcc", b"return-path")
 """Taken out of what a client submits. Return-Path belongs to the host of final delivery (RFC 5321 §4.4)."""
@@ -58,6 +65,9 @@ class Submitter:
 
 
 class _Submission(MailTransaction):
+    _suppressed: tuple[Recipient, ...] = ()
+    """Whom the message does not go to, since mail to them bounced before."""
+
     @property
     def _separator(self) -> str:
         return self._store.settings.subaddress_separator
@@ -101,13 +111,16 @@ class _Submission(MailTransaction):
             _, hop = self._post.outbox.router.find(self._envelope.reverse_path, address)
             if hop.kind is HopKind.MX and not address.domain.startswith("["):
                 raise UnqualifiedDomain
-        if self._post.outbox.router.settings.suppress:
+        if concerns(self._post.outbox.router.settings.suppress, priority=self._envelope.priority):
             for remote in found.remote:
                 if await suppression.find(tx, remote) is not None:
                     raise RecipientSuppressed
         return found
 
     async def _write(self, parcel: Parcel, destinations: Sequence[Destination]) -> list[str]:
+        mode, header = self._post.outbox.router.settings.suppress, parcel.prepared.header
+        if mode is Suppress.BULK and concerns(mode, priority=self._envelope.priority, header=header):
+            destinations = await self._without_suppressed(destinations)
         strangers = _elsewhere(destinations)
         if self._post.sending is not None and strangers:
             await self._post.sending.examine(self._user, self._client.peer, strangers)
@@ -121,7 +134,58 @@ class _Submission(MailTransaction):
             await self._post.sending.count(tx, self._user, self._client.peer, strangers)
         if own_id := headers.value(parcel.prepared.header, b"message-id"):
             await junk.note_sent(tx, self._user.account, own_id)
-        return await super()._deliver(tx, parcel, destinations, sendings)
+        if self._envelope.envelope_id is not None:
+            await junk.note_sent(tx, self._user.account, envelope_key(self._envelope.envelope_id))
+        stored = await super()._deliver(tx, parcel, destinations, sendings)
+        if self._suppressed:
+            await self._report_suppressed(tx, parcel)
+        return stored
+
+    async def _without_suppressed(self, destinations: Sequence[Destination]) -> list[Destination]:
+        """Take out who bounced before, now that the header says that this goes to many. Raises RecipientSuppressed when
+        nobody is left; the sender gets a report on those who go while others stay."""
+
+        async def look(tx: Transaction) -> dict[str, Recipient]:
+            return {
+                address.key: replace(destination.recipient, address=address)
+                for destination in destinations
+                for address in destination.route.remote
+                if await suppression.find(tx, address) is not None
+            }
+
+        found = await self._store.glance(look)
+        if not found:
+            return list(destinations)
+        left = []
+        for destination in destinations:
+            remote = tuple(one for one in destination.route.remote if one.key not in found)
+            if remote or destination.route.local:
+                left.append(replace(destination, route=replace(destination.route, remote=remote)))
+        if not left:
+            raise RecipientSuppressed
+        self._suppressed = tuple(found.values())
+        return left
+
+    async def _report_suppressed(self, tx: Transaction, parcel: Parcel) -> None:
+        """Tell the sender, and the timeline, whom the message does not go to: a part of the same commit."""
+        original = Original(self._envelope, parcel.prepared.header, None, parcel.now)
+        fates = [
+            Fate(recipient, Action.FAILED, RecipientSuppressed.status, RecipientSuppressed.text, "", parcel.now)
+            for recipient in self._suppressed
+        ]
+        trace = trace_number(parcel.id)
+        wanted = [fate for fate in fates if bounce.wants(fate.recipient, Action.FAILED)]
+        posted = await bounce.post(tx, self._store, self._post.hostname, original, wanted, trace, self._post.signer)
+        facts: dict[str, object] = {
+            "action": Action.FAILED.value,
+            "recipients": [str(recipient.address) for recipient in self._suppressed],
+        }
+        if wanted and self._envelope.reverse_path is not None:
+            facts["to"], facts["stored"] = str(self._envelope.reverse_path), list(posted.stored)
+        problem = posted.problem if wanted else "nobody wants to hear of it"
+        if problem is not None:
+            facts["problem"] = problem
+        await timeline.record(tx, trace, EventKind.REPORTED, facts)
 
     async def _amend(self, header: bytes, now: datetime) -> bytes:
         await self._require_ownership(header)

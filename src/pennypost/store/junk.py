@@ -8,13 +8,13 @@ among many.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
 
 from pennypost.model.ids import AccountId, DomainId, MessageId, ModSeq
 from pennypost.store import sets
-from pennypost.store.engine import Transaction, to_microseconds
+from pennypost.store.engine import Transaction, from_microseconds, to_microseconds
 
 EVERYBODY = AccountId(0)
 
@@ -192,6 +192,13 @@ async def has_sent(tx: Transaction, account: AccountId, message_ids: Sequence[in
     marks = ", ".join("?" * len(message_ids))
     sql = f"SELECT 1 FROM sent_id WHERE account = ? AND id IN ({marks}) LIMIT 1"
     return await tx.fetch_one(sql, account, *message_ids) is not None
+
+
+async def sent_at(tx: Transaction, account: AccountId, message_id: bytes) -> datetime | None:
+    """Give when an account sent a message, by its Message-ID: the `now` of the transaction that took it."""
+    sql = "SELECT at FROM sent_id WHERE account = ? AND id = ?"
+    row = await tx.fetch_one(sql, account, hash_of_id(message_id))
+    return None if row is None else from_microseconds(row[0])
 
 
 # -- Following what people do

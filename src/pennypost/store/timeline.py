@@ -111,6 +111,66 @@ async def story(tx: Transaction, traces: Sequence[int]) -> list[Event]:
     return events
 
 
+_SLACK = timedelta(seconds=5)
+"""What instants of steps that follow each other may differ by the wrong way round, between processes."""
+_RECEPTION = timedelta(seconds=60)
+"""A Received field is written before others are asked about the message; the step is when it is stored."""
+_FIRST_STEPS = 20_000
+"""Rows behind a reception in which its first attempts are looked for: milliseconds' work."""
+
+
+async def reception(tx: Transaction, trace: int, at: datetime) -> Event | None:
+    """Find the reception of a message that came at about `at`. Reads what came in the minute after that."""
+    rows = await _between(tx, at - _SLACK, at + _RECEPTION, "trace = ? AND kind IN (?, ?)", trace, *_RECEPTIONS)
+    return rows[0] if rows else None
+
+
+async def submission(tx: Transaction, at: datetime, sender: str, message_id: str | None = None) -> Event | None:
+    """Find the reception of a message that was stored at `at`, by its reverse-path, without regard to case, and its
+    Message-ID, where that is known. None, too, where several fit."""
+    rows = await _between(tx, at - _SLACK, at + _SLACK, "at = ? AND kind IN (?, ?)", to_microseconds(at), *_RECEPTIONS)
+    found = [
+        event
+        for event in rows
+        if event.facts.get("from", "").casefold() == sender and message_id in (None, event.facts.get("message-id"))
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+async def first_attempts(tx: Transaction, came: Event) -> list[Event]:
+    """Give the attempts to send a message that were made soon after it came."""
+    sql = f"{_SELECT}WHERE id > ? AND id <= ? AND trace = ? AND kind = ? ORDER BY id"
+    rows = await tx.fetch_all(sql, came.id, came.id + _FIRST_STEPS, came.trace, int(EventKind.ATTEMPTED))
+    return [_event(row) for row in rows]
+
+
+_RECEPTIONS = (int(EventKind.RECEIVED), int(EventKind.SUBMITTED))
+
+
+async def _between(tx: Transaction, start: datetime, end: datetime, condition: str, *values: Value) -> list[Event]:
+    """Give the steps between two instants that fit a condition."""
+    first, last = await _first_since(tx, start), await _first_since(tx, end)
+    sql = f"{_SELECT}WHERE id >= ? AND id < ? AND {condition} ORDER BY id LIMIT ?"
+    return [_event(row) for row in await tx.fetch_all(sql, first, last, *values, MAX_EVENTS)]
+
+
+async def _first_since(tx: Transaction, instant: datetime) -> int:
+    """Find the first step that is not older than an instant: ids and instants rise together, so by halving."""
+    ends = await tx.fetch_one("SELECT MIN(id), MAX(id) FROM event")
+    if ends is None or ends[0] is None:
+        return 0
+    wanted = to_microseconds(instant)
+    low, high = int(ends[0]), int(ends[1]) + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = await tx.fetch_one("SELECT id, at FROM event WHERE id >= ? ORDER BY id LIMIT 1", middle)
+        if row is not None and row[1] < wanted:
+            low = int(row[0]) + 1
+        else:
+            high = middle
+    return low
+
+
 async def prune(tx: Transaction, age: timedelta, most: int, limit: int = 1000) -> int:
     """Forget at most `limit` steps: those older than `age`, and the oldest beyond `most`. Gives how many."""
     row = await tx.fetch_one("SELECT MIN(id), MAX(id) FROM event")

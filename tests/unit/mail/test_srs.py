@@ -10,7 +10,7 @@ from tests.unit.mail.conftest import World
 from tests.unit.mail.test_signing import SETTINGS
 from tests.unit.mail.test_transaction import STRANGER, post, receive, run
 
-from pennypost.mail import srs
+from pennypost.mail import path_keys, srs
 from pennypost.mail.forwarding import Forwarder, ForwardingSettings
 from pennypost.mail.receive import Receiver
 from pennypost.mail.signing import Signer
@@ -100,7 +100,7 @@ async def test_nobody_else_can_make_one(world: World) -> None:
 
 async def test_it_runs_out(world: World) -> None:
     made = await rewrite(world, LONG), await rewrite(world)
-    world.clock.forward(timedelta(days=srs.VALID_DAYS))
+    world.clock.forward(timedelta(days=path_keys.VALID_DAYS))
     assert [await back(world, one) for one in made] == [LONG, CARL]
     world.clock.forward(timedelta(days=1))
     assert [await back(world, one) for one in made] == [None, None]
@@ -108,7 +108,7 @@ async def test_it_runs_out(world: World) -> None:
 
 async def test_keys_are_followed_by_others_and_stay_good_for_a_while(world: World) -> None:
     await rewrite(world)
-    world.clock.forward(srs.KEY_LIFE - timedelta(days=1))
+    world.clock.forward(path_keys.KEY_LIFE - timedelta(days=1))
     made = await rewrite(world)
     world.clock.forward(timedelta(days=2))
     assert await world.store.read(lambda tx: srs.glance(tx, CARL, "penny.test")) is None
@@ -117,7 +117,7 @@ async def test_keys_are_followed_by_others_and_stay_good_for_a_while(world: Worl
     assert await world.store.read(lambda tx: srs.glance(tx, CARL, "penny.test")) == other
     assert [await back(world, one) for one in (made, other)] == [CARL, CARL]
     for _ in range(3):
-        world.clock.forward(srs.KEY_LIFE)
+        world.clock.forward(path_keys.KEY_LIFE)
         await rewrite(world)
     keys = await world.store.read(lambda tx: tx.fetch_all("SELECT 1 FROM srs_key"))
     assert len(keys) == 2
@@ -125,7 +125,7 @@ async def test_keys_are_followed_by_others_and_stay_good_for_a_while(world: Worl
 
 async def test_long_addresses_are_forgotten(world: World) -> None:
     await rewrite(world, LONG)
-    world.clock.forward(timedelta(days=srs.VALID_DAYS + 2))
+    world.clock.forward(timedelta(days=path_keys.VALID_DAYS + 2))
     await rewrite(world, replace(LONG, domain="eu-west-2.ses.example"))
     assert len(await world.store.read(lambda tx: tx.fetch_all("SELECT 1 FROM srs_address"))) == 1
 

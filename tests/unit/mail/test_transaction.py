@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 from tests.unit.mail.conftest import World
-from tests.unit.mail.test_heard import HEADER, report
 
 from pennypost.mail.prepare import Preparer
 from pennypost.mail.queue.manager import QueueManager
 from pennypost.mail.queue.outbox import Outbox
 from pennypost.mail.queue.routing import Router
-from pennypost.mail.queue.settings import QueueSettings, Smarthost
+from pennypost.mail.queue.settings import QueueSettings, Smarthost, Suppress
 from pennypost.mail.receive import Receiver
 from pennypost.mail.reception import Acceptance, Language, SmtpClient
 from pennypost.mail.settings import DeliverySettings
@@ -425,16 +424,6 @@ async def test_what_came_and_where_it_went_is_told(world: World) -> None:
     }
 
 
-async def test_a_report_on_what_we_sent_is_in_its_story(world: World) -> None:
-    sent = await submit(world, "x@far.example", message=SUBMITTED)
-    (queued_header,) = await world.store.read(lambda tx: tx.fetch_all("SELECT header FROM queued"))
-    body = report(original=queued_header[0])
-    await receive(world, "anna@penny.test", message=HEADER + body, envelope=Envelope(None))
-    story = await world.store.scan(lambda tx: timeline.story(tx, [timeline.trace_number(sent.id)]))
-    assert [event.kind for event in story] == [EventKind.SUBMITTED, EventKind.HEARD]
-    assert story[1].facts["results"][0][:3] == ["x@far.example", "failed", "5.2.2"]
-
-
 async def test_mail_for_a_domain_we_back_up_is_passed_on(world: World) -> None:
     settings = QueueSettings(backup_for=("Friends.example",))
     backing = replace(post(world), outbox=Outbox(Router(settings)))
@@ -446,13 +435,55 @@ async def test_mail_for_a_domain_we_back_up_is_passed_on(world: World) -> None:
         await run(Receiver(backing).begin(STRANGER), envelope, ["x@other.example"], MESSAGE)
 
 
-async def test_mail_to_a_suppressed_recipient_is_refused(world: World) -> None:
+async def submit_heeding(world: World, mode: Suppress, *to: str, message: bytes, **wishes: Any) -> Acceptance:
     await world.store.write(lambda tx: suppression.suppress(tx, address("x@example.org"), "550 5.1.1 no"))
-    await submit(world, "x@example.org", message=SUBMITTED)  # nobody said that it is to be heeded
     client = replace(STRANGER, authenticated=Authenticated(world.anna, "anna@penny.test"))
-    heeding = replace(post(world), outbox=Outbox(Router(QueueSettings(suppress=True))))
+    heeding = replace(post(world), outbox=Outbox(Router(QueueSettings(suppress=mode))))
+    return await run(Submitter(heeding).begin(client), Envelope(address("anna@penny.test"), **wishes), to, message)
+
+
+NEWS = b"List-Unsubscribe: <mailto:off@penny.test>\r\n" + SUBMITTED
+
+
+@pytest.mark.parametrize(
+    ("mode", "message", "wishes"),
+    [
+        (Suppress.ON, SUBMITTED, {}),
+        (Suppress.BULK, NEWS, {}),
+        (Suppress.BULK, b"Precedence: Bulk\r\n" + SUBMITTED, {}),
+        (Suppress.BULK, SUBMITTED, {"priority": -1}),
+    ],
+)
+async def test_mail_to_a_suppressed_recipient_is_refused(
+    world: World, mode: Suppress, message: bytes, wishes: dict[str, int]
+) -> None:
     with pytest.raises(RecipientSuppressed):
-        await run(Submitter(heeding).begin(client), Envelope(address("anna@penny.test")), ["X@example.org"], SUBMITTED)
+        await submit_heeding(world, mode, "X@example.org", message=message, **wishes)
+    assert await queued(world) == []
+
+
+@pytest.mark.parametrize(("mode", "message"), [(Suppress.OFF, NEWS), (Suppress.BULK, SUBMITTED)])
+async def test_what_suppression_does_not_concern(world: World, mode: Suppress, message: bytes) -> None:
+    await submit_heeding(world, mode, "x@example.org", message=message)
+    assert len(await queued(world)) == 1
+
+
+async def test_the_sender_hears_whom_bulk_mail_does_not_go_to(world: World) -> None:
+    accepted = await submit_heeding(
+        world, Suppress.BULK, "x@example.org", "y@example.org", "bert@penny.test", message=NEWS
+    )
+    assert [str(one.recipient.address) for one in await queued(world)] == ["y@example.org"]
+    assert len(await stored(world, world.bert)) == 1
+    (told,) = await stored(world, world.anna)
+    assert b"Final-Recipient: rfc822; x@example.org\r\nAction: failed\r\nStatus: 5.1.1" in told
+    story = await world.store.scan(lambda tx: timeline.story(tx, [timeline.trace_number(accepted.id)]))
+    assert [event.kind for event in story] == [EventKind.SUBMITTED, EventKind.REPORTED]
+    assert story[1].facts["recipients"] == ["x@example.org"]
+
+
+async def test_bulk_mail_that_is_held_does_not_wait_for_the_suppressed(world: World) -> None:
+    await submit_heeding(world, Suppress.BULK, "x@example.org", "y@example.org", message=NEWS, hold=timedelta(hours=1))
+    assert [str(one.recipient.address) for one in await queued(world)] == ["y@example.org"]
 
 
 async def test_what_is_there_is_not_added_again(world: World) -> None:

@@ -202,8 +202,7 @@ class Attempts:
         if recipients != envelope.recipients:
             envelope = replace(envelope, recipients=recipients)
         if len(recipients) == 1 and envelope.reverse_path is not None and self._has_own_paths(envelope.reverse_path):
-            separator = self._store.settings.subaddress_separator
-            own = verp.reverse_path(envelope.reverse_path, recipients[0].address, separator)
+            own = await verp.reverse_path(self._store, envelope.reverse_path, recipients[0].address, message.trace)
             envelope = replace(envelope, reverse_path=own)
 
         async def octets() -> bytes:

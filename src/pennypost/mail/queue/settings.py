@@ -14,6 +14,14 @@ class SmarthostLanguage(Enum):
     LMTP = "lmtp"
 
 
+class Suppress(Enum):
+    """Whose mail is not sent to recipients that bounced for good."""
+
+    OFF = "off"
+    BULK = "bulk"
+    ON = "on"
+
+
 @dataclass(frozen=True, slots=True)
 class Smarthost:
     """A host that takes mail from us for others.
@@ -91,11 +99,14 @@ class QueueSettings:
     """Domains whose mail is taken from anybody and passed on to their other MX hosts, as their backup MX."""
 
     verp: tuple[str, ...] = ()
-    """Sender domains whose mail has a reverse-path of its own for each recipient (VERP): `lists+user=example.org@ours`.
-    A bounce names the recipient then by the address it comes to. Recipients are no longer sent to together."""
+    """Sender domains whose mail has a reverse-path of its own for each recipient (VERP):
+    `lists+user=example.org=tag@ours`. A bounce names the recipient, and the message, then by the address it comes to.
+    Recipients are no longer sent to together."""
 
-    suppress: bool = False
-    """Whether mail to recipients that bounced for good is refused from then on (`pennypost suppression`)."""
+    suppress: Suppress = Suppress.BULK
+    """Which mail to recipients that bounced for good is refused from then on (`pennypost suppression`): "off", none;
+    "on", all; "bulk", what goes to many: it has a List-Id, List-Unsubscribe or another List- field, `Precedence: bulk`,
+    `list` or `junk`, or a negative MT-PRIORITY (RFC 6710). Only bounces of such mail are learnt from."""
 
     max_future_release: timedelta = timedelta(days=30)
     """How long a message may wait for the time that its sender wants it to leave (RFC 4865). 0 does not offer it."""

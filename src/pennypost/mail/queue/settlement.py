@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pennypost.mail import bounce
 from pennypost.mail.bounce import Action, Fate, Original
 from pennypost.mail.queue.settings import QueueSettings
+from pennypost.mail.queue.suppressing import GONE_STATUSES, concerns
 from pennypost.mail.queue.verdict import Verdict
 from pennypost.mail.signing import Signer
 from pennypost.model.ids import QueuedId
@@ -17,9 +18,6 @@ from pennypost.store.queue import QueuedMessage
 from pennypost.store.sending import Counts
 from pennypost.store.store import Store
 from pennypost.store.timeline import EventKind
-
-_SUPPRESSED_STATUSES = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
-"""What says that a recipient is not there, and will not be: of other refusals the message may be the cause."""
 
 
 class Clerk:
@@ -54,7 +52,8 @@ class Clerk:
         fates = [fate for delivery, fate in verdict.fates if delivery.id not in lost]
         if fates:
             await self._report(tx, message, fates)
-        if self._settings.suppress:
+        mode, priority = self._settings.suppress, message.envelope.priority
+        if verdict.bounced and concerns(mode, priority=priority, header=message.header):
             for delivery, address, reply in verdict.bounced:
                 if delivery.id not in lost and _is_gone(address.key, results):
                     await suppression.suppress(tx, address, reply)
@@ -119,8 +118,6 @@ class Clerk:
 
 def _is_gone(key: str, results: Sequence[RecipientResult]) -> bool:
     return any(
-        result.recipient.address.key == key
-        and result.state is RelayState.FAILED
-        and result.status in _SUPPRESSED_STATUSES
+        result.recipient.address.key == key and result.state is RelayState.FAILED and result.status in GONE_STATUSES
         for result in results
     )

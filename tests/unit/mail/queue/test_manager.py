@@ -15,7 +15,7 @@ from pennypost.mail.queue import manager
 from pennypost.mail.queue.manager import QueueManager
 from pennypost.mail.queue.outbox import Outbox, Outgoing
 from pennypost.mail.queue.routing import Router
-from pennypost.mail.queue.settings import QueueSettings, Smarthost
+from pennypost.mail.queue.settings import QueueSettings, Smarthost, Suppress
 from pennypost.model.address import Address
 from pennypost.model.envelope import DeliverBy, DeliverByMode, Envelope, Notify, Recipient, ReturnContent
 from pennypost.model.errors import OverQuota
@@ -633,15 +633,26 @@ async def test_deliver_by(world: World, mode: DeliverByMode) -> None:
             assert b"Action: delayed" in report
 
 
-async def test_suppression_of_those_who_are_gone(world: World) -> None:
-    async with sending(world, suppress=True) as q:
+@pytest.mark.parametrize(
+    ("mode", "wishes", "expected"),
+    [
+        (Suppress.OFF, {"priority": -3}, []),
+        (Suppress.BULK, {}, []),
+        (Suppress.BULK, {"priority": -3}, ["x@a.example"]),
+        (Suppress.ON, {}, ["x@a.example"]),
+    ],
+)
+async def test_suppression_of_those_who_are_gone(
+    world: World, mode: Suppress, wishes: dict[str, int], expected: list[str]
+) -> None:
+    async with sending(world, suppress=mode) as q:
         q.relay.answers["x@a.example"] = (RelayState.FAILED, "550 5.1.1 No such user")
         q.relay.answers["y@a.example"] = (RelayState.FAILED, "550 5.7.1 spam")
-        await q.submit("x@a.example", "y@a.example")
+        await q.submit("x@a.example", "y@a.example", **wishes)
         await q.until(lambda: q.relay.given)
         await q.settled()
         listed = await world.store.read(suppression.listed)
-        assert [one.address for one in listed] == ["x@a.example"]
+        assert [one.address for one in listed] == expected
 
 
 async def test_a_smarthost_helps_out_after_failures(world: World) -> None:
