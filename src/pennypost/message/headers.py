@@ -99,7 +99,7 @@ def field_selector(names: Iterable[bytes]) -> Callable[[bytes], bytes]:
             [match.group() for match in FIELD.finditer(header_block) if match[1].lower() in wanted]
         )
     find = _called(wanted).findall
-    return lambda header_block: _joined(find(header_block))
+    return lambda header_block: _joined(find(b"\n" + header_block))
 
 
 _MOST_NAMES = 32
@@ -108,9 +108,11 @@ _MOST_NAMES = 32
 
 @lru_cache(maxsize=64)
 def _called(names: frozenset[bytes]) -> re.Pattern[bytes]:
-    """Make `FIELD` for some names only, and without groups."""
+    """Make `FIELD` for some names only. It finds them behind a line end: an octet that an expression begins with is
+    looked for many times as fast as the begin of a line is, and that a name begins there is seen at a glance."""
     one = b"|".join(re.escape(name) for name in sorted(names))
-    return re.compile(rb"^(?:%b)[ \t]*+:.*+(?:\n[ \t].*+)*+" % one, re.MULTILINE | re.IGNORECASE)
+    first = b"".join(sorted({re.escape(name[:1]) for name in names}))
+    return re.compile(rb"\n((?=[%b])(?:%b)[ \t]*+:.*+(?:\n[ \t].*+)*+)" % (first, one), re.IGNORECASE)
 
 
 def select_other_fields(header_block: bytes, names: Iterable[bytes]) -> bytes:

@@ -5,6 +5,7 @@ from pennypost.mail.prepare import Preparer
 from pennypost.net.connection import Connection
 from pennypost.servers.imap.session import Session
 from pennypost.servers.imap.settings import ImapSettings
+from pennypost.store.field_pages import FieldPages
 from pennypost.store.sort_columns import SortColumns
 from pennypost.store.store import Store
 from pennypost.store.view import Views
@@ -36,6 +37,7 @@ class ImapDoor:
         self.offers_starttls = offers_starttls
         self.views = Views(store)
         self.sort_columns = SortColumns(store.engine)
+        self.field_pages = FieldPages(store.engine)
 
     async def handler(self, connection: Connection) -> None:
         """Serve one connection from its greeting to its end."""

@@ -6,6 +6,8 @@ mailbox's snapshot knows (UID, FLAGS, INTERNALDATE, RFC822.SIZE) is answered wit
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
+from typing import cast
 
 from pennypost.model.errors import StorageFull
 from pennypost.model.flags import Flags
@@ -70,7 +72,7 @@ async def fetch(session: Session, command: Fetch) -> Tagged:
 async def send(session: Session, items: Sequence[FetchItem], numbers: Ranges) -> None:
     """Send data of messages, and change nothing."""
     plan = Plan(items, session.uid_only)
-    if not plan.columns:
+    if not plan.columns and not plan.chosen:
         await _send_known(session, plan, numbers)
     else:
         await _send_stored(session, plan, numbers)
@@ -154,6 +156,8 @@ def _parts(piece: Slice, limit: int, most: int) -> Iterator[Slice]:
 
 async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -> Batch | None:
     """Read what a plan needs of some messages; those that are gone meanwhile are left out. None: all are."""
+    if plan.chosen:
+        return await _load_chosen(session, plan, piece)
     store, account = session.door.store, session.open_mailbox.account
     wanted = [MessageId(message) for message in piece.messages]
     mailbox, uids = session.open_mailbox.id, [Uid(uid) for uid in piece.uids]
@@ -182,3 +186,18 @@ async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -
     if plan.saved:
         batch.saved_at = [saved.get(Uid(uid), 0) for uid in piece.uids]
     return batch
+
+
+async def _load_chosen(session: Session, plan: Plan, piece: Slice) -> Batch | None:
+    """Do what `_load` does for a plan that needs header fields only."""
+    selected, pages = session.open_mailbox, session.door.field_pages
+    columns = [await pages.fields(selected.account, piece.messages, names) for names in plan.chosen]
+    if any(None in column for column in columns):
+        selected.missed = True
+        there = [None not in texts for texts in zip(*columns, strict=True)]
+        piece = piece.only(there)
+        columns = [list(compress(column, there)) for column in columns]
+        if not piece.uids:
+            return None
+    chosen = cast(list[list[bytes]], columns)
+    return Batch(piece, session.recents, selected.account, chosen=chosen)

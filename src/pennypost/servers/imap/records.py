@@ -7,6 +7,7 @@ item a function that gives its values for a whole batch, in the order of the mes
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeGuard
 
 from pennypost.message import structure
 from pennypost.message.decode import transfer_decode
@@ -84,6 +85,7 @@ class Batch:
     """Some messages with what was read of them.
 
     `rows`: a plan's columns of each, none when nothing had to be read; `names`: what of a record each column is;
+    `chosen`: header fields of each, for each of a plan's `chosen`;
     `bodies`, `saved_at`: of each, where a plan asks for them; a body is None where it is too large to be held.
     """
 
@@ -94,6 +96,7 @@ class Batch:
     names: tuple[str, ...] = ()
     bodies: Sequence[bytes | None] = ()
     saved_at: Sequence[int] = ()
+    chosen: Sequence[Sequence[bytes]] = ()
     _records: list[Record] | None = field(default=None, init=False)
 
     @property
@@ -155,6 +158,8 @@ _KNOWN: dict[FetchAttribute, Values] = {
 class Plan:
     """How the items of a FETCH are answered. `columns`: what is read of each message; `bodies`: whether bodies are.
 
+    `chosen`: names of header fields, for each item that asks for some, where nothing else is read: then they come from
+    the pages that are kept of them, and `columns` are empty.
     `body_items`, `header_items`: how many items want a body, and a header; at least 1. `saved`: whether it is asked
     when messages came. `uid_only`: the client knows no message numbers (RFC 9586).
     """
@@ -164,6 +169,7 @@ class Plan:
         "_values",
         "bodies",
         "body_items",
+        "chosen",
         "columns",
         "format",
         "header_items",
@@ -188,9 +194,18 @@ class Plan:
         self.body_items, self.header_items = max(1, bodies), max(1, headers)
         if self.bodies:
             columns |= {Column.BLOB, Column.HEADER, Column.HEADER_SIZE}
+        choosing = [item.section.fields for item in self.items if _chooses(item)]
+        self.chosen: tuple[tuple[bytes, ...], ...] = ()
+        if choosing and all(_chooses(item) or not _columns_of(item) for item in self.items):
+            self.chosen, columns = tuple(choosing), set()
         self.columns = tuple(column for column in _FIELDS if column in columns)
-        self._values = [_values_of(item, self.columns) for item in self.items]
-        self._octets = _octets_of(self.items[-1], self.columns) if self.items else None
+        self._values = [
+            _chosen_values(self.chosen.index(item.section.fields))
+            if self.chosen and _chooses(item)
+            else _values_of(item, self.columns)
+            for item in self.items
+        ]
+        self._octets = _octets_of(self.items[-1], self.columns) if self.items and not self.chosen else None
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -200,6 +215,9 @@ class Plan:
     def lines(self, batch: Batch) -> bytes:
         """Write the responses for a batch."""
         first = batch.piece.uids if self.uid_only else batch.piece.numbers
+        if self.chosen and _chooses(self.items[-1]):
+            others = [values(batch) for values in self._values[:-1]]
+            return self.format.lines_of_texts([first, *others], batch.chosen[-1])
         if self._octets is not None:
             others = [values(batch) for values in self._values[:-1]]
             return self.format.lines_of_octets(zip(first, *others, strict=True), self._octets(batch))
@@ -259,6 +277,18 @@ def _values_of(item: FetchItem, columns: tuple[Column, ...]) -> Values:
             whole = SECTIONS[item]
             return lambda batch: [body_value(section_octets(r, whole)) for r in batch.records]
     return _KNOWN[item]
+
+
+def _chooses(item: FetchItem) -> TypeGuard[BodyItem]:
+    """Whether an item asks for header fields of the message, and for all of them."""
+    match item:
+        case BodyItem(section=Section(part=(), text=SectionText.HEADER_FIELDS), partial=None):
+            return True
+    return False
+
+
+def _chosen_values(position: int) -> Values:
+    return lambda batch: map(literal, batch.chosen[position])
 
 
 def _octets_of(item: FetchItem, columns: tuple[Column, ...]) -> Callable[[Batch], Iterable[tuple[bytes, ...]]] | None:

@@ -38,13 +38,14 @@ class FetchFormat:
 
     `uid_only`: each line is UIDFETCH, and begins with the UID in place of the number (RFC 9586 §3.3)."""
 
-    __slots__ = ("_line", "_start", "items")
+    __slots__ = ("_line", "_start", "_text_line", "items")
 
     def __init__(self, items: Sequence[FetchItem], uid_only: bool = False) -> None:
         self.items = tuple(items)
         places = [_place(item) for item in items]
         self._line = b"* %%d %b (%b)\r\n" % (fetch_name(uid_only), b" ".join(places))
         self._start = self._line.removesuffix(b"%b)\r\n") + b"{%d}\r\n"
+        self._text_line = self._start + b"%b)\r\n"
 
     def line(self, values: tuple[object, ...]) -> bytes:
         """Write one response: `values` is the message number and a value for each item."""
@@ -54,6 +55,11 @@ class FetchFormat:
         """Write one response for each row; give it some hundreds of rows at a time."""
         line = self._line
         return b"".join([line % values for values in rows])
+
+    def lines_of_texts(self, columns: Sequence[Iterable[object]], texts: Sequence[bytes]) -> bytes:
+        """As `lines`, of columns, where the last item is a short section: `texts`, which come apart."""
+        line = self._text_line
+        return b"".join([line % values for values in zip(*columns, map(len, texts), texts, strict=True)])
 
     def lines_of_octets(self, rows: Iterable[tuple[object, ...]], octets: Iterable[tuple[bytes, ...]]) -> bytes:
         """As `lines`, where the last item is the octets of a section: they come apart, and are copied once."""
