@@ -12,7 +12,7 @@ from datetime import timedelta
 from enum import IntEnum
 
 from pennypost.model.errors import NoSuchAccount
-from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq, Uid
+from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid
 from pennypost.store import sets
 from pennypost.store.engine import Transaction, to_microseconds
 
@@ -62,8 +62,8 @@ async def record(
     modseq: ModSeq,
     mailbox: MailboxId,
     kind: ChangeKind,
-    uids: Sequence[Uid] = (),
-    messages: Sequence[MessageId] = (),
+    uids: Sequence[int] = (),
+    messages: Sequence[int] = (),
 ) -> None:
     """Write one row of the log and let the account's sessions be told after the commit.
 
@@ -76,7 +76,7 @@ async def record(
         mailbox,
         int(kind),
         sets.to_text(uids) if uids else None,
-        sets.to_text(messages if len(messages) == 1 else sorted(set(messages))) if messages else None,
+        sets.to_text(sets.ascending(messages)) if messages else None,
         to_microseconds(tx.now),
     )
     tx.changed(account, modseq)

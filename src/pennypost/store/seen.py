@@ -15,7 +15,8 @@ from pennypost.model.rights import Rights
 from pennypost.store import acl, flags, sets
 from pennypost.store.changes import ChangeKind, advance, record
 from pennypost.store.engine import Transaction
-from pennypost.store.flags import Stored, StoreMode, StoreResult
+from pennypost.store.entry_columns import Stored
+from pennypost.store.flags import StoreMode, StoreResult
 
 SWEEP = 1_000
 """Rows looked at in one transaction."""

@@ -3,8 +3,10 @@
 A set is written as IMAP writes one (RFC 9051 §9 sequence-set): "5:7,9". Numbers come ascending, without doubles.
 """
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from operator import ge, lt
 from typing import NamedTuple
 
 LONG_RUN = 8
@@ -25,22 +27,36 @@ class Piece(NamedTuple):
 
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Give the ranges, both ends inclusive, of ascending numbers."""
+    """Give the ranges, both ends inclusive, of ascending numbers. Raises ValueError if they do not ascend."""
+    ascending = numbers if isinstance(numbers, list | array | range) else list(numbers)
     found: list[tuple[int, int]] = []
-    first = last = None
-    for number in numbers:
-        if first is None or last is None:
-            first = last = number
-        elif number == last + 1:
-            last = number
-        elif number > last:
-            found.append((first, last))
-            first = last = number
+    for start in range(0, len(ascending), _STRETCH):
+        stretch = ascending[start : start + _STRETCH]
+        if stretch[-1] - stretch[0] == len(stretch) - 1 and not any(map(ge, stretch, stretch[1:])):
+            _join(found, stretch[0], stretch[-1])
         else:
-            raise ValueError("numbers must ascend")
-    if first is not None and last is not None:
-        found.append((first, last))
+            for number in stretch:
+                _join(found, number, number)
     return found
+
+
+_STRETCH = 64
+"""Numbers looked at together: most often they follow each other."""
+
+
+def _join(found: list[tuple[int, int]], first: int, last: int) -> None:
+    """Put a range behind others."""
+    if found and found[-1][1] >= first - 1:
+        if found[-1][1] >= first:
+            raise ValueError("numbers must ascend")
+        found[-1] = (found[-1][0], last)
+    else:
+        found.append((first, last))
+
+
+def ascending(numbers: Sequence[int]) -> Sequence[int]:
+    """Give numbers in order and once each: themselves, if they are that already, which most often they are."""
+    return numbers if all(map(lt, numbers, numbers[1:])) else sorted(set(numbers))
 
 
 def to_text(numbers: Sequence[int]) -> str:
@@ -67,28 +83,28 @@ def numbers(text: str | None) -> Iterator[int]:
         yield from range(first, last + 1)
 
 
-def pieces(ascending: Sequence[int]) -> Iterator[Piece]:
-    """Cut a set into pieces, in order: what a piece names lies wholly before what the next one names."""
-    if len(ascending) == 1:
-        yield Piece("IN (?)", (ascending[0],), ascending)
+def pieces(numbers: Sequence[int]) -> Iterator[Piece]:
+    """Cut a set, ascending, into pieces, in order: what a piece names lies wholly before what the next one names."""
+    if len(numbers) == 1:
+        yield Piece("IN (?)", (numbers[0],), numbers)
         return
     start = 0  # of what was not yet given out
     position = 0
-    for first, last in runs(ascending):
+    for first, last in runs(numbers):
         length = last - first + 1
         if length >= LONG_RUN:
-            yield from listed(ascending[start:position])
-            yield Piece(_NAMED_BY_ENDS, (first, last), ascending[position : position + length])
+            yield from listed(numbers[start:position])
+            yield Piece(_NAMED_BY_ENDS, (first, last), numbers[position : position + length])
             start = position + length
         position += length
-    yield from listed(ascending[start:])
+    yield from listed(numbers[start:])
 
 
-def listed(ascending: Sequence[int]) -> Iterator[Piece]:
+def listed(numbers: Sequence[int]) -> Iterator[Piece]:
     """Cut a set into pieces that list all their numbers."""
     largest = PIECE_SIZES[-1]
-    for start in range(0, len(ascending), largest):
-        part = ascending[start : start + largest]
+    for start in range(0, len(numbers), largest):
+        part = numbers[start : start + largest]
         size = next(size for size in PIECE_SIZES if size >= len(part))
         padded = (*part, *(part[-1],) * (size - len(part)))
         yield Piece(_in(size), padded, part)

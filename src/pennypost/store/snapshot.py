@@ -5,7 +5,7 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
-from itertools import compress
+from itertools import compress, repeat
 from typing import NamedTuple
 
 from pennypost.model.errors import NoSuchMailbox
@@ -14,6 +14,8 @@ from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq, Uid
 from pennypost.store import changes, mailboxes, seen, sets
 from pennypost.store.changes import ChangeKind
 from pennypost.store.engine import Engine, Row, Transaction
+from pennypost.store.entry_columns import Entries, StoredMany, packed
+from pennypost.store.flags import Known, StoreResult
 from pennypost.store.keywords import unpack_keywords
 
 LOG_LENGTH = 64
@@ -42,8 +44,8 @@ class Advance(NamedTuple):
     """What one or several steps of the snapshot changed, by UID."""
 
     appended: Sequence[int]
-    updated: frozenset[int]
-    expunged: frozenset[int]
+    updated: Collection[int]
+    expunged: Collection[int]
 
 
 class _Steps(NamedTuple):
@@ -96,7 +98,9 @@ _COLUMNS = (
 )
 _FLAG_VALUES = tuple(Flags(value) for value in range(32))
 _SEEN = int(Flags.SEEN)
-_NOTHING = Advance((), frozenset(), frozenset())
+_NOTHING = Advance((), (), ())
+_TURNED = bytes([1, 0]) + bytes(254)
+"""Translates true to false, and false to true."""
 
 
 class Snapshot(_Columns):
@@ -108,6 +112,7 @@ class Snapshot(_Columns):
 
     __slots__ = (
         "_engine",
+        "_in_use",
         "_lock",
         "_log",
         "account",
@@ -130,6 +135,7 @@ class Snapshot(_Columns):
         r"""Whose `\Seen` it has; None: the owner's."""
         self.number = 0
         """Rises with every advance."""
+        self._in_use: tuple[int, Keywords] = (-1, ())
         self.modseq = ModSeq(-1)
         """The account's, up to which the snapshot is true; -1 before it is read."""
         self.highest_modseq = ModSeq(0)
@@ -156,7 +162,55 @@ class Snapshot(_Columns):
             self.received_at[index],
         )
 
+    def keywords_in_use(self) -> Keywords:
+        """Give all keywords of the messages, sorted, one spelling of each."""
+        number, found = self._in_use
+        if number != self.number:
+            there = {keyword for packed in set(self.keywords.values()) for keyword in packed.split(" ")}
+            spelled = {keyword.casefold(): keyword for keyword in sorted(there, reverse=True)}
+            found = tuple(spelled[key] for key in sorted(spelled))
+            self._in_use = self.number, found
+        return found
+
+    def known(self, uids: "array[int]") -> Known | None:
+        """Give what is known of messages, ascending, to who is to change them; None: some are not there, or were not
+        side by side so that it could be had at once."""
+        if not uids or self.modseq < 0:
+            return None
+        at = bisect_left(self.uids, uids[0])
+        end = at + len(uids)
+        if self.uids[at:end] != uids:
+            return None
+        keywords = packed(list(map(self.keywords.get, uids))) if self.keywords else None
+        entries = Entries(uids, self.messages[at:end], bytes(self.flags[at:end]), keywords, self.modseqs[at:end])
+        return Known(self.modseq, entries)
+
     # -- Advancing it
+
+    def note(self, result: StoreResult) -> None:
+        """Take in what a STORE in this mailbox did, if nothing else has happened: then it need not be read."""
+        changed = result.changed
+        if not isinstance(changed, StoredMany) or not changed or self.reader is not None:
+            return
+        if self._lock.locked() or self.modseq < 0 or result.modseq != self.modseq + 1:
+            return
+        uids, count = changed.uids, len(changed)
+        at = bisect_left(self.uids, uids[0])
+        if self.uids[at : at + count] == uids:
+            self.flags[at : at + count] = changed.flags
+            self.modseqs[at : at + count] = array("q", [result.modseq]) * count
+        else:
+            for uid, flags in zip(uids, changed.flags, strict=True):
+                at = self.index(uid)
+                self.flags[at] = flags
+                self.modseqs[at] = result.modseq
+        if changed.keywords is not None and all(changed.keywords):
+            self.keywords.update(zip(uids, changed.keywords, strict=True))  # type: ignore[arg-type]
+        elif self.keywords:
+            for uid, keywords in zip(uids, changed.keywords or repeat(None, count), strict=True):
+                self._set_keywords(uid, keywords)
+        self.modseq = self.highest_modseq = result.modseq
+        self._step(Advance((), uids, ()))
 
     async def advance(self) -> None:
         """Bring it up to what is committed now, by any worker. Raises NoSuchMailbox when the mailbox is gone."""
@@ -279,34 +333,44 @@ class Snapshot(_Columns):
         if appended:
             self.extend(appended)
         if gone or changed or appended:
-            self.number += 1
-            advance = Advance([row[0] for row in appended], frozenset(changed), frozenset(gone))
-            if sum(map(len, advance)) > LOG_UIDS:
-                self._log.clear()
-            else:
-                self._log.append(advance)
+            self._step(Advance([row[0] for row in appended], frozenset(changed), gone))
 
-    def _drop(self, expunged: Collection[int]) -> list[int]:
-        gone = [uid for uid in sorted(expunged) if self.index(uid) >= 0]
-        if not gone:
-            return []
-        if len(gone) == 1:
-            index = self.index(gone[0])
-            self.uids = self.uids[:index] + self.uids[index + 1 :]
+    def _step(self, advance: Advance) -> None:
+        """Count an advance, and keep it for the views that are to learn of it."""
+        self.number += 1
+        if sum(map(len, advance)) > LOG_UIDS:
+            self._log.clear()
+        else:
+            self._log.append(advance)
+
+    def _drop(self, expunged: Collection[int]) -> Sequence[int]:
+        """Leave out what was expunged. Gives what of it was there, ascending."""
+        if not expunged:
+            return ()
+        there = self.uids
+        if len(expunged) == 1:
+            (uid,) = expunged
+            if (index := self.index(uid)) < 0:
+                return ()
+            self.uids = there[:index] + there[index + 1 :]
             for column in (self.messages, self.flags, self.modseqs, self.sizes, self.received_at):
                 del column[index]
+            gone: Sequence[int] = (uid,)
         else:
-            keep = bytearray(b"\1") * len(self.uids)
-            for uid in gone:
-                keep[self.index(uid)] = 0
+            goes = bytes(map(frozenset(expunged).__contains__, there))
+            gone = array("I", compress(there, goes))
+            if not gone:
+                return ()
+            keep = goes.translate(_TURNED)
             self.flags = bytearray(compress(self.flags, keep))
             self.messages = array("q", compress(self.messages, keep))
             self.modseqs = array("q", compress(self.modseqs, keep))
             self.sizes = array("I", compress(self.sizes, keep))
             self.received_at = array("q", compress(self.received_at, keep))
-            self.uids = array("I", compress(self.uids, keep))
-        for uid in gone:
-            self.keywords.pop(uid, None)
+            self.uids = array("I", compress(there, keep))
+        if self.keywords:
+            for uid in gone:
+                self.keywords.pop(uid, None)
         return gone
 
     def _set_keywords(self, uid: int, keywords: str | None) -> None:
@@ -378,8 +442,8 @@ def _sum_up(rows: Iterable[Row]) -> tuple[set[int], frozenset[int], int]:
 def _union(advances: Sequence[Advance]) -> Advance:
     if len(advances) == 1:
         return advances[0]
-    expunged = frozenset().union(*(advance.expunged for advance in advances))
+    expunged: frozenset[int] = frozenset().union(*(advance.expunged for advance in advances))
     came = [uid for advance in advances for uid in advance.appended]
     appended = [uid for uid in came if uid not in expunged]
-    updated = frozenset().union(*(advance.updated for advance in advances)) - expunged - set(came)
+    updated: frozenset[int] = frozenset().union(*(advance.updated for advance in advances)) - expunged - set(came)
     return Advance(appended, updated, expunged - set(came))

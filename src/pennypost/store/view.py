@@ -25,7 +25,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pennypost.model.flags import Flags, Keywords
 from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid
@@ -112,25 +112,25 @@ class MailboxView:
         if self._number == snapshot.number and not (expunge and self._withheld):
             return ViewChange((), (), (), (), self._highest)
         news = snapshot.since(self._number, self._told_uids(), self._highest)
-        gone = self._withheld | news.expunged
+        gone = self._withheld.union(news.expunged) if self._withheld else news.expunged
         expunged: list[int] = []
         numbers: list[int] = []
         if expunge:
             expunged = sorted(gone)
-            numbers = [bisect_left(self.uids, uid) + 1 for uid in expunged]
+            numbers = _numbers(self.uids, expunged)
             self.uids = snapshot.uids
             self._withheld = set()
         else:
-            self._withheld = gone
+            self._withheld = set(gone)
             self.uids = self.uids + array("I", news.appended) if gone else snapshot.uids
         self._number = snapshot.number
         self._highest = snapshot.highest_modseq
         if not self._withheld:
             self._settled = self._highest
         return ViewChange(
-            [Uid(uid) for uid in news.appended],
-            [Uid(uid) for uid in sorted(news.updated)],
-            [Uid(uid) for uid in expunged],
+            cast(Sequence[Uid], list(news.appended)),
+            cast(Sequence[Uid], sorted(news.updated)),
+            cast(Sequence[Uid], expunged),
             numbers,
             self._highest,
         )
@@ -176,9 +176,7 @@ class MailboxView:
 
     def keywords_in_use(self) -> Keywords:
         """Give all keywords of the mailbox's messages, sorted, one spelling of each: for FLAGS (RFC 9051 §7.3.5)."""
-        found = {keyword for packed in set(self.snapshot.keywords.values()) for keyword in packed.split(" ")}
-        spelled = {keyword.casefold(): keyword for keyword in sorted(found, reverse=True)}
-        return tuple(spelled[key] for key in sorted(spelled))
+        return self.snapshot.keywords_in_use()
 
     def first_unseen(self) -> int:
         """Give the sequence number of the first message without `\\Seen`, or 0 (RFC 3501 §7.1 UNSEEN)."""
@@ -206,6 +204,25 @@ class MailboxView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _numbers(uids: "array[int]", chosen: Sequence[int]) -> list[int]:
+    """Give the sequence numbers, 1-based, of UIDs that are there, both ascending."""
+    numbers: list[int] = []
+    start = 0
+    while start < len(chosen):
+        at = bisect_left(uids, chosen[start])
+        count = min(_STRETCH, len(chosen) - start)
+        if uids[at : at + count].tolist() == chosen[start : start + count]:
+            numbers += range(at + 1, at + count + 1)
+        else:
+            numbers += [bisect_left(uids, uid, at) + 1 for uid in chosen[start : start + count]]
+        start += count
+    return numbers
+
+
+_STRETCH = 256
+"""UIDs looked at together: of many that go, most often all do."""
 
 
 @dataclass(slots=True)

@@ -99,10 +99,10 @@ async def tell(
     if change is None:
         return
     updated: Sequence[Uid] = change.updated
-    if quiet:
+    if quiet and updated:
         silenced, snapshot = frozenset(quiet), session.open_mailbox.snapshot
         if snapshot.highest_modseq <= as_of:
-            updated = [uid for uid in updated if uid not in silenced]
+            updated = () if updated == quiet else [uid for uid in updated if uid not in silenced]
         else:
             updated = [uid for uid in updated if uid not in silenced or snapshot.modseqs[snapshot.index(uid)] > as_of]
     if also:
@@ -140,8 +140,7 @@ async def _look(session: "Session", which: News, answers: bool = False) -> ViewC
     if (session.qresync or session.uid_only) and change.expunged:
         session.write(mailbox.vanished(ranges_of(change.expunged)))  # RFC 7162 §3.2.10
     else:
-        for already, number in enumerate(change.expunged_numbers):
-            session.write(mailbox.expunge(number - already))
+        session.write(mailbox.expunges(change.expunged_numbers))
     if change.appended:
         session.write(mailbox.exists(selected.count))
         if not session.rev2:

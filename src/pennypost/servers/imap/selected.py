@@ -12,11 +12,12 @@ pieces with what the snapshot knows of each, looked up anew for every piece: the
 reads, and messages may be gone from it that still have numbers.
 """
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid
 from pennypost.model.rights import ALL_RIGHTS, Rights
@@ -190,13 +191,15 @@ class Selected:
     def uids_of(self, numbers: Ranges) -> list[Uid]:
         """Give the UIDs of messages, ascending, without those that are gone."""
         uids, snapshot = self.view.uids, self.snapshot
-        chosen = [Uid(uid) for first, last in numbers for uid in uids[first - 1 : last]]
-        if uids is snapshot.uids:
-            return chosen
-        left = [uid for uid in chosen if snapshot.index(uid) >= 0]
-        if len(left) < len(chosen):
-            self.missed = True
-        return left
+        chosen: list[int] = []
+        for first, last in numbers:
+            chosen += uids[first - 1 : last]
+        if uids is not snapshot.uids:
+            left = [uid for uid in chosen if snapshot.index(uid) >= 0]
+            if len(left) < len(chosen):
+                self.missed = True
+            chosen = left
+        return cast(list[Uid], chosen)
 
     def changed_since(self, numbers: Ranges, modseq: ModSeq) -> Ranges:
         """Give those of the messages that have a greater modseq (RFC 7162 §3.1.4.1)."""
@@ -217,7 +220,15 @@ class Selected:
 
     def slices_of_uids(self, uids: Sequence[int], size: int = SLICE_MESSAGES) -> Iterator[Slice]:
         """Give messages by UID, ascending, in pieces; those the client does not know of are left out."""
+        known = self.view.uids
         for start in range(0, len(uids), size):
+            stretch = array("I", uids[start : start + size])
+            at = bisect_left(known, stretch[0])
+            if known[at : at + len(stretch)] == stretch:
+                piece = self._slice(at + 1, at + len(stretch))
+                if piece is not None:
+                    yield piece
+                continue
             wanted = [(uid, self.view.number_of(Uid(uid))) for uid in uids[start : start + size]]
             piece = self._picked([number for _, number in wanted if number], [uid for uid, number in wanted if number])
             if piece is not None:

@@ -1,6 +1,8 @@
 """STORE and UID STORE (RFC 9051 §6.4.6)."""
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Sequence
+from typing import cast
 
 from pennypost.model.errors import MailError, NotPermitted
 from pennypost.model.ids import Uid
@@ -17,7 +19,8 @@ from pennypost.servers.imap.news import News
 from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
 from pennypost.store.acl import changeable_flags
-from pennypost.store.flags import Stored, StoreMode
+from pennypost.store.entry_columns import Stored, StoredMany
+from pennypost.store.flags import StoreMode
 
 _MODES = {
     StoreAction.REPLACE: StoreMode.SET,
@@ -72,26 +75,38 @@ async def _change(session: Session, command: Store, held: Sequence[Uid]) -> Sequ
     selected = session.open_mailbox
     uids = selected.uids_of(message_limit.trim(session, selected.numbers_of(command.messages, command.uid)))
     mode, asked = _MODES[command.action], command.flags
-    before, known = selected.snapshot.number, selected.snapshot.modseq
+    before, stood_at = selected.snapshot.number, selected.snapshot.modseq
+    known = selected.snapshot.known(array("I", uids)) if not selected.foreign else None
     result = await session.door.store.write_rows(
-        lambda tx: change_flags(tx, selected, uids, mode, asked.flags, asked.keywords, command.unchanged_since),
+        lambda tx: change_flags(tx, selected, uids, mode, asked.flags, asked.keywords, command.unchanged_since, known),
         len(uids),
     )
+    unmoved = selected.snapshot.number == before
+    if not selected.foreign:
+        selected.snapshot.note(result)
     if command.silent:
-        if result.modseq == known + 1 and not selected.foreign:
-            quiet = {stored.uid for stored in result.changed}  # nobody else changed anything since the client was told
-        elif selected.snapshot.number == before:
+        quiet: Collection[Uid]
+        if result.modseq == stood_at + 1 and not selected.foreign:
+            quiet = _uids(result.changed)  # nobody else changed anything since the client was told
+        elif unmoved:
             quiet = _as_expected(result.changed, _expected(selected, uids, mode, asked))
         else:
             quiet = set()  # what they had is not known any more
         await news.tell(session, News.NO_EXPUNGE, quiet, result.modseq, held)
         if session.condstore:
-            await news.tell_modseqs(session, [stored.uid for stored in result.changed])
+            await news.tell_modseqs(session, _uids(result.changed))
         return result.refused
     await news.tell(session, News.NO_EXPUNGE, uids, also=frozenset(held).difference(uids))
     news.tell_keywords(session)
     await news.tell_flags(session, uids)
     return result.refused
+
+
+def _uids(stored: Sequence[Stored]) -> Sequence[Uid]:
+    """Give the UIDs, ascending, of what was stored."""
+    if isinstance(stored, StoredMany):
+        return cast(Sequence[Uid], stored.uids.tolist())
+    return [one.uid for one in stored]
 
 
 def _expected(

@@ -1,6 +1,8 @@
 """Untagged data about mailboxes: FLAGS, LIST, LSUB, STATUS, EXISTS, RECENT, EXPUNGE, VANISHED (RFC 9051 §7.3, §7.4)."""
 
 from collections.abc import Sequence
+from itertools import count, groupby
+from operator import sub
 
 from pennypost.model.mailbox import DELIMITER
 from pennypost.proto.imap.responses.search import sequence_set
@@ -11,17 +13,26 @@ from pennypost.proto.imap.status_items import StatusItem
 _DELIMITER = b'"%b"' % DELIMITER.encode("ascii")
 
 
-def exists(count: int) -> bytes:
-    return b"* %d EXISTS\r\n" % count
+def exists(messages: int) -> bytes:
+    return b"* %d EXISTS\r\n" % messages
 
 
-def recent(count: int) -> bytes:
+def recent(messages: int) -> bytes:
     """RECENT (RFC 3501 §7.3.2): not for a client that enabled IMAP4rev2."""
-    return b"* %d RECENT\r\n" % count
+    return b"* %d RECENT\r\n" % messages
 
 
 def expunge(number: int) -> bytes:
     return b"* %d EXPUNGE\r\n" % number
+
+
+def expunges(numbers: Sequence[int]) -> bytes:
+    """Tell that messages are gone, each of which renumbers those behind it. `numbers`: as they were before, ascending.
+
+    Those that followed each other have one number when their turn comes, so their lines are alike.
+    """
+    told = groupby(map(sub, numbers, count()))
+    return b"".join([expunge(number) * sum(1 for _ in alike) for number, alike in told])
 
 
 def vanished(uids: Ranges, earlier: bool = False) -> bytes:

@@ -51,6 +51,9 @@ def test_mailbox() -> None:
     assert mailbox.exists(3) == b"* 3 EXISTS\r\n"
     assert mailbox.recent(0) == b"* 0 RECENT\r\n"
     assert mailbox.expunge(44) == b"* 44 EXPUNGE\r\n"
+    assert mailbox.expunges([]) == b""
+    gone = [2, 3, 4, 7, 9, 10]
+    assert mailbox.expunges(gone) == b"".join(mailbox.expunge(n - i) for i, n in enumerate(gone))
     assert mailbox.flags(b"\\Seen a") == b"* FLAGS (\\Seen a)\r\n"
     assert mailbox.list_delimiter() == b'* LIST (\\Noselect) "/" ""\r\n'
     # RFC 3348 §4
