@@ -123,3 +123,38 @@ async def test_what_store_refuses(world: World) -> None:
     with pytest.raises(ValueError, match="no keyword"):
         await store(world, account, inbox, [1], StoreMode.ADD, Flags.NONE, ["two words"])
     assert (await world.entries(account, inbox))[0].flags == 0
+
+
+def expected(mode: StoreMode, flag: Flags, words: set[str], given: Flags, more: set[str]) -> tuple[Flags, set[str]]:
+    match mode:
+        case StoreMode.SET:
+            return given, more
+        case StoreMode.ADD:
+            return flag | given, words | more
+        case StoreMode.REMOVE:
+            return flag & ~given, words - more
+
+
+@pytest.mark.parametrize("mode", StoreMode)
+@pytest.mark.parametrize(("given", "more"), [(Flags.SEEN, set()), (Flags.NONE, {"k"}), (Flags.FLAGGED, {"k", "m"})])
+async def test_every_state_becomes_what_it_should(world: World, mode: StoreMode, given: Flags, more: set[str]) -> None:
+    """Also those that another state becomes: no entry is written twice."""
+    account = await world.account()
+    inbox = await world.inbox(account)
+    await world.fill(account, inbox, 96)
+    before: dict[int, tuple[Flags, set[str]]] = {}
+    for uid in range(1, 97):
+        bits, words = Flags(uid % 8), [{"k"}, {"k", "m"}, {"m"}, set[str]()][uid // 8 % 4]
+        before[uid] = bits, words
+        await store(world, account, inbox, [uid], StoreMode.SET, bits, sorted(words))
+    asked = range(3, 92)
+    result = await store(world, account, inbox, asked, mode, given, sorted(more))
+    after = {uid: expected(mode, *before[uid], given, more) if uid in asked else before[uid] for uid in before}
+    changed = [uid for uid in asked if after[uid] != before[uid]]
+    assert [(one.uid, one.flags, set(one.keywords)) for one in result.changed] == [(u, *after[u]) for u in changed]
+    assert [one.uid for one in result.unchanged] == [uid for uid in asked if uid not in changed]
+    for entry in await world.entries(account, inbox):
+        assert (entry.flags, set((entry.keywords or "").split())) == after[entry.uid]
+        assert (entry.modseq == result.modseq) is (entry.uid in changed)
+    mailbox = await world.mailbox(account)
+    assert mailbox.unseen == sum(not bits & Flags.SEEN for bits, _ in after.values())

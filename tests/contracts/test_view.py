@@ -1,5 +1,7 @@
 """Open mailboxes: what sessions see of what others do (RFC 9051 §5.2, §7.5.1; RFC 7162 §3.1.1)."""
 
+from array import array
+
 import pytest
 from tests.contracts.world import World
 
@@ -256,3 +258,53 @@ async def test_few_mailboxes_that_nobody_has_open_are_kept(world: World, monkeyp
         assert view.snapshot is not first
     with await views.open(account, other.id) as view:
         assert view.snapshot is not second
+
+
+async def test_what_is_known_need_not_be_read(world: World) -> None:
+    account = await world.account()
+    inbox = await world.inbox(account)
+    await world.fill(account, inbox, 20)
+    views = Views(world.engine)
+    with await views.open(account, inbox) as view, await views.open(account, inbox) as other:
+        snapshot = view.snapshot
+        for uids, flag, words in (
+            ([3, 4, 5], Flags.SEEN, ["k"]),
+            (range(1, 21), Flags.SEEN, ["k", "m"]),
+            (range(2, 8), Flags.FLAGGED, []),
+        ):
+            known = snapshot.known(array("I", uids))
+            assert known is not None
+            result = await world.write(flags.store, account, inbox, list(uids), StoreMode.ADD, flag, words, known=known)
+            snapshot.note(result)
+            assert snapshot.modseq == result.modseq
+            changed = [one.uid for one in result.changed]
+            assert changed == list(uids)
+            assert shown(view) == await truth(world, account, inbox)
+            assert [s.keywords for s in view.states()] == [
+                tuple((entry.keywords or "").split()) for entry in await world.entries(account, inbox)
+            ]
+            for one in (view, other):
+                assert (await one.refresh()).updated == changed
+        assert snapshot.known(array("I", [3, 5])) is None  # not side by side
+        assert snapshot.known(array("I", [20, 21])) is None  # not there
+        assert snapshot.known(array("I")) is None
+
+
+async def test_what_is_known_and_old_is_not_believed(world: World) -> None:
+    account = await world.account()
+    inbox = await world.inbox(account)
+    await world.fill(account, inbox, 4)
+    views = Views(world.engine)
+    with await views.open(account, inbox) as view:
+        known = view.snapshot.known(array("I", [1, 2, 3]))
+        await seen(world, account, inbox, [2])
+        result = await world.write(
+            flags.store, account, inbox, [1, 2, 3], StoreMode.ADD, Flags.SEEN, ["k"], known=known
+        )
+        assert [one.uid for one in result.changed] == [1, 3]
+        view.snapshot.note(result)  # it is behind, so it reads
+        change = await view.refresh()
+        assert change.updated == [1, 2, 3]
+        assert shown(view) == await truth(world, account, inbox)
+        mailbox = await world.mailbox(account)
+        assert mailbox.unseen == 1

@@ -13,12 +13,13 @@ Who we are
 
 What they have
     mailboxes     made, renamed, removed; names (which are allowed); counters
-    messages      put in, read, expunged; transfer (COPY, MOVE); flags (STORE), keywords; threads
+    messages      put in, read, expunged; transfer (COPY, MOVE); flags (STORE) over entry_columns, keywords; threads
     places        where a client's names lead: to mailboxes of its own or of others; acl (who may do what with whose),
                   seen (each reader's own), across (messages between accounts)
     view          open mailboxes as sessions see them, over snapshot, which follows the log
     changes       the log of what happened; sets (of numbers, as it writes them)
-    search        full-text search, by an index beside the store; sort_columns: what SORT and THREAD order by
+    search        full-text search, by an index beside the store; sort_columns: what SORT and THREAD order by;
+                  field_pages: header fields that clients list mailboxes by
     annotations   what is said about mailboxes (METADATA)
     quota         how much there may be; removal: taking away, in steps
     queue         what waits to be sent: dispatch (taking it, noting what came of it), queue_view (looking, by hand);

@@ -202,11 +202,12 @@ async def _write(
         groups = [(old, entries.only([one == old for one in had])) for old in set(had)]
     for old, group in groups:
         new = change.keywords(old) if change.keywords is not None else None
-        pieces, condition = list(sets.pieces(group.uids)), ""
+        pieces, condition = asked, ""
         values: tuple[int | str | None, ...] = ()
-        if asked is not None and len(asked) < len(pieces):
-            pieces = asked
-            if not all_change or len(groups) > 1:
+        if pieces is None or not all_change or len(groups) > 1:
+            pieces = list(sets.pieces(group.uids))
+            if asked is not None and len(asked) < len(pieces):
+                pieces = asked
                 condition, values = _condition(change, old, new, modseq)
         words: tuple[str | None, ...] = () if change.keywords is None else (new,)
         sql = f"{_SET}{', keywords = ?' if words else ''}{_WHERE}"

@@ -3,10 +3,9 @@
 A set is written as IMAP writes one (RFC 9051 §9 sequence-set): "5:7,9". Numbers come ascending, without doubles.
 """
 
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from operator import ge, lt
+from operator import lt, sub
 from typing import NamedTuple
 
 LONG_RUN = 8
@@ -28,30 +27,19 @@ class Piece(NamedTuple):
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
     """Give the ranges, both ends inclusive, of ascending numbers. Raises ValueError if they do not ascend."""
-    ascending = numbers if isinstance(numbers, list | array | range) else list(numbers)
-    found: list[tuple[int, int]] = []
-    for start in range(0, len(ascending), _STRETCH):
-        stretch = ascending[start : start + _STRETCH]
-        if stretch[-1] - stretch[0] == len(stretch) - 1 and not any(map(ge, stretch, stretch[1:])):
-            _join(found, stretch[0], stretch[-1])
-        else:
-            for number in stretch:
-                _join(found, number, number)
-    return found
-
-
-_STRETCH = 64
-"""Numbers looked at together: most often they follow each other."""
-
-
-def _join(found: list[tuple[int, int]], first: int, last: int) -> None:
-    """Put a range behind others."""
-    if found and found[-1][1] >= first - 1:
-        if found[-1][1] >= first:
-            raise ValueError("numbers must ascend")
-        found[-1] = (found[-1][0], last)
-    else:
-        found.append((first, last))
+    ascending = numbers if isinstance(numbers, list) else list(numbers)
+    if not ascending:
+        return []
+    first, last = ascending[0], ascending[-1]
+    if last - first == len(ascending) - 1 and ascending == list(range(first, last + 1)):
+        return [(first, last)]
+    steps = list(map(sub, ascending[1:], ascending))
+    if min(steps, default=1) < 1:
+        raise ValueError("numbers must ascend")
+    breaks = [at for at, step in enumerate(steps, 1) if step > 1]
+    firsts = [first, *[ascending[at] for at in breaks]]
+    lasts = [*[ascending[at - 1] for at in breaks], last]
+    return list(zip(firsts, lasts, strict=True))
 
 
 def ascending(numbers: Sequence[int]) -> Sequence[int]:

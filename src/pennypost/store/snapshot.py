@@ -195,15 +195,16 @@ class Snapshot(_Columns):
         if self._lock.locked() or self.modseq < 0 or result.modseq != self.modseq + 1:
             return
         uids, count = changed.uids, len(changed)
-        at = bisect_left(self.uids, uids[0])
-        if self.uids[at : at + count] == uids:
-            self.flags[at : at + count] = changed.flags
-            self.modseqs[at : at + count] = array("q", [result.modseq]) * count
+        at, end = self.index(uids[0]), self.index(uids[-1]) + 1
+        if end - at == count:
+            self.flags[at:end] = changed.flags
+            self.modseqs[at:end] = array("q", [result.modseq]) * count
         else:
-            for uid, flags in zip(uids, changed.flags, strict=True):
-                at = self.index(uid)
-                self.flags[at] = flags
-                self.modseqs[at] = result.modseq
+            place_of = dict(zip(self.uids[at:end], range(at, end), strict=True))
+            own_flags, modseqs, modseq = self.flags, self.modseqs, result.modseq
+            for place, flags in zip(map(place_of.__getitem__, uids), changed.flags, strict=True):
+                own_flags[place] = flags
+                modseqs[place] = modseq
         if changed.keywords is not None and all(changed.keywords):
             self.keywords.update(zip(uids, changed.keywords, strict=True))  # type: ignore[arg-type]
         elif self.keywords:
