@@ -153,6 +153,9 @@ class Counting:
         self.reads += 1
         return await self.engine.read(operation)
 
+    async def glance(self, operation: Operation[T]) -> T:
+        return await self.engine.glance(operation)
+
     async def scan(self, operation: Operation[T]) -> T:
         self.scans += 1
         return await self.engine.scan(operation)

@@ -218,6 +218,10 @@ class Snapshot(_Columns):
         async with self._lock:
             if self.removed:
                 raise NoSuchMailbox
+            if self.modseq >= 0:
+                newest, _ = await self._engine.glance(lambda tx: changes.state(tx, self.account))
+                if newest == self.modseq:
+                    return
             news = await self._engine.read(self._follow if self.modseq >= 0 else self._read_small)
             if news is None:
                 news = await self._engine.scan(self._read_all)

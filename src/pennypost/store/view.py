@@ -105,9 +105,10 @@ class MailboxView:
         may (RFC 9051 §7.5.1). Raises NoSuchMailbox when the mailbox was removed.
         """
         await self.snapshot.advance()
-        return self._take(expunge)
+        return self.take(expunge=expunge)
 
-    def _take(self, expunge: bool) -> ViewChange:
+    def take(self, *, expunge: bool = True) -> ViewChange:
+        """As `refresh`, of what the snapshot has taken in already: without a look at the store."""
         snapshot = self.snapshot
         if self._number == snapshot.number and not (expunge and self._withheld):
             return ViewChange((), (), (), (), self._highest)

@@ -151,6 +151,11 @@ HANDLERS: dict[type, Handler] = {
 """Every command but APPEND with a literal, which begins before it is whole: `append.append`."""
 
 
+_READING = (Check, Fetch, Noop, Search, Sort, Thread)
+"""Commands that change nothing that they do not tell themselves: what the look before them found is told after them, as
+far as it was not allowed before; what came while they ran, with the next command."""
+
+
 async def handle(session: Session, body: CommandBody) -> Tagged:
     """Carry a whole command. Before and after it, tell what others changed in the open mailbox, as far as it allows.
 
@@ -169,7 +174,7 @@ async def handle(session: Session, body: CommandBody) -> Tagged:
     except (MailError, Refused):
         search_result.forget(session, body)
         raise
-    await news.tell(session, which, answers=isinstance(body, Expunge | Move))
+    await news.tell(session, which, answers=isinstance(body, Expunge | Move), looked=isinstance(body, _READING))
     news.tell_settled(session)
     if session.watch is not None and tagged.condition is Condition.OK:
         session.watch.note(body)

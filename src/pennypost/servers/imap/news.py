@@ -88,23 +88,18 @@ async def tell(
     also: Collection[Uid] = frozenset(),
     *,
     answers: bool = False,
+    looked: bool = False,
 ) -> None:
     """Look at the store, and tell the client what is new in its open mailbox.
 
     `quiet`: messages whose flags the client knows, as they are at the modseq `as_of`. `also`: messages whose flags are
     told in any case: what `hold_flags` gave. `answers`: the client asked for the change that is told, so that
-    it is told whatever NOTIFY says.
+    it is told whatever NOTIFY says. `looked`: the store was looked at a moment ago, and nothing of ours has changed it.
     """
-    change = await _look(session, which, answers)
+    change = await _look(session, which, answers, looked)
     if change is None:
         return
-    updated: Sequence[Uid] = change.updated
-    if quiet and updated:
-        silenced, snapshot = frozenset(quiet), session.open_mailbox.snapshot
-        if snapshot.highest_modseq <= as_of:
-            updated = () if updated == quiet else [uid for uid in updated if uid not in silenced]
-        else:
-            updated = [uid for uid in updated if uid not in silenced or snapshot.modseqs[snapshot.index(uid)] > as_of]
+    updated = _but_quiet(session, change.updated, quiet, as_of) if quiet and change.updated else change.updated
     if also:
         updated = sorted({*updated, *also})
     if updated:
@@ -113,27 +108,40 @@ async def tell(
         await contexts.tell(session)
 
 
+def _but_quiet(session: "Session", updated: Sequence[Uid], quiet: Collection[Uid], as_of: ModSeq) -> Sequence[Uid]:
+    """Leave out the messages whose flags the client knows."""
+    snapshot = session.open_mailbox.snapshot
+    if snapshot.highest_modseq <= as_of:
+        if updated == quiet:
+            return ()
+        silenced = frozenset(quiet)
+        return [uid for uid in updated if uid not in silenced]
+    silenced = frozenset(quiet)
+    return [uid for uid in updated if uid not in silenced or snapshot.modseqs[snapshot.index(uid)] > as_of]
+
+
 async def hold_flags(session: "Session") -> Sequence[Uid]:
     """Tell what is new but for flags, before a STORE changes them once more; give whose are still to be told."""
     change = await _look(session, News.NO_EXPUNGE)
     return change.updated if change is not None else ()
 
 
-async def _look(session: "Session", which: News, answers: bool = False) -> ViewChange | None:
+async def _look(session: "Session", which: News, answers: bool = False, looked: bool = False) -> ViewChange | None:
     """Take in what is new, and tell all of it but flags. Gives those flags that are to be told (RFC 5465 §3.1)."""
     selected = session.selected
     if selected is None or which is News.NONE:
         return None
-    if selected.foreign:
+    if selected.foreign and not looked:
         await _check_rights(session)
     watch = session.watch
     try:
-        if watch is not None and not watch.tells_messages and not answers:
-            await selected.snapshot.advance()  # what is answered is true all the same
-            return None
-        change = await selected.refresh(expunge=which is News.ALL)
+        if not looked:
+            await selected.snapshot.advance()
     except NoSuchMailbox:
         session.end("Mailbox was deleted")
+    if watch is not None and not watch.tells_messages and not answers:
+        return None  # what is answered is true all the same
+    change = selected.view.take(expunge=which is News.ALL)
     if selected.contexts:
         selected.touched.update(change.updated, change.appended)
         contexts.tell_expunged(session, selected, change)
