@@ -24,21 +24,26 @@ _NETWORK_BITS = {4: 24, 6: 64}
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A message whose sender should come again: hashes of its route, and of itself on it."""
+    """A message whose sender should come again: hashes of its route, and of itself on it. `named`: it says itself which
+    message it is; else another one with the same text cannot be told from it."""
 
     route: int
     key: int
+    named: bool
 
 
 def doubt(
     client: SmtpClient,
     sender: Address | None,
-    own_id: bytes | None,
+    name: bytes | None,
     body_digest: bytes,
     judgements: Iterable[Judgement],
     settings: JunkSettings,
 ) -> Doubt | None:
-    """Say whether a message is doubtful for all it is for. None: it is not, or must not wait."""
+    """Say whether a message is doubtful for all it is for. None: it is not, or must not wait.
+
+    `name`: its Message-ID, or where it has none its Date: the same text may come every day.
+    """
     found = list(judgements)
     if not settings.greylist or sender is None or client.peer.ip is None or not found:
         return None
@@ -48,7 +53,8 @@ def doubt(
     ip = client.peer.ip
     network = str(ip_network((ip, _NETWORK_BITS[ip.version]), strict=False)).encode()
     route = greylist.hash_of(network, sender.key.encode())
-    return Doubt(route, greylist.hash_of(network, sender.key.encode(), own_id or b"", body_digest))
+    key = greylist.hash_of(network, sender.key.encode(), name or b"", body_digest)
+    return Doubt(route, key, name is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +75,9 @@ async def decide(
     """Hold a doubtful message, or release it, or let it in."""
     accounts = list(dict.fromkeys(target.account for target in targets))
     before = {account: await greylist.find(tx, account, found.key, settings.greylist_delay) for account in accounts}
-    new = [account for account in accounts if before[account] is None]
-    held = {account: one for account, one in before.items() if one is not None}
+    # What has no name may be a new message with the text of one that was let in: rather twice in the inbox than lost.
+    held = {account: one for account, one in before.items() if one is not None and (found.named or not one.released)}
+    new = [account for account in accounts if account not in held]
     if any(one.due or one.released for one in held.values()):
         names = await deliver([target for target in targets if target.account in new], False) if new else []
         for account, one in held.items():

@@ -246,7 +246,8 @@ class _Incoming(MailTransaction):
             summary, draft = prepared.digest.summary, prepared.draft
             found = self._judgements.values()
             sender = self._envelope.reverse_path
-            self._doubt = doubt(self._client, sender, summary.own_id, draft.hash, found, judge.settings)
+            name = summary.own_id or summary.date or None
+            self._doubt = doubt(self._client, sender, name, draft.hash, found, judge.settings)
 
     async def _write(self, parcel: Parcel, destinations: Sequence[Destination]) -> list[str]:
         """Have the message stored; one that is doubtful is held. Raises ComeAgain when that is so, and is durable."""

@@ -439,6 +439,26 @@ async def test_a_doubtful_message_is_shown_and_let_in_when_it_comes_again(world:
     assert len(await held(world, MailboxRole.INBOX)) == 2
 
 
+NAMELESS = b"From: eve@example.com\r\nSubject: the backup is done\r\n%b\r\nIt is done.\r\n"
+
+
+async def test_the_same_text_of_another_day_is_another_message(world: World) -> None:
+    first, second = NAMELESS % b"Date: Mon, 23 Nov 2026 03:00:00 +0000\r\n", NAMELESS % b""
+    for message in (first, second):
+        with pytest.raises(ComeAgain):
+            await receive(world, message, settings=DOUBTFUL)
+    world.clock.forward(timedelta(minutes=5))
+    for message in (first, second):
+        await receive(world, message, settings=DOUBTFUL)
+    assert len(await held(world, MailboxRole.INBOX)) == 2
+    await receive(world, NAMELESS % b"Date: Tue, 24 Nov 2026 03:00:00 +0000\r\n", settings=DOUBTFUL)
+    assert len(await held(world, MailboxRole.INBOX)) == 3
+    await receive(world, second, settings=DOUBTFUL)  # nothing says that it is the same one
+    assert len(await held(world, MailboxRole.INBOX)) == 4
+    await receive(world, first, settings=DOUBTFUL)
+    assert len(await held(world, MailboxRole.INBOX)) == 4
+
+
 async def test_what_its_reader_has_done_with_it_stays_done(world: World) -> None:
     with pytest.raises(ComeAgain):
         await receive(world, ODD % (1, 1), settings=DOUBTFUL)
