@@ -23,7 +23,7 @@ TROUBLE = (ScreenerFailed, OSError, TimeoutError, ConnectionEnded, PeerError, EO
 """What a screener's failures look like."""
 
 FAILED, SKIPPED = "failed", "skipped"
-"""Outcomes beside the rulings: it was asked in vain; it was not asked, having failed before."""
+"""Outcomes beside the rulings: it was asked in vain; it was not asked, having failed before, or for lack of a turn."""
 
 _LATER = Reply(451, "4.7.1", "The message could not be checked now, try again later")
 
@@ -67,8 +67,16 @@ class Guard:
             self._observe(kind, SKIPPED, 0.0)
             return replace(self._fallback, note="was not asked, having failed before")
         try:
-            async with asyncio.timeout(self._seconds), self._turns:
-                opinion = await question()
+            if not await self._turn():
+                self.breaker.gave_up()
+                _log.warning("screener not asked", screener=self.screener.name, reason="too many are asking")
+                self._observe(kind, SKIPPED, loop.time() - begun)
+                return replace(self._fallback, note="was not asked, too many are")
+            try:
+                async with asyncio.timeout(self._seconds):
+                    opinion = await question()
+            finally:
+                self._turns.release()
         except TROUBLE as problem:
             return self._trouble(problem, begun, loop.time())
         except BaseException:
@@ -79,6 +87,15 @@ class Guard:
             _log.info("screener answers again", screener=self.screener.name)
         self._observe(kind, opinion.ruling.value, loop.time() - begun)
         return opinion
+
+    async def _turn(self) -> bool:
+        """Wait for a turn, as long as a question may take. That there is none says nothing against the screener."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._turns.acquire()
+        except TimeoutError:
+            return False
+        return True
 
     def _trouble(self, problem: Exception, begun: float, now: float) -> Opinion:
         screener = self.screener

@@ -17,7 +17,8 @@ class ScreenerSettings:
     """A program that is asked about incoming mail."""
 
     timeout: timedelta = timedelta(seconds=30)
-    """How long one question may take, from the connection to the last octet of the answer."""
+    """How long one question may take, from the connection to the last octet of the answer; as long it may wait for its
+    turn (`at_once`) before."""
 
     on_failure: Fallback = Fallback.ACCEPT
     """What follows when it does not answer, or makes no sense: "accept" goes on without it, "defer" tells senders to

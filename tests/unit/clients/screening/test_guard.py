@@ -101,6 +101,20 @@ async def test_who_is_cancelled_while_trying_leaves_it_to_the_next() -> None:
     assert (await watch.guard.ask(fine)).ruling is Ruling.JUNK
 
 
+async def test_a_crowd_is_not_the_screeners_failure() -> None:
+    watch = Watch(at_once=1, failures=1, timeout=timedelta(milliseconds=300), on_failure=Fallback.DEFER)
+
+    async def slow() -> Opinion:
+        await asyncio.sleep(0.1)
+        return Opinion()
+
+    opinions = await asyncio.gather(*(watch.guard.ask(slow) for _ in range(10)))
+    late = [one for one in opinions if one.failed]
+    assert {(one.ruling, one.note) for one in late} == {(Ruling.DEFER, "was not asked, too many are")}
+    assert set(watch.outcomes) == {"accept", "skipped"}
+    assert not watch.guard.is_open
+
+
 async def test_only_so_many_are_asked_at_once() -> None:
     watch = Watch(at_once=2)
     running, most = 0, 0
