@@ -77,6 +77,10 @@ MAX_CHANGES = 1000
 MAX_CHANGED_OCTETS = 2 << 20
 """Octets that header fields of one message may have which a filter adds and changes."""
 
+MAX_NAME = 998
+"""Octets of a field's name that a filter is shown (RFC 5322 §2.1.1). Of the value it is what a packet has room for:
+libmilter hangs up on more."""
+
 Macros = Mapping[bytes, bytes]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
@@ -271,8 +275,8 @@ class _Changes:
                 line = _line(value)
                 if is_field_name(name):
                     self._header.append(ChangeField(name, max(occurrence, 1), line))
-            case ChangeSender(path):
-                self._sender = (_address(path),)
+            case ChangeSender(path) if (sender := _address(path)) is not None or path.strip() in (b"", b"<>"):
+                self._sender = (sender,)
             case AddRecipient(path) if (address := _address(path)) is not None:
                 self._add.append(address)
             case DeleteRecipient(path) if (address := _address(path)) is not None:
@@ -359,7 +363,9 @@ def _before_the_end(specimen: Specimen, keeps_space: bool) -> Iterator[Command]:
     yield Data()
     for name, value in FIELD.findall(specimen.header):
         text = value.replace(b"\0", b"").removesuffix(b"\r").replace(b"\r\n", b"\n")
-        yield Header(name, text if keeps_space else text.removeprefix(b" "))
+        shown = name[:MAX_NAME]
+        room = BODY_CHUNK - len(shown) - 2
+        yield Header(shown, (text if keeps_space else text.removeprefix(b" "))[:room])
     yield EndOfHeaders()
     for piece in specimen.pieces(BODY_CHUNK, len(specimen.header)):
         yield Body(piece)

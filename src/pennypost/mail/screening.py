@@ -7,6 +7,7 @@ known before the message is filed. Without screeners there is no Inspection, and
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -257,17 +258,25 @@ async def _about(screening: Screening, specimen: Specimen) -> Opinion:
     return await screening.message(specimen)
 
 
+_LONE_LF = re.compile(rb"(?<!\r)\n")
+
+
 class _Replacement:
-    """Takes another body for a message."""
+    """Takes another body for a message. Its lines get to end with CRLF: a lone LF may be an end of the text to the next
+    host (RFC 5321 §2.3.8)."""
 
     def __init__(self, spools: Spools, most: int) -> None:
         self._spools = spools
         self._most = most
+        self._after_cr = False
         self.spool: Spool | None = None
 
     def __call__(self, octets: bytes) -> None:
         if self.spool is None:
             self.spool = self._spools.new()
+        before = b"\r" if self._after_cr else b""
+        self._after_cr = octets.endswith(b"\r") if octets else self._after_cr
+        octets = _LONE_LF.sub(b"\r\n", before + octets)[len(before) :]
         if self.spool.size + len(octets) > self._most:
             raise ScreenerFailed("the body it gives is too large")
         self.spool.write(octets)

@@ -58,12 +58,14 @@ class Filter:
     def __init__(self, stage: bytes = b"", answer: Misdeed = hang) -> None:
         self.stage, self.answer = stage, answer
         self.heard: list[bytes] = []
+        self.largest = 0
         self.left = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             length = int.from_bytes(await reader.readexactly(4))
             letter = (await reader.readexactly(length))[:1]
+            self.largest = max(self.largest, length)
             self.heard.append(letter)
             if letter == b"Q":
                 self.left.set()
@@ -131,6 +133,27 @@ async def test_it_makes_changes_without_an_end() -> None:
     async with listening(many.serve) as address:
         opinion = await go(*milter(address, timeout=timedelta(seconds=5), longest=timedelta(seconds=5)))
     assert opinion.note == "failed: it makes too many changes"
+
+
+async def test_a_field_that_is_too_long_for_libmilter_is_shown_in_part() -> None:
+    good = Filter()
+    header = b"X-Long: " + b"x" * 200_000 + b"\r\n" + b"Subject: hello\r\n\r\n"
+    async with listening(good.serve) as address:
+        opinion = await go(*milter(address), specimen(header=header))
+    assert opinion.note == "accepted"
+    assert good.heard.count(b"L") == 2
+    assert good.largest <= 65536  # with its letter
+
+
+@pytest.mark.parametrize(
+    ("path", "sender"),
+    [(b"<>", (None,)), (b"", (None,)), (b"<a@x.test>", (Address("a", "x.test"),)), (b"a@@b, c <d>", None)],
+)
+async def test_what_is_no_address_is_no_new_sender(path: bytes, sender: tuple[Address | None] | None) -> None:
+    changing = Filter(b"E", lambda writer: packet(b"e", path + b"\0") + packet(b"c", b""))
+    async with listening(changing.serve) as address:
+        opinion = await go(*milter(address))
+    assert opinion.sender == sender
 
 
 async def test_a_transaction_that_ends_early_is_aborted() -> None:

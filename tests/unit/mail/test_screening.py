@@ -277,6 +277,18 @@ async def test_the_body_is_replaced_and_the_next_one_sees_it(world: World, spool
     assert world.store.spools.memory_used == 0
 
 
+async def test_lines_of_another_body_end_with_crlf(world: World) -> None:
+    def write(specimen: Specimen) -> Opinion:
+        assert specimen.replace_body is not None
+        for piece in (b"one\n", b"two\r", b"\nthree\n.\nfour\r\n", b"", b"\n"):
+            specimen.replace_body(piece)
+        return NOTHING
+
+    await receive(world, Told(message_=write, in_turn=True))
+    (octets,) = await stored(world, world.anna)
+    assert octets.endswith(b"\r\n\r\none\r\ntwo\r\nthree\r\n.\r\nfour\r\n\r\n")
+
+
 async def test_a_body_that_gets_too_large_is_the_screeners_failure(world: World) -> None:
     def write(specimen: Specimen) -> Opinion:
         assert specimen.replace_body is not None
