@@ -26,6 +26,7 @@ from pennypost.store.keys import MAX_LOCAL_PART_OCTETS, canonical_domain
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 _DAYS = 1024
+_HEADS = ("SRS0=", "SRS1=")
 
 
 def _day(now: datetime) -> int:
@@ -97,10 +98,15 @@ def _write(key: bytes, sender: Address, domain: str, now: datetime) -> Address:
 # -- Reading
 
 
+def is_rewritten(address: Address) -> bool:
+    """Whether an address looks like one that this or another host has made for what it forwards."""
+    return address.local_part[:5].upper() in _HEADS
+
+
 async def find_back(tx: Transaction, address: Address) -> Address | None:
     """Give the sender whom a reverse-path of ours stands for. None: it is none, or not any more. May run as a read."""
     head, rest = address.local_part[:5].upper(), address.local_part[5:]
-    if head not in ("SRS0=", "SRS1="):
+    if head not in _HEADS:
         return None
     try:
         if await directory.find_domain(tx, canonical_domain(address.domain)) is None:

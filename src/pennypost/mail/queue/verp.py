@@ -11,7 +11,7 @@ from base64 import b32decode, b32encode
 from collections.abc import Container
 from dataclasses import dataclass
 
-from pennypost.mail import path_keys
+from pennypost.mail import path_keys, srs
 from pennypost.model.address import Address
 from pennypost.store.engine import Transaction
 from pennypost.store.keys import MAX_LOCAL_PART_OCTETS
@@ -34,8 +34,11 @@ class Returned:
 
 def wanted(sender: Address | None, domains: Container[str], separator: str) -> bool:
     """Whether mail of a sender goes so. `domains`: whose does, in lower case. `separator`: parts a subaddress from the
-    local part, which leads the bounces back to the sender; empty: nothing does, and nothing goes so."""
-    return sender is not None and bool(separator) and sender.domain.lower() in domains
+    local part, which leads the bounces back to the sender; empty: nothing does, and nothing goes so. What an alias
+    sends on has a path already from which nothing but itself leads back."""
+    if sender is None or not separator or srs.is_rewritten(sender):
+        return False
+    return sender.domain.lower() in domains
 
 
 async def reverse_path(store: Store, sender: Address, recipient: Address, trace: int) -> Address:

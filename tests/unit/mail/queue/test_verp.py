@@ -58,7 +58,14 @@ async def test_nobody_else_can_make_one(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("sender", "separator", "expected"),
-    [(LISTS, "+", True), (LISTS, "", False), (None, "+", False), (Address("x", "other.test"), "+", False)],
+    [
+        (LISTS, "+", True),
+        (LISTS, "", False),
+        (None, "+", False),
+        (Address("x", "other.test"), "+", False),
+        (Address("SRS0=abcdef=ab=x.test=u", "penny.test"), "+", False),  # what is forwarded has a path of its own
+        (Address("srs1=abcdef=x.test==ab=y.test=u", "penny.test"), "+", False),
+    ],
 )
 def test_whose_mail_goes_so(sender: Address | None, separator: str, expected: bool) -> None:
     assert verp.wanted(sender, ("penny.test",), separator) is expected
