@@ -14,7 +14,7 @@ import click
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_record, show_records
 from pennypost.cli.running import find_account, read, with_store, write
-from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, look_at, order_thresholds
+from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, JunkSettings, look_at, order_thresholds
 from pennypost.mail.learner import lesson_of
 from pennypost.mail.reception import SmtpClient
 from pennypost.mail.verification import Verdicts
@@ -207,25 +207,33 @@ def threshold(
     if not reset and not any(one is not None for one in wanted):
         raise click.UsageError("say what to set: --junk, --defer, --refuse or --reset")
     ours = loaded.config.junk
-    try:
-        order_thresholds(
-            ours.threshold if file_from is None else file_from,
-            ours.defer_threshold if defer is None else defer,
-            ours.refuse_threshold if refuse is None else refuse,
-        )
-    except ValueError as problem:
-        raise click.UsageError(str(problem)) from None
 
     async def operation(tx: Transaction) -> None:
         if "@" in name:
-            account = (await find_account(tx, name)).id
-            await lessons.set_thresholds(tx, account, wanted, domain=False)
+            account = await find_account(tx, name)
+            _require_order(ours, wanted, await lessons.domain_thresholds(tx, account.domain))
+            await lessons.set_thresholds(tx, account.id, wanted, domain=False)
         else:
             domain = (await directory.require_domain(tx, name)).id
+            _require_order(ours, wanted, Thresholds())
             await lessons.set_thresholds(tx, domain, wanted, domain=True)
 
     write(loaded, operation)
     click.echo(f"{name}: {'as for all' if reset else 'set'}")
+
+
+def _require_order(ours: JunkSettings, wanted: Thresholds, above: Thresholds) -> None:
+    """Refuse thresholds that make no sense together with those that hold where nothing is said: `above`, and `ours`."""
+    if wanted == Thresholds():
+        return
+    server = Thresholds(ours.threshold, ours.defer_threshold, ours.refuse_threshold)
+    junk, defer, refuse = (
+        next(value for value in each if value is not None) for each in zip(wanted, above, server, strict=True)
+    )
+    try:
+        order_thresholds(junk, defer, refuse)
+    except ValueError as problem:
+        raise click.UsageError(str(problem)) from None
 
 
 def _without_ours(octets: bytes) -> bytes:

@@ -305,6 +305,13 @@ async def thresholds(tx: Transaction, account: AccountId) -> Thresholds:
     return Thresholds(*(next((row[n] for row in rows if row[n] is not None), None) for n in range(3)))
 
 
+async def domain_thresholds(tx: Transaction, domain: DomainId) -> Thresholds:
+    """Give what was set for all accounts of a domain."""
+    sql = "SELECT junk, defer, refuse FROM junk_threshold WHERE kind = ? AND owner = ?"
+    row = await tx.fetch_one(sql, _OF_DOMAIN, domain)
+    return Thresholds() if row is None else Thresholds(*row)
+
+
 async def set_thresholds(tx: Transaction, owner: AccountId | DomainId, wanted: Thresholds, *, domain: bool) -> None:
     """Set thresholds of an account, or of all accounts of a domain. All None: as if never set."""
     kind = _OF_DOMAIN if domain else _OF_ACCOUNT

@@ -380,6 +380,9 @@ def test_thresholds_of_junk(shell: Shell, tmp_path: Path) -> None:
     assert (threshold(), threshold("--account", "ann@example.org")) == (5.0, 3.0)
     shell("junk", "threshold", "ann@example.org", "--reset")
     assert threshold("--account", "ann@example.org") == 4.0, "that of the domain"
+    assert shell.run("junk", "threshold", "ann@example.org", "--junk", "9.5")[0] == 2, "the domain refuses at 9"
+    shell("junk", "threshold", "example.org", "--junk", "20", "--refuse", "30")
+    shell("junk", "threshold", "ann@example.org", "--junk", "25")  # above what the server refuses, not the domain
 
 
 async def test_a_stored_message_is_explained_by_number_and_message_id(shell: Shell) -> None:
