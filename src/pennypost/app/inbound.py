@@ -57,7 +57,8 @@ class Inbound:
         self.judge = Judge(store, config.junk, hostname)
         self.screeners = make_screeners(config.screening, resolver, config.tls, store.clock, figures)
         self.learner = Learner(store)
-        self._learns = config.junk.enabled and config.junk.learn
+        self._judges = config.junk.enabled
+        self._learns = config.junk.learn
         self._settings = config.verification
         self._store = store
         self._resolver = resolver
@@ -108,17 +109,19 @@ class Inbound:
                 log_incident("DMARC reports", problem)
 
     async def learn(self) -> bool:
-        """Learn what is wanted from what people did, if no other worker does. Gives whether it was ours to do."""
+        """Learn what is wanted from what people did, where that is wanted, and forget what is old, if no other worker
+        does. Gives whether it was ours to do."""
         store = self._store
-        if not self._learns or not await store.write(
+        if not self._judges or not await store.write(
             lambda tx: leases.acquire(tx, LEARNING, self._holder, LEARNING_LEASE)
         ):
             return False
-        learnt = await self.learner.round()
         await store.write_large(lambda tx: junk.forget(tx, SENDER_MEMORY))
         patience = self.judge.settings.greylist_patience
-        await store.write_large(lambda tx: greylist.sweep(tx, patience, ROUTE_MEMORY))
+        while await store.write_large(lambda tx: greylist.sweep(tx, patience, ROUTE_MEMORY)):
+            pass
         await self._forget_tokens()
+        learnt = await self.learner.round() if self._learns else 0
         if learnt:
             _log.info("messages learnt", count=learnt)
         return True
