@@ -1,6 +1,8 @@
 """An OpenSMTPD of our own that sends everything it gets to one port."""
 
+import shutil
 import socket
+import subprocess
 from collections.abc import Sequence
 
 import trustme
@@ -16,6 +18,29 @@ listen on 127.0.0.1 port {tls} tls pki localhost hostname opensmtpd.test
 action "onward" relay host "smtp+tls://127.0.0.1:{port}" tls no-verify
 match from any for any action "onward"
 """
+
+_SHIM = """#define _GNU_SOURCE
+#include <dlfcn.h>
+int EVP_PKEY_set1_RSA(void *key, void *rsa);
+void *EVP_PKEY_get1_RSA(void *key)
+{
+    void *(*original)(void *) = (void *(*)(void *))dlsym(RTLD_NEXT, "EVP_PKEY_get1_RSA");
+    void *rsa = original(key);
+    if (rsa)
+        EVP_PKEY_set1_RSA(key, rsa);
+    return rsa;
+}
+"""
+"""OpenSMTPD 6.8 keeps the private key from the process that speaks TLS. That one marks the RSA key that it gets from a
+certificate, so that its signatures are asked for elsewhere. With OpenSSL 3 the mark is on a copy: no handshake comes to
+its end ("missing private key"). This puts the copy back into the key."""
+
+
+def reason_without_tls() -> str:
+    """Say why it cannot have TLS here, "" if it can."""
+    if shutil.which("cc") is None:
+        return "OpenSMTPD 6.8 signs no TLS handshake with OpenSSL 3, and without cc it cannot be helped"
+    return ""
 
 
 class OpenSmtpd(UnpackedProgram):
@@ -35,8 +60,16 @@ class OpenSmtpd(UnpackedProgram):
         values = {"folder": self.folder, "port": server.ports["smtp"], **self.ports}
         (self.folder / "configuration").write_text(_CONFIGURATION.format(**values))
 
+        if not reason_without_tls():
+            (self.folder / "shim.c").write_text(_SHIM)
+            subprocess.run(
+                ["cc", "-shared", "-fPIC", "-o", self.folder / "shim.so", self.folder / "shim.c"], check=True
+            )
+
     def command(self) -> Sequence[str]:
-        return [str(FOLDER / PROGRAM), "-d", "-f", str(self.folder / "configuration")]
+        shim = self.folder / "shim.so"
+        preload = [f"LD_PRELOAD={shim}"] if shim.exists() else []
+        return ["env", *preload, str(FOLDER / PROGRAM), "-d", "-f", str(self.folder / "configuration")]
 
     def is_ready(self) -> bool:
         try:
