@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from pennypost.mail.checkup.findings import Finding, good, hint, no_answer, problem, unknown
 from pennypost.mail.dns_plan import PlannedRecord, PlanSettings, plan
@@ -24,7 +24,7 @@ from pennypost.model.dns import (
 )
 from pennypost.model.verification import DmarcPolicy
 from pennypost.verify import dane
-from pennypost.verify.dkim.record import BadRecord, PublicKey, parse_record
+from pennypost.verify.dkim.record import BadRecord, OtherKey, parse_own_record
 from pennypost.verify.dmarc.record import mailbox_of, parse
 from pennypost.verify.mta_sts import record_id
 from pennypost.verify.tls_report import report_uris
@@ -112,19 +112,14 @@ def dkim(settings: PlanSettings, domain: str, waiting: Sequence[str]) -> Check:
 
 def _key(name: str, text: bytes, planned: PlannedRecord) -> Finding:
     try:
-        record = parse_record(text)
+        record = parse_own_record(text, planned.value.encode("ascii"))
+    except OtherKey:
+        return problem("dkim", f"{name} has another key than the one that signs", _publish(planned))
     except BadRecord as bad:
         return problem("dkim", f"{name}: {bad}", _publish(planned))
-    ours = parse_record(planned.value.encode("ascii"))
-    if _octets(record.key) != _octets(ours.key):
-        return problem("dkim", f"{name} has another key than the one that signs", _publish(planned))
     if record.testing:
         return hint("dkim", f"{name} says that the domain is only testing (t=y)", _publish(planned))
     return good("dkim", f"{name} is published")
-
-
-def _octets(key: PublicKey) -> bytes:
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def dmarc(domain: str, settings: PlanSettings, takes_reports: bool) -> Check:

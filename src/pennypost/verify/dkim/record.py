@@ -8,7 +8,7 @@ from functools import lru_cache
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from pennypost.verify.dkim.tags import BadTags, colon_list, parse_tags, without_blanks
 
@@ -27,6 +27,10 @@ class BadRecord(ValueError):
 
 class RevokedKey(BadRecord):
     """An empty p= tag (RFC 6376 §3.6.1)."""
+
+
+class OtherKey(BadRecord):
+    """A key, but not the one that was looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +91,13 @@ def _load(type_: bytes, encoded: bytes) -> PublicKey:
         if type_ != b"rsa":
             raise BadRecord("the key has a type that is not known")
     raise BadRecord("the key cannot be read")
+
+
+def parse_own_record(text: bytes, ours: bytes) -> KeyRecord:
+    """Read a key record that has to hold the key of `ours`, the record that was to be published: its tags may be
+    others. Raises OtherKey, BadRecord."""
+    found = parse_record(text)
+    form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    if found.key.public_bytes(*form) != parse_record(ours).key.public_bytes(*form):
+        raise OtherKey("it is another key")
+    return found
