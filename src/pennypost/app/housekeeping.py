@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from pennypost.mail.queue import recall
 from pennypost.mail.settings import AuthSettings
 from pennypost.mail.signing import SigningSettings
 from pennypost.model.errors import MailError
@@ -84,6 +85,7 @@ class Housekeeper:
         for swept in (bans.sweep, buckets.sweep, sending.sweep):
             await store.write_large(swept)
         await store.write_large(lambda tx: dispatch.forget_idle(tx, DESTINATION_MEMORY))
+        await store.write_large(recall.sweep)
         await self._prune_timeline()
         now = asyncio.get_running_loop().time()
         if now >= self._next_collection:

@@ -10,8 +10,10 @@ import click
 
 from pennypost.cli.options import Command, Loaded, as_json, configured, fail
 from pennypost.cli.output import Record, show_record, show_records
-from pennypost.cli.running import read, with_store
+from pennypost.cli.running import find_account, read, with_store
 from pennypost.mail.queue import by_hand
+from pennypost.mail.queue import recall as recalling
+from pennypost.mail.queue.recall import Recalled
 from pennypost.mail.queue.settlement import Clerk
 from pennypost.mail.signing import Signer
 from pennypost.message import headers
@@ -59,14 +61,17 @@ def _filtered(command: Command) -> Command:
         domain: str | None,
         destination: str | None,
         state: str | None,
+        account: str | None,
         **arguments: Any,
     ) -> Any:
         states = _STATES[state] if state is not None else None
-        filters = [Filter(one, sender, recipient, domain, destination, states) for one in ids or (None,)]
+        owner = None if account is None else read(loaded, lambda tx: find_account(tx, account)).id
+        filters = [Filter(one, sender, recipient, domain, destination, states, owner) for one in ids or (None,)]
         return command(loaded, filters, **arguments)
 
     wrapped: Command = update_wrapper(wrapper, command)
     wrapped = click.argument("ids", nargs=-1, type=_Number())(wrapped)
+    wrapped = click.option("--account", metavar="ADDRESS", help="That this account has submitted.")(wrapped)
     wrapped = click.option("--state", type=click.Choice(list(_STATES)), help="In this state only.")(wrapped)
     wrapped = click.option("--destination", help="That go there next, as `queue count` names it.")(wrapped)
     wrapped = click.option("--domain", help="To recipients of this domain.")(wrapped)
@@ -126,7 +131,7 @@ def show(loaded: Loaded, number: QueuedId, as_json: bool) -> None:
 
     message, deliveries = read(loaded, look)
     if message is None:
-        fail(f"no message q{number} is queued")
+        fail(f"no message q{number} is queued: pennypost trace q{number} tells what became of it")
     envelope = message.envelope
     subject = headers.value(message.header, b"subject")
     record = {
@@ -257,10 +262,36 @@ def retry(loaded: Loaded, filters: list[Filter], everything: bool) -> None:
 @_all
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(loaded: Loaded, filters: list[Filter], everything: bool, yes: bool) -> None:
-    """Take mail out of the queue without telling its sender: a message to be sent later is taken back so."""
+    """Take mail out of the queue without telling its sender. `recall` is what a sender does himself."""
     if not yes:
         click.confirm("Remove this mail, and tell nobody?", abort=True, err=True)
     _act(loaded, filters, everything, _changes("removed"), "removed")
+
+
+@queue.command("recall")
+@configured
+@click.argument("number", metavar="ID", type=_Number())
+@click.option("--account", required=True, metavar="ADDRESS", help="Whose message it is; another's is not touched.")
+def recall(loaded: Loaded, number: QueuedId, account: str) -> None:
+    """Take a message back for its sender before it leaves: it lies among his drafts then.
+
+    A user does the same with a message that is to be sent later by moving it out of the mailbox "Scheduled".
+    """
+
+    async def work(store: Store) -> Recalled | None:
+        owner = await store.read(lambda tx: find_account(tx, account))
+        return await store.write_large(lambda tx: recalling.recall(tx, store, owner.id, number))
+
+    taken = with_store(loaded, work)
+    if taken is None:
+        fail(f"no message q{number} of {account} is queued")
+    for address in taken.under_way:
+        click.echo(f"{address}: it is being sent at this moment")
+    if not taken.recipients:
+        fail("nothing could be taken back")
+    for address in taken.recipients:
+        click.echo(f"{address}: taken back")
+    click.echo(f"the message is in {taken.mailbox}")
 
 
 @queue.command("bounce")

@@ -172,6 +172,10 @@ _LATER = {
 """What another host's report says of a recipient (RFC 3464 §2.3.3)."""
 
 
+def _recalled(facts: Facts) -> Iterator[str]:
+    yield f"{facts['queue']} to {', '.join(facts['recipients'])} was taken back by its sender"
+
+
 def _heard(facts: Facts) -> Iterator[str]:
     who = facts["from"]
     for address, action, status, diagnostic in facts["results"]:
@@ -204,4 +208,5 @@ _LINES: Mapping[EventKind, Callable[[Facts], Iterator[str]]] = {
     EventKind.HEARD: _heard,
     EventKind.CHANGED: _changed,
     EventKind.TURNED_AWAY: _turned_away,
+    EventKind.RECALLED: _recalled,
 }

@@ -74,3 +74,7 @@ class DeliverySettings:
 
     subaddress_mailboxes: bool = True
     """Mail for `user+tag` goes into the account's mailbox `tag` where there is one, else into the inbox (RFC 5233)."""
+
+    scheduled_mailbox: str = "Scheduled"
+    """Where a user finds what he has submitted to be sent later (RFC 4865): what he moves out of there, or deletes, is
+    taken back. Empty: it is shown nowhere."""

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from pennypost.mail import bounce
 from pennypost.mail.bounce import Action, Fate, Original
+from pennypost.mail.queue import recall
 from pennypost.mail.queue.settings import Suppress
 from pennypost.mail.queue.suppressing import concerns
 from pennypost.mail.reception import Reception, SmtpClient
@@ -21,6 +22,7 @@ from pennypost.mail.trace import new_id
 from pennypost.mail.transaction import Destination, MailTransaction, Parcel, Post, Sending, Stored
 from pennypost.message import headers
 from pennypost.message.addresses import addresses, parse_addresses
+from pennypost.message.digest import MessageDigest, digest
 from pennypost.message.limits import MAX_ADDRESSES
 from pennypost.model.address import Address
 from pennypost.model.authentication import Authenticated
@@ -30,12 +32,13 @@ from pennypost.model.errors import (
     AuthenticationRequired,
     BadMessage,
     NullMx,
+    OverQuota,
     RecipientSuppressed,
     SenderNotOwned,
     UnqualifiedDomain,
 )
 from pennypost.model.relaying import HopKind
-from pennypost.store import junk, suppression, timeline
+from pennypost.store import junk, quota, suppression, timeline
 from pennypost.store.directory import is_enabled
 from pennypost.store.engine import Transaction
 from pennypost.store.resolve import owns
@@ -67,6 +70,8 @@ class Submitter:
 class _Submission(MailTransaction):
     _suppressed: tuple[Recipient, ...] = ()
     """Whom the message does not go to, since mail to them bounced before."""
+    _draft: tuple[bytes, MessageDigest] | None = None
+    """The header, and the digest, of what the user is shown of a message that is to be sent later."""
 
     @property
     def _separator(self) -> str:
@@ -121,6 +126,11 @@ class _Submission(MailTransaction):
         mode, header = self._post.outbox.router.settings.suppress, parcel.prepared.header
         if mode is Suppress.BULK and concerns(mode, priority=self._envelope.priority, header=header):
             destinations = await self._without_suppressed(destinations)
+        if self._settings.scheduled_mailbox and self._envelope.hold is not None:
+            draft = recall.draft_header(header, [destination.recipient.address for destination in destinations])
+            start = self._spool.header_size()
+            found = await self._post.preparer.on_spool(self._spool, start, lambda body: digest(draft, bytes(body)))
+            self._draft = draft, found
         strangers = _elsewhere(destinations)
         if self._post.sending is not None and strangers:
             await self._post.sending.examine(self._user, self._client.peer, strangers)
@@ -139,7 +149,20 @@ class _Submission(MailTransaction):
         stored = await super()._deliver(tx, parcel, destinations, sendings)
         if self._suppressed:
             await self._report_suppressed(tx, parcel)
+        if self._draft is not None:
+            await self._show_scheduled(tx, *self._draft, stored)
         return stored
+
+    async def _show_scheduled(self, tx: Transaction, header: bytes, found: MessageDigest, stored: Stored) -> None:
+        """Let the user see what is to be sent later, if there is room for it: it leaves all the same."""
+        account, size = self._user.account, len(header) + self._spool.size
+        try:
+            await quota.check(tx, account, size)
+        except OverQuota:
+            return
+        for outgoing in stored.outgoing:
+            name = self._settings.scheduled_mailbox
+            await recall.file_copy(tx, account, name, header, found, outgoing.enqueued.queued)
 
     async def _without_suppressed(self, destinations: Sequence[Destination]) -> list[Destination]:
         """Take out who bounced before, now that the header says that this goes to many. Raises RecipientSuppressed when

@@ -21,6 +21,7 @@ class MailboxRole(Enum):
     FLAGGED = "flagged"
     ALL = "all"
     IMPORTANT = "important"
+    SCHEDULED = "scheduled"
 
 
 @dataclass(frozen=True, slots=True)

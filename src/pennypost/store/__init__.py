@@ -23,7 +23,8 @@ What they have
     annotations   what is said about mailboxes (METADATA)
     quota         how much there may be; removal: taking away, in steps
     queue         what waits to be sent: dispatch (taking it, noting what came of it), queue_view (looking, by hand);
-                  suppression (recipients that bounced); timeline (what happened to each message)
+                  scheduled (copies of what is to be sent later); suppression (recipients that bounced); timeline (what
+                  happened to each message)
 
 Looking at it
     check         everything that should agree; stats: figures

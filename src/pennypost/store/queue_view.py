@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pennypost.model.address import Address
 from pennypost.model.envelope import Recipient
-from pennypost.model.ids import DeliveryId, ModSeq, QueuedId
+from pennypost.model.ids import AccountId, DeliveryId, ModSeq, QueuedId
 from pennypost.store.engine import Row, Transaction, Value, from_microseconds, to_microseconds
 from pennypost.store.queue import QUEUE, DeliveryState, make_due, recipient_of, reverse_path_of
 
@@ -37,7 +37,7 @@ class Delivery:
 class Filter:
     """Which deliveries are meant: those that fit all that is given. `domain`: of the recipient, without regard to case,
     and so `sender` and `recipient`, which are whole addresses as they are written unquoted; sender "" is the null
-    reverse-path."""
+    reverse-path. `account`: who submitted it."""
 
     queued: QueuedId | None = None
     sender: str | None = None
@@ -45,6 +45,7 @@ class Filter:
     domain: str | None = None
     hop: str | None = None
     state: DeliveryState | None = None
+    account: AccountId | None = None
 
     @property
     def conditions(self) -> tuple[str, list[Value]]:
@@ -62,6 +63,8 @@ class Filter:
             found.append(("d.hop = ?", self.hop))
         if self.state is not None:
             found.append(("d.state = ?", int(self.state)))
+        if self.account is not None:
+            found.append(("q.account = ?", self.account))
         return " AND ".join(sql for sql, _ in found) or "1 = 1", [value for _, value in found]
 
 
@@ -236,6 +239,12 @@ async def remove(tx: Transaction, chosen: Sequence[DeliveryId]) -> list[Delivery
                 row[0],
             )
     return removed
+
+
+async def drop(tx: Transaction, queued: QueuedId) -> None:
+    """Take a whole message out of the queue, also what is leased: whoever has it must know before it is sent."""
+    await tx.execute("DELETE FROM delivery WHERE queued = ?", queued)
+    await tx.execute("DELETE FROM queued WHERE id = ?", queued)
 
 
 async def _change(

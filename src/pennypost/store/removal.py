@@ -126,6 +126,8 @@ _REST = (
     "DELETE FROM sent_id WHERE account = ? AND id IN (SELECT id FROM sent_id WHERE account = ? ORDER BY id LIMIT ?)",
     "DELETE FROM greylist WHERE account = ? AND key IN "
     "(SELECT key FROM greylist WHERE account = ? ORDER BY key LIMIT ?)",
+    "DELETE FROM scheduled WHERE account = ? AND queued IN "
+    "(SELECT queued FROM scheduled WHERE account = ? ORDER BY queued LIMIT ?)",
     "DELETE FROM junk_learnt WHERE account = ? AND account = ? AND ? > 0",
     "DELETE FROM junk_followed WHERE account = ? AND account = ? AND ? > 0",
     "DELETE FROM junk_threshold WHERE kind = 1 AND owner = ? AND owner = ? AND ? > 0",

@@ -45,6 +45,8 @@ class EventKind(IntEnum):
     """A client moved it, or set flags."""
     TURNED_AWAY = 8
     """A program that was asked about it did not want it, now or ever: nothing of it is stored."""
+    RECALLED = 9
+    """Its sender took it back before it left."""
 
 
 @dataclass(frozen=True, slots=True)

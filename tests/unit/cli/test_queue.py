@@ -123,7 +123,9 @@ def test_showing(shell: Shell) -> None:
     assert (shown["subject"], shown["message_id"], shown["trace"]) == ("Grüße", "<1@x>", TRACE)
     assert [one["recipient"] for one in shown["recipients"]] == ["x@a.example", "y@b.example", "z@B.example"]
     assert "Grüße" in shell("queue", "show", number)
-    assert shell.run("queue", "show", "4711") == (1, "", "pennypost: no message q4711 is queued\n")
+    assert shell.run("queue", "show", "4711") == (
+        1, "", "pennypost: no message q4711 is queued: pennypost trace q4711 tells what became of it\n",
+    )  # fmt: skip
 
 
 def test_counting(shell: Shell) -> None:

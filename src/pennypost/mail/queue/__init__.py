@@ -9,4 +9,8 @@ schedule    when a delivery is tried again, when its sender is warned, when it i
 routing     which next hop a delivery goes to: by the recipient's domain, or to a smarthost
 pacing      how many connections a next hop gets, and when it is left alone
 local       delivery here of what was to be held
+recall      taking mail back before it leaves
+suppressing whose mail is not sent to those who bounced
+verp        a reverse-path for each recipient
+by_hand     what an administrator does
 """

@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from pennypost.mail.forwarding import Forwarder
-from pennypost.mail.queue import verp
+from pennypost.mail.queue import recall, verp
 from pennypost.mail.queue.channel import Job, octets_of, split
 from pennypost.mail.queue.local import deliver_here, digest_of
 from pennypost.mail.queue.pacing import complaint
@@ -120,9 +120,9 @@ class Attempts:
         deliveries: Sequence[Leased] = job.deliveries
         outcome: RelayOutcome | None = None
         try:
-            message = job.message or await self._store.read(lambda tx: queue.message(tx, job.queued, recipients=False))
+            message = job.message or await recall.leaving(self._store, job.queued)
             if message is None:
-                return Aftermath()  # it was removed
+                return Aftermath()  # it was removed, or taken back
             deliveries, hop = await self._stay_or_reroute(job, message)
             if not deliveries:
                 return Aftermath()

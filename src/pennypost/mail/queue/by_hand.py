@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 from pennypost.mail.bounce import Action, Fate
+from pennypost.mail.queue import recall
 from pennypost.mail.queue.settlement import Clerk
 from pennypost.mail.queue.verdict import Verdict
 from pennypost.model.ids import DeliveryId, QueuedId
@@ -37,6 +38,7 @@ async def change(tx: Transaction, what: str, chosen: Sequence[Delivery]) -> list
         recipients = [str(delivery.recipient.address) for delivery in group]
         facts = {"queue": f"q{queued}", "done": what, "recipients": recipients}
         await timeline.record(tx, group[0].trace, EventKind.ADMINISTERED, facts)
+        await _forget_copy(tx, queued)
     return changed
 
 
@@ -57,8 +59,15 @@ async def bounce(tx: Transaction, clerk: Clerk, holder: str, chosen: Sequence[De
             verdict.fates.append((leased, fate))
             results.append(RecipientResult(delivery.recipient, RelayState.FAILED, _STATUS, why))
         await clerk.write(tx, holder, queued, message, verdict, results, group[0].hop)
+        await _forget_copy(tx, queued)
     await dispatch.leave(tx, holder)
     return returned
+
+
+async def _forget_copy(tx: Transaction, queued: QueuedId) -> None:
+    """What is not in the queue any more is not shown to its sender as to be sent, either."""
+    if await queue.message(tx, queued, recipients=False) is None:
+        await recall.forget_copy(tx, queued)
 
 
 def _by_message(deliveries: Sequence[Delivery]) -> dict[QueuedId, list[Delivery]]:

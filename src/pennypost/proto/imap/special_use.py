@@ -1,4 +1,4 @@
-"""Special-use attributes of mailboxes (RFC 6154 §2, RFC 8457 §3)."""
+"""Special-use attributes of mailboxes (RFC 6154 §2, RFC 8457 §3, RFC 9979)."""
 
 from pennypost.model.mailbox import MailboxRole
 
@@ -11,6 +11,7 @@ ROLE_ATTRIBUTES: dict[MailboxRole, bytes] = {
     MailboxRole.SENT: b"\\Sent",
     MailboxRole.TRASH: b"\\Trash",
     MailboxRole.IMPORTANT: b"\\Important",
+    MailboxRole.SCHEDULED: b"\\Scheduled",
 }
 """What LIST says of a mailbox with a role. INBOX has none: its name says it."""
 
