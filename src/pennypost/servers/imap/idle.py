@@ -13,8 +13,8 @@ async def idle(session: Session, command: Idle) -> Tagged:
     """Tell what changes in the open mailbox, as it happens, until the client says DONE.
 
     A commit of any worker that touches the account wakes the pending read. Without a mailbox open there is nothing to
-    tell but what NOTIFY asked for. Now and then the client hears that we are still here: that shows both sides a
-    connection that was cut.
+    tell but what NOTIFY asked for. The continuation request goes first: Thunderbird loses track of news ahead of it.
+    Now and then the client hears that we are still here: that shows both sides a connection that was cut.
     """
     session.write(session.machine.continue_())
     connection, selected = session.connection, session.selected
