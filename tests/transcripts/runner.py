@@ -20,6 +20,7 @@ A transcript is a text file in UTF-8. Line endings in it are LF; on the wire eac
     C~: NUL \x00, CRLF \r\n     octets, nothing is added. Escapes: \r \n \t \\ \xNN, and \{x*500} for 500 times x
     S~: \r\n.\r\n               the server sends exactly these octets next
     C: <STARTTLS handshake>     the client does the TLS handshake
+    C: <deflate>                both sides compress from here on (RFC 4978)
     C: <close>                  the client ends its side, and still reads
     C: <abort>                  the client is gone
     S: <close>                  the server closed, and sent nothing before that
@@ -32,6 +33,7 @@ transcript is played `lines` (in memory, a line at a time), `octets` (in memory,
 
 import asyncio
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -179,11 +181,23 @@ def certificate() -> ServerTls:
 # -- Playing
 
 
+class _Deflate:
+    """The client's side of a compressed connection."""
+
+    def __init__(self) -> None:
+        self._out = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        self.expand = zlib.decompressobj(-zlib.MAX_WBITS).decompress
+
+    def compress(self, octets: bytes) -> bytes:
+        return self._out.compress(octets) + self._out.flush(zlib.Z_SYNC_FLUSH)
+
+
 @dataclass
 class _Line:
     """One connection as the transcript sees it."""
 
     client: _MemoryClient | _SocketClient
+    deflate: "_Deflate | None" = None
     buffer: bytes = b""
     ended: bool = False
     closed_by_client: bool = False
@@ -256,7 +270,7 @@ class _Play:
 
     async def _send(self, step: Step, line: _Line, octets: bytes) -> None:
         self.heard.append(f"C{step.connection}: {octets[:200]!r}")
-        await line.client.send(octets)
+        await line.client.send(line.deflate.compress(octets) if line.deflate is not None else octets)
 
     async def _directive(self, step: Step, line: _Line) -> None:
         match step.text:
@@ -264,6 +278,8 @@ class _Play:
                 if line.buffer:
                     raise self._failure(step, f"in clear before the handshake: {line.buffer!r}")
                 await line.client.handshake()
+            case "<deflate>":
+                line.deflate = _Deflate()
             case "<close>" if step.by_server:
                 if await self._more(step, line) or line.buffer:
                     raise self._failure(step, f"not closed: {line.buffer!r}")
@@ -318,7 +334,7 @@ class _Play:
                 octets = await asyncio.wait_for(line.client.receive(), PATIENCE_SECONDS)
             except TimeoutError:
                 raise self._failure(step, f"no answer; so far {line.buffer!r}") from None
-        line.buffer += octets
+        line.buffer += line.deflate.expand(octets) if line.deflate is not None else octets
         line.ended = not octets
         return bool(octets)
 

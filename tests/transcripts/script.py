@@ -27,7 +27,7 @@ class Transcript:
 
 _STEP = re.compile(r"(?P<side>[CS])(?P<connection>\d*)(?P<marks>(?:\*|\.\.\.)?[/~]?): ?(?P<text>.*)")
 _HEADER = re.compile(r"% *(?P<key>[a-z-]+): *(?P<value>.*)")
-_DIRECTIVES = {"C": {"<STARTTLS handshake>", "<close>", "<abort>"}, "S": {"<close>", "<silence>"}}
+_DIRECTIVES = {"C": {"<STARTTLS handshake>", "<deflate>", "<close>", "<abort>"}, "S": {"<close>", "<silence>"}}
 
 
 def parse(text: str) -> Transcript:

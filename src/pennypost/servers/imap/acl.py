@@ -71,8 +71,7 @@ async def listrights(session: Session, command: ListRights) -> Tagged:
         return found, kind is GranteeKind.ACCOUNT and who == found.account
 
     found, owns = await session.door.store.read(operation)
-    identifier = ("-" if command.identifier.negative else "") + command.identifier.name
-    session.write(responses.listrights(found.name, identifier, owns, session.utf8))
+    session.write(responses.listrights(found.name, command.identifier.written, owns, session.utf8))  # §3.4: as it came
     return ok("LISTRIGHTS completed")
 
 

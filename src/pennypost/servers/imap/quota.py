@@ -13,7 +13,7 @@ from pennypost.proto.imap.responses.quota import Resource, quota, quotaroot
 from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.session import Session
-from pennypost.store import directory, places
+from pennypost.store import acl, directory, places
 from pennypost.store import quota as store_quota
 from pennypost.store.engine import Transaction
 from pennypost.store.quota import Counts, Limits, Usage
@@ -38,7 +38,7 @@ async def getquota(session: Session, command: GetQuota) -> Tagged:
     """Tell usage and limits of a quota root."""
 
     async def operation(tx: Transaction) -> Figures:
-        return await _figures(tx, await _account(tx, session, command.root))
+        return await _figures(tx, await _account(tx, session, command.root, to_see=True))
 
     _require_visible(session)
     session.write(quota(command.root, _resources(*await session.door.store.read(operation))))
@@ -97,16 +97,20 @@ def _require_visible(session: Session) -> None:
         raise Refused(no("Quotas are not shown", codes.NOPERM))
 
 
-async def _account(tx: Transaction, session: Session, root: str) -> AccountId:
-    """Find whose quota root is named. Raises Refused."""
+async def _account(tx: Transaction, session: Session, root: str, *, to_see: bool = False) -> AccountId:
+    """Find whose quota root is named: `to_see` it, it is enough to read a mailbox there (§6). Raises Refused."""
     user, name = session.owner.account, root.removeprefix(f"{ROOT}/")
     if root == ROOT or (name != root and name == session.owner.name):
         return user
+    found = await directory.find_account(tx, name) if name != root else None
     if name != root and may_set(session):
-        found = await directory.find_account(tx, name)
         if found is None:
             raise NoSuchAccount
         return found.id
+    if to_see and found is not None:
+        rights = (await acl.visible(tx, user)).get(found.id, {}).values()
+        if any(each & Rights.READ for each in rights):
+            return found.id
     raise Refused(no("No such quota root", codes.NONEXISTENT))
 
 

@@ -20,10 +20,11 @@ class AclAction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """Whom a list names. `negative`: what is denied them is meant, not what is granted."""
+    """Whom a list names. `negative`: what is denied them is meant, not what is granted. `written`: as it came."""
 
     name: str
     negative: bool
+    written: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +109,4 @@ def _mailbox_and_identifier(reader: Reader) -> tuple[str, Identifier]:
         prepared = ""
     if not prepared:  # RFC 4314 §3
         raise BadSyntax("bad identifier")
-    return mailbox, Identifier(prepared, name.startswith("-"))
+    return mailbox, Identifier(prepared, name.startswith("-"), name)
