@@ -310,8 +310,8 @@ async def fetch(
     found: dict[MessageId, Row] = {}
     ascending = messages if len(messages) == 1 else sorted(set(messages))
     for piece in sets.pieces(ascending):
-        for row in await tx.fetch_all(_fetch_sql(columns, piece.clause, bodies), account, *piece.values):
-            found[row[0]] = row[1:]
+        rows = await tx.fetch_all(_fetch_sql(columns, piece.clause, bodies), account, *piece.values)
+        found |= {row[0]: row[1:] for row in rows}
     return found
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, Flag, auto
+from enum import Enum, auto
 
 from pennypost.proto.pop3.events import (
     Authenticate,
@@ -27,7 +27,7 @@ from pennypost.proto.pop3.events import (
 from pennypost.proto.sasl import decode_initial
 
 
-class State(Flag):
+class State(Enum):
     """Where a session is (RFC 1939 §3); an exchange of AUTH and the time after QUIT or STLS are states too."""
 
     AUTHORIZATION = auto()
@@ -136,27 +136,29 @@ def _lang(argument: bytes) -> Parsed:
     return Language(argument.decode("ascii").lower()) if _LANGUAGE.fullmatch(argument) else Fault.SYNTAX
 
 
-_ANY = State.AUTHORIZATION | State.TRANSACTION
+_BEFORE = (State.AUTHORIZATION,)
+_AFTER = (State.TRANSACTION,)
+_ANY = (*_BEFORE, *_AFTER)
 
-_COMMANDS: dict[bytes, tuple[State, Callable[[bytes], Parsed]]] = {
-    b"USER": (State.AUTHORIZATION, _user),
-    b"PASS": (State.AUTHORIZATION, _pass),
-    b"APOP": (State.AUTHORIZATION, lambda _: Fault.NO_APOP),
-    b"AUTH": (State.AUTHORIZATION, _auth),
-    b"STLS": (State.AUTHORIZATION, _bare(StartTls())),
-    b"UTF8": (State.AUTHORIZATION, _bare(Utf8())),
+_COMMANDS: dict[bytes, tuple[tuple[State, ...], Callable[[bytes], Parsed]]] = {
+    b"USER": (_BEFORE, _user),
+    b"PASS": (_BEFORE, _pass),
+    b"APOP": (_BEFORE, lambda _: Fault.NO_APOP),
+    b"AUTH": (_BEFORE, _auth),
+    b"STLS": (_BEFORE, _bare(StartTls())),
+    b"UTF8": (_BEFORE, _bare(Utf8())),
     b"CAPA": (_ANY, _bare(Capabilities())),
     b"LANG": (_ANY, _lang),
     b"QUIT": (_ANY, _bare(Quit(update=False))),
-    b"STAT": (State.TRANSACTION, _bare(Statistics())),
-    b"LIST": (State.TRANSACTION, _optional_number(List)),
-    b"UIDL": (State.TRANSACTION, _optional_number(UniqueIds)),
-    b"RETR": (State.TRANSACTION, _number(Retrieve)),
-    b"TOP": (State.TRANSACTION, _top),
-    b"DELE": (State.TRANSACTION, _number(Delete)),
-    b"RSET": (State.TRANSACTION, _bare(Reset())),
+    b"STAT": (_AFTER, _bare(Statistics())),
+    b"LIST": (_AFTER, _optional_number(List)),
+    b"UIDL": (_AFTER, _optional_number(UniqueIds)),
+    b"RETR": (_AFTER, _number(Retrieve)),
+    b"TOP": (_AFTER, _top),
+    b"DELE": (_AFTER, _number(Delete)),
+    b"RSET": (_AFTER, _bare(Reset())),
     # RFC 1939 §5 has NOOP in TRANSACTION only.
-    b"NOOP": (State.TRANSACTION, _bare(NoOperation())),
+    b"NOOP": (_AFTER, _bare(NoOperation())),
 }
 
 
@@ -167,6 +169,6 @@ def parse_command(line: bytes, state: State) -> Parsed:
     if found is None:
         return Fault.UNKNOWN
     states, parse = found
-    if not states & state:
+    if state not in states:
         return Fault.STATE
     return parse(argument)

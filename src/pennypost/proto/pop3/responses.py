@@ -4,7 +4,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from enum import Enum
 
-from pennypost.proto.pop3.text import dot_stuffed
+from pennypost.proto.pop3.text import dot_stuffed_parts
 
 MAX_TEXT = 480
 """Octets of the text of a response; the line has 512 in all (RFC 2449 §4)."""
@@ -55,10 +55,13 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """+OK with a message, or the top of one, as it is stored: CRLF lines, not dot-stuffed."""
+    """+OK with a message, or the top of one, as it is stored: CRLF lines, not dot-stuffed.
+
+    `octets`: all of it, or its header block, and the `body` that follows."""
 
     text: str
     octets: bytes
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,13 @@ class TextBegin:
 Response = Ok | Err | Challenge | Listing | Message | TextBegin
 
 
+def build_parts(response: Response) -> tuple[bytes, ...]:
+    """Give the octets of a response, of a message in parts: it is not copied for it."""
+    if isinstance(response, Message):
+        return b"+OK %b\r\n" % response.text.encode(), *dot_stuffed_parts(response.octets, response.body)
+    return (build(response),)
+
+
 def build(response: Response) -> bytes:
     """Give the octets of a response."""
     match response:
@@ -78,8 +88,8 @@ def build(response: Response) -> bytes:
             return _line("+OK", text)
         case Err(text, code):
             return _line("-ERR", text if code is None else f"[{code.value}] {text}")
-        case Message(text, octets):
-            return b"+OK %b\r\n%b" % (text.encode(), dot_stuffed(octets))
+        case Message():
+            return b"".join(build_parts(response))
         case Listing(text, lines):
             return "\r\n".join([f"+OK {text}", *lines, ".\r\n"]).encode()
         case Challenge(octets):

@@ -13,15 +13,23 @@ from pennypost.proto.pop3.commands import Fault, Password, State, parse_command
 from pennypost.proto.pop3.events import (
     Authenticate,
     BadCommand,
+    Delete,
     Event,
+    List,
     Login,
+    NoOperation,
     Quit,
+    Reset,
+    Retrieve,
     SaslResponse,
     StartTls,
+    Statistics,
+    Top,
+    UniqueIds,
     User,
     Utf8,
 )
-from pennypost.proto.pop3.responses import Challenge, Err, Ok, Response, TextBegin, build
+from pennypost.proto.pop3.responses import Challenge, Err, Ok, Response, TextBegin, build, build_parts
 from pennypost.proto.pop3.text import DotStuffer
 from pennypost.proto.sasl import MAX_LINE, decode
 from pennypost.proto.wire import LineBuffer, LineFault
@@ -31,6 +39,9 @@ COMMAND_LIMIT = 2048
 
 MAX_ERRORS = 20
 """Lines that are no command, or not now, before the connection is ended."""
+
+_PLAIN: frozenset[type] = frozenset({Delete, List, NoOperation, Reset, Retrieve, Statistics, Top, UniqueIds})
+"""Commands that ask for nothing but the right state, and leave it as it is."""
 
 __all__ = ["COMMAND_LIMIT", "MAX_ERRORS", "Pop3ServerSession", "State"]
 
@@ -75,15 +86,20 @@ class Pop3ServerSession:
 
     def send(self, response: Response) -> bytes:
         """Give the octets of the answer to the last event, and move on."""
+        return b"".join(self.send_parts(response))
+
+    def send_parts(self, response: Response) -> tuple[bytes, ...]:
+        """As `send`, in parts that follow each other."""
         event = self._pending
         if event is None:
             raise UsageError("nothing is to be answered")
-        octets = build(response)
+        parts = build_parts(response)
         self._pending = None
         if isinstance(response, TextBegin):
             self._text = DotStuffer()
-        self._move(event, response)
-        return octets
+        if type(event) not in _PLAIN or isinstance(response, Challenge):
+            self._move(event, response)
+        return parts
 
     def text_piece(self, octets: bytes) -> bytes:
         """Give the octets of the next piece, cut anywhere, of the text that TextBegin began."""
@@ -128,6 +144,8 @@ class Pop3ServerSession:
     def _check(self, parsed: Event | Password) -> Event:
         """Hold a command against what came before it, and what is offered."""
         name, self._name = self._name, None
+        if type(parsed) in _PLAIN:
+            return parsed  # type: ignore[return-value] # no Password is
         match parsed:
             case Password(password):
                 if name is None:

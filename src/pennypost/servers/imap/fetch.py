@@ -178,9 +178,7 @@ async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -
     rows: list[Row] = [found[message] for message in piece.messages]  # type: ignore[index]
     batch = Batch(piece, session.recents, account, rows, plan.fields)
     if with_bodies:
-        width = len(plan.columns)
-        batch.bodies = [store.blobs.decode(row[width:]) for row in rows]
-        batch.rows = [row[:width] for row in rows]
+        batch.bodies = store.blobs.decode_all(rows, len(plan.columns))
     elif plan.bodies:
         batch.bodies = [None] * len(rows)
     if plan.saved:

@@ -84,7 +84,8 @@ class Record:
 class Batch:
     """Some messages with what was read of them.
 
-    `rows`: a plan's columns of each, none when nothing had to be read; `names`: what of a record each column is;
+    `rows`: a plan's columns of each, and what follows them; none when nothing had to be read; `names`: what of a record
+    each column is;
     `chosen`: header fields of each, for each of a plan's `chosen`;
     `bodies`, `saved_at`: of each, where a plan asks for them; a body is None where it is too large to be held.
     """
@@ -106,7 +107,7 @@ class Batch:
             self._records = records = []
             for size, row in zip(self.piece.sizes, self.rows, strict=True):
                 record = Record(size)
-                for name, value in zip(self.names, row, strict=True):
+                for name, value in zip(self.names, row, strict=False):  # columns of the body may follow
                     setattr(record, name, value)
                 records.append(record)
             for record, body in zip(records, self.bodies, strict=False):

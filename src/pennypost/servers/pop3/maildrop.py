@@ -22,9 +22,9 @@ from pennypost.store.store import Store
 
 _CONTENT = (Column.HEADER,)
 
-_AHEAD = 16
+_AHEAD = 32
 """Messages that are read at one time for a client that takes them one after the other."""
-_AHEAD_OCTETS = 128 * 1024
+_AHEAD_OCTETS = 256 * 1024
 """What they may have together, and a session hold of them."""
 
 

@@ -155,7 +155,8 @@ class Session:
 
     def answer(self, response: Response) -> None:
         """Gather the answer to the command in hand."""
-        self._write(self.machine.send(response))
+        for part in self.machine.send_parts(response):
+            self._write(part)
 
     def _write(self, octets: bytes) -> None:
         self._gathered.append(octets)

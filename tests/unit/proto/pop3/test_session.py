@@ -308,6 +308,11 @@ def test_answers_on_the_wire():
     assert sent(Listing("2 messages", ["1 120", "2 200"])) == b"+OK 2 messages\r\n1 120\r\n2 200\r\n.\r\n"
     assert sent(Listing("none", [])) == b"+OK none\r\n.\r\n"
     assert sent(Message("4 octets", b".a\r\n..\r\n")) == b"+OK 4 octets\r\n..a\r\n...\r\n.\r\n"
+    whole = b".A: b\r\n\r\n.c\r\n\n.d\r\n..\r\ne"
+    for cut in range(len(whole) + 1):  # wherever the body begins
+        for end in (b"", b"\r\n"):
+            in_parts = sent(Message("parts", whole[:cut], whole[cut:] + end))
+            assert in_parts == sent(Message("parts", whole + end)), cut
     for bad in ("two\r\nlines", "x" * 481):
         with pytest.raises(ValueError, match="not a response text"):
             sent(Err(bad))

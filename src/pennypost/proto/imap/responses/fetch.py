@@ -63,11 +63,10 @@ class FetchFormat:
 
     def lines_of_octets(self, rows: Iterable[tuple[object, ...]], octets: Iterable[tuple[bytes, ...]]) -> bytes:
         """As `lines`, where the last item is the octets of a section: they come apart, and are copied once."""
-        start, pieces = self._start, []
+        start = self._start
+        pieces: list[bytes] = []
         for values, parts in zip(rows, octets, strict=True):
-            pieces.append(start % (*values, sum(map(len, parts))))
-            pieces += parts
-            pieces.append(FETCH_TAIL)
+            pieces += (start % (*values, sum(map(len, parts))), *parts, FETCH_TAIL)
         return b"".join(pieces)
 
 
