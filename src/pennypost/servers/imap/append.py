@@ -196,7 +196,7 @@ async def _refuse_early(session: Session, start: Append, octets: int) -> None:
         if start.replaces is None:
             await quota.check(tx, target.account, octets)
 
-    await session.door.store.read(operation)
+    await session.door.store.glance(operation)  # what decides is looked at again when it is stored
 
 
 async def _receive(session: Session, spool: Spool) -> Append | AppendRest:
