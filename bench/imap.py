@@ -4,7 +4,8 @@
 
 The user has the mailboxes `b10k` and `b100k`, and the same messages as the latter in INBOX; `side_by_side/imap.sh`
 makes them. Each row is measured N times on each server in turn, and the medians are compared: the first server's time
-over the second's. The client does nothing but look for the tagged reply. Rows of writing work on copies.
+over the second's. The client does nothing but look for the tagged reply. Rows of writing work on copies. `--before
+COMMAND` is run before each measurement, on connections that are then new: to begin with cold caches.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import multiprocessing
 import re
 import socket
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -306,15 +308,20 @@ def main() -> None:
     parser.add_argument("targets", nargs=2, type=Target.parse)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--boxes", default="b10k,b100k")
+    parser.add_argument("--before", default="", help="a command of the shell to run before each measurement")
     parser.add_argument("--only", default="", help="rows whose name holds one of these texts, parted by commas")
     options = parser.parse_args()
     first, second = options.targets
     only = [text for text in options.only.split(",") if text]
-    rows = [row for row in Rows(options.boxes.split(",")).all() if not only or any(text in row[0] for text in only)]
+    every = Rows(options.boxes.split(","))
+    rows = [row for row in every.all() if not only or any(text in row[0] for text in only)]
     seconds: dict[tuple[str, str], list[float]] = {}
     for number in range(options.rounds):
         for name, _, measure in rows:
             for target in (first, second) if number % 2 == 0 else (second, first):
+                if options.before:
+                    every.open_boxes.clear()
+                    subprocess.run(options.before, shell=True, check=True)
                 try:
                     seconds.setdefault((name, target.name), []).append(measure(target))
                 except (RuntimeError, EOFError) as problem:
