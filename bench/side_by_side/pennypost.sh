@@ -24,6 +24,8 @@ imaps = "127.0.0.1:11993"
 pop3 = "127.0.0.1:11110"
 pop3s = "127.0.0.1:11995"
 http = "127.0.0.1:11080"
+[limits]
+connections_per_address = 10000
 [verification]
 enabled = ${CHECKS:-false}
 [junk]
