@@ -46,6 +46,11 @@ SWITCH_SECONDS = 0.0005
 99th percentile of other sessions' commands from 34 to 60 ms (bench/big_messages.py)."""
 
 
+GARBAGE_THRESHOLD = 20_000
+"""New objects, beyond those that went, after which the collector of cycles looks for garbage. Sessions make many that
+live for one message: with Python's own 700 it looked at them again and again, a twentieth of a delivery's time."""
+
+
 def run_worker(make: Callable[[], Serving], sockets: Sockets, port: WorkerPort, log: LogOutput) -> int:
     """Serve until SIGTERM (or SIGINT where it is not ignored), or until the supervisor is gone. Gives the exit status.
 
@@ -74,6 +79,7 @@ async def _work(make: Callable[[], Serving], sockets: Sockets, port: WorkerPort,
         return 1
     gc.collect()
     gc.freeze()  # what lives as long as the process is not looked at by each collection
+    gc.set_threshold(GARBAGE_THRESHOLD, 10, 10)
     port.ready()
     log.buffered = True
     beats = [

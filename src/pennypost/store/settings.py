@@ -27,10 +27,10 @@ class StoreSettings:
     mmap_size: Octets = Octets(0)
     """How much of the database is mapped, not read. No gain was measured, and a disk error then ends the process."""
 
-    checkpoint_size: Octets = Octets(8 * MIB)
+    checkpoint_size: Octets = Octets(16 * MIB)
     """How much of the log is moved into the database at one time."""
 
-    log_limit: Octets = Octets(64 * MIB)
+    log_limit: Octets = Octets(32 * MIB)
     """From this size on of the log, writes are held up for a moment so that it can begin anew."""
 
     statement_cache: int = 512
