@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,15 +19,16 @@ MIB = 1024 * 1024
 
 
 def worker_of(server: RunningServer, wire: Wire) -> int:
-    """Find the worker that has the other end of a connection."""
+    """Find the worker that has the other end of a connection. Who has handed it over may hold it a moment longer."""
     port = wire.sock.getsockname()[1]
-    listed = subprocess.run(
-        ["ss", "-tnpH", "state", "established", f"( dport = :{port} )"], capture_output=True, text=True, check=True
-    )
-    for pid in server.workers:
-        if f"pid={pid}," in listed.stdout:
-            return pid
-    raise AssertionError(listed.stdout)
+    command = ["ss", "-tnpH", "state", "established", f"( dport = :{port} )"]
+
+    def holders() -> list[int]:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return [pid for pid in server.workers if f"pid={pid}," in listed]
+
+    until(lambda: len(holders()) == 1, why="not one worker serves the connection")
+    return holders()[0]
 
 
 @pytest.mark.skipif(shutil.which("ss") is None, reason="not installed: ss")
@@ -41,6 +43,7 @@ def test_one_worker_of_two_is_killed(tmp_path: Path) -> None:
             wire.ask(b"EHLO client.example.net\r\n", b"250 ")
             wires.append((worker_of(server, wire), wire))
         workers = server.workers
+        assert Counter(pid for pid, _ in wires) == dict.fromkeys(workers, 10), "whoever accepted them"
         victim = wires[0][0]
         acknowledged = 0
         for _, wire in wires:

@@ -31,6 +31,7 @@ from pennypost.net.listener import Admission, Listener
 from pennypost.net.resolver import Resolver
 from pennypost.net.self_signed import ensure_self_signed
 from pennypost.net.settings import CertificateFiles
+from pennypost.net.spread import Spread, WorkerSpread
 from pennypost.net.tls import ServerTls
 from pennypost.servers.http.door import HttpDoor
 from pennypost.servers.http.pages import make_pages
@@ -52,12 +53,18 @@ _log = structlog.stdlib.get_logger("pennypost.server")
 class Server:
     """Everything one worker runs. Make it, start it and stop it on one event loop, after any fork.
 
-    `certificates`: those of the configuration, or the self-signed one.
+    `certificates`: those of the configuration, or the self-signed one. `spread`: what it shares with other workers.
     """
 
     def __init__(
-        self, config: Config, certificates: tuple[CertificateFiles, ...], figures: Figures, worker: int = 0
+        self,
+        config: Config,
+        certificates: tuple[CertificateFiles, ...],
+        figures: Figures,
+        worker: int = 0,
+        spread: Spread | None = None,
     ) -> None:
+        self._spread = WorkerSpread(spread, worker) if spread is not None else None
         self._config = config
         self._figures = figures
         self._worker = worker
@@ -139,14 +146,20 @@ class Server:
                 implicit_tls=door.implicit_tls,
                 admission=admission,
                 gate=defence.admits if door.for_strangers else defence.admits_user,
+                share=self._spread.share(name) if self._spread is not None else None,
             )
             self._listeners.append(listener)
             for sock in sockets[name]:
                 await listener.open(sock)
+        if self._spread is not None:
+            adopting = {listener.name: listener.adopt for listener in self._listeners}
+            self._spread.begin(lambda name, sock: adopting[name](sock))
 
     async def stop(self) -> None:
         """Take no more connections, let sessions finish for as long as the configuration grants, close the store."""
         self._serving = False
+        if self._spread is not None:
+            self._spread.stop()
         grace = self._config.server.stop_time
         ending = [listener.stop(grace) for listener in self._listeners]
         if self._outbound is not None:

@@ -1,8 +1,8 @@
 """Bind every listener, for every worker, before privileges are dropped.
 
-Each worker has a TCP socket of its own on the same port (SO_REUSEPORT): the kernel spreads connections over them
-evenly. A Unix socket is one file, so all workers accept from the same. The supervisor keeps its copies open:
-connections that come while a worker is restarted wait in the backlog and are not refused.
+Each worker has a TCP socket of its own on the same port (SO_REUSEPORT): the kernel spreads connections over them by
+chance, and `net/spread` evens that out. A Unix socket is one file, so all workers accept from the same. The supervisor
+keeps its copies open: connections that come while a worker is restarted wait in the backlog and are not refused.
 """
 
 import os

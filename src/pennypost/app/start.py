@@ -16,6 +16,7 @@ from pennypost.app.state import FolderLock
 from pennypost.app.supervisor import SoloPort, Supervisor, WorkerPort
 from pennypost.app.worker import run_worker
 from pennypost.model.errors import ConfigError
+from pennypost.net.spread import Spread
 from pennypost.store.sqlite.migrate import known_migrations
 from pennypost.store.store import prepare_folder
 
@@ -61,10 +62,13 @@ def _run(loaded: Loaded, sockets: list[Sockets], log: LogOutput) -> int:
     forget_figures(config.server.run_folder)
     certificates = certificates_of(config, config.server.data_dir / "tls")
 
+    names = tuple(dict.fromkeys(name for own in sockets for name in own))
+    spread = Spread(names, len(sockets)) if len(sockets) > 1 else None
+
     def work(number: int, port: WorkerPort) -> int:
         own_log = log if len(sockets) == 1 else set_up_logging(config.log, worker=number)
         figures = Figures(config.server.run_folder, number)
-        return run_worker(lambda: Server(config, certificates, figures, number), sockets[number], port, own_log)
+        return run_worker(lambda: Server(config, certificates, figures, number, spread), sockets[number], port, own_log)
 
     _log.info(
         "starting", hostname=config.server.own_hostname, data_dir=str(config.server.data_dir), workers=len(sockets)
@@ -73,4 +77,8 @@ def _run(loaded: Loaded, sockets: list[Sockets], log: LogOutput) -> int:
         return work(0, SoloPort(service))
     gc.collect()
     gc.freeze()  # so that the collector does not touch, and thereby copy, what the workers share
-    return Supervisor(len(sockets), work, service, config.server.stop_time.total_seconds()).run()
+    try:
+        return Supervisor(len(sockets), work, service, config.server.stop_time.total_seconds()).run()
+    finally:
+        if spread is not None:
+            spread.close()

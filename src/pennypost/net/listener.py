@@ -18,6 +18,7 @@ from pennypost.net.connection import Connection, ConnectionEnded
 from pennypost.net.incident import log_incident
 from pennypost.net.settings import ListenerLimits
 from pennypost.net.sockets import SocketConnection, set_keepalive
+from pennypost.net.spread import Share
 from pennypost.net.tls import ServerTls
 
 _log = structlog.stdlib.get_logger("pennypost.listener")
@@ -71,7 +72,8 @@ class Listener:
     `name`: what it is called in the log. `tls`: certificates, needed for `implicit_tls` and for Connection.start_tls.
     `refusal`: the line that a connection beyond the limits is sent (not under implicit TLS) before it is closed; no
     task is made for it. `gate`: says of a peer whether it may come in at all. `timeout`: what `Connection.timeout`
-    begins with. An exception out of the handler is logged as an incident and ends that connection only.
+    begins with. `share`: hands connections to workers that have fewer. An exception out of the handler is logged as an
+    incident and ends that connection only.
 
     A lack of descriptors while accepting is left to the event loop: stdlib's waits a second and tries again, libuv
     closes the connection at once.
@@ -89,6 +91,7 @@ class Listener:
         admission: Admission | None = None,
         gate: Callable[[Peer], bool] | None = None,
         timeout: timedelta = timedelta(minutes=5),
+        share: Share | None = None,
     ) -> None:
         if implicit_tls and tls is None:
             raise ValueError("implicit TLS needs a certificate")
@@ -101,6 +104,8 @@ class Listener:
         self._admission = admission or Admission(limits)
         self._gate = gate
         self._timeout = timeout
+        self._share = share
+        self._adoptions: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
         self._tasks: dict[SocketConnection, asyncio.Task[None]] = {}
         self._connections: set[SocketConnection] = set()
@@ -116,7 +121,7 @@ class Listener:
         """Accept connections to a bound stream socket (`bind_tcp`, `bind_unix`, or inherited), which becomes ours."""
         loop = asyncio.get_running_loop()
         if sock.family == socket.AF_UNIX:
-            server = await loop.create_unix_server(self._new_connection, sock=sock, backlog=self._limits.backlog)
+            server = await loop.create_unix_server(self._own_connection, sock=sock, backlog=self._limits.backlog)
             self.addresses.append(str(sock.getsockname()))
         else:
             set_keepalive(sock)  # accepted sockets inherit it
@@ -147,10 +152,33 @@ class Listener:
             task.cancel()
         if remaining:
             await asyncio.wait(remaining)
+        for adoption in list(self._adoptions):
+            adoption.cancel()
         self._servers.clear()
 
+    def adopt(self, sock: socket.socket) -> None:
+        """Serve a connection that another worker has accepted and handed over."""
+        if self._stopping:
+            sock.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._take_up(sock))
+        self._adoptions.add(task)
+        task.add_done_callback(self._adoptions.discard)
+
+    async def _take_up(self, sock: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._own_connection, sock)
+        except OSError:
+            sock.close()  # the peer is gone
+
+    def _own_connection(self) -> SocketConnection:
+        return self._connection(None)
+
     def _new_connection(self) -> SocketConnection:
-        connection = SocketConnection(self._tls, self._timeout, self._made, self._lost)
+        return self._connection(self._share.hand_over if self._share is not None and not self._stopping else None)
+
+    def _connection(self, hand_over: Callable[[int], bool] | None) -> SocketConnection:
+        connection = SocketConnection(self._tls, self._timeout, self._made, self._lost, hand_over)
         if self._limits.proxies:
             connection.expect_proxy(self._is_proxy, self._limits.proxy_timeout)
         return connection
@@ -169,6 +197,8 @@ class Listener:
             connection.refuse(self._refusal)
             return
         self._connections.add(connection)
+        if self._share is not None:
+            self._share.entered()
         if self._implicit_tls:
             connection.expect_tls()  # at once: the hello may be read before the task runs
         task = asyncio.get_running_loop().create_task(self._serve(connection))
@@ -177,6 +207,8 @@ class Listener:
     def _lost(self, connection: SocketConnection) -> None:
         if connection in self._connections:
             self._connections.remove(connection)
+            if self._share is not None:
+                self._share.left()
             self._admission.leave(connection.peer)
             if not self._connections:
                 self._all_gone.set()

@@ -53,13 +53,15 @@ def peer_of(transport: asyncio.BaseTransport) -> Peer | None:
 class SocketConnection(Connection, asyncio.Protocol):
     """A connection over a transport. `made` is called when there is a peer, `lost` when the connection is over.
 
-    `server_tls`: None where `start_tls` is never called.
+    `server_tls`: None where `start_tls` is never called. `hand_over`: given the descriptor of a connection just made,
+    says whether another process serves it: then it is over here, without a word.
     """
 
     __slots__ = (
         "_alarm",
         "_closing",
         "_drain_waiter",
+        "_hand_over",
         "_handshake",
         "_inbox",
         "_lost",
@@ -83,8 +85,10 @@ class SocketConnection(Connection, asyncio.Protocol):
         timeout: timedelta,
         made: Callable[["SocketConnection"], None],
         lost: Callable[["SocketConnection"], None],
+        hand_over: Callable[[int], bool] | None = None,
     ) -> None:
         super().__init__(_UNIX, timeout)
+        self._hand_over = hand_over
         self._server_tls = server_tls
         self._made = made
         self._on_lost = lost
@@ -229,6 +233,9 @@ class SocketConnection(Connection, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self._hand_over is not None and self._hand_over(transport.get_extra_info("socket").fileno()):
+            self.abort()
+            return
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER, low=WRITE_LOW_WATER)
         peer = peer_of(transport)
         if peer is None:
