@@ -1,11 +1,14 @@
-"""Submission to relayed, beside Postfix (and OpenDKIM, when mail is signed), in one run.
+"""From accepted to relayed, beside Postfix (and OpenDKIM, when mail is signed), in one run.
 
-    python -m bench.relaying [--sign] [--connections 10] [--messages 3000] [--rounds 2] [--workers 2]
+    python -m bench.relaying [--mx] [--sign] [--connections 10] [--messages 3000] [--rounds 2] [--workers 2]
 
-As root: Postfix wants it, and a control group counts the processor time of each side, dead children included. Our
-users log in once for each connection, in clear on loopback, and send 2 KB messages; Postfix takes the same from its
-networks, without a login. Both pass them on to smtp-sink on a port of its own, by plain SMTP. A round ends when it has
-all of them. With --sign both sign by RSA-2048, relaxed/relaxed; Postfix through OpenDKIM as a milter.
+As root: Postfix wants it, and a control group counts the processor time of each side, dead children included. 2 KB
+messages, one command at a time, go on to smtp-sink on a port of each side's own, by plain SMTP. A round ends when it
+has all of them. Both do the same with --mx: they take mail for one domain from anybody and pass it on. Without it our
+users log in once for each connection, in clear on loopback, and may send in their own name only, while Postfix takes
+the same from its networks, without a login or a look at the sender; neither counts what is sent. With --sign both sign
+by RSA-2048, relaxed/relaxed; Postfix through OpenDKIM as a milter. What the clients and the sinks need of the processor
+is told, too: on few cores it is taken from the servers.
 """
 
 import argparse
@@ -23,7 +26,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 SOURCE = Path(os.environ.get("PENNYPOST_SOURCE", Path(__file__).parents[1] / "src"))
@@ -60,12 +63,12 @@ class Side(ABC):
 
     name = ""
 
-    def __init__(self, sink: int, *, sign: bool) -> None:
+    def __init__(self, sink: int, *, sign: bool, mx: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="bench-relaying"))
         self.folder.chmod(0o755)
         self.group = GROUPS / self.name
         self.group.mkdir(parents=True, exist_ok=True)
-        self.port, self.sink, self.sign = free_port(), sink, sign
+        self.port, self.sink, self.sign, self.mx = free_port(), sink, sign, mx
 
     def run(self, *command: str | Path, **environment: str) -> "subprocess.Popen[bytes]":
         """Start a program in our group."""
@@ -109,14 +112,18 @@ hostname = "mx.bench.test"
 data_dir = "{self.folder}/data"
 workers = {self.workers}
 [listeners]
-smtp = "off"
-submission = "127.0.0.1:{self.port}"
+smtp = "{f"127.0.0.1:{self.port}" if self.mx else "off"}"
+submission = "{"off" if self.mx else f"127.0.0.1:{self.port}"}"
 submissions = "off"
 imap = "off"
 imaps = "off"
 pop3 = "off"
 pop3s = "off"
 http = "127.0.0.1:{free_port()}"
+[verification]
+enabled = false
+[junk]
+enabled = false
 [dkim]
 sign = {"true" if self.sign else "false"}
 [smtp]
@@ -129,6 +136,10 @@ recipients_per_day = 0
 new_recipients_per_day = 0
 freeze_new_recipients = 0
 freeze_new_recipients_elsewhere = 0
+freeze_networks = 0
+freeze_bounces = 0
+[queue]
+backup_for = {'["relay.test"]' if self.mx else "[]"}
 [[queue.smarthosts]]
 host = "127.0.0.1"
 port = {self.sink}
@@ -151,7 +162,7 @@ allow_cleartext_login = "loopback"
         wait_for(self.port)
 
     def log_in(self) -> bytes:
-        return b"AUTH PLAIN " + base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()) + b"\r\n"
+        return b"" if self.mx else b"AUTH PLAIN " + base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()) + b"\r\n"
 
 
 class Postfix(Side):
@@ -182,7 +193,8 @@ maillog_file_prefixes = {self.folder}
 mail_owner = postfix
 myhostname = mx.bench.test
 mydestination =
-mynetworks = 127.0.0.0/8
+mynetworks = {"" if self.mx else "127.0.0.0/8"}
+relay_domains = {"relay.test" if self.mx else ""}
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 alias_maps =
@@ -190,7 +202,7 @@ alias_database =
 local_recipient_maps =
 relayhost = [127.0.0.1]:{self.sink}
 smtp_dns_support_level = disabled
-smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
 smtpd_peername_lookup = no
 {milter}""")
         known = Path("/usr/share/postfix/master.cf.dist").read_text().splitlines()
@@ -249,6 +261,10 @@ class Sink:
         found = re.findall(rb"mesg=(\d+)", (self.folder / "counts").read_bytes())
         return int(found[-1]) if found else 0
 
+    def processor_seconds(self) -> float:
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait()
@@ -257,15 +273,18 @@ class Sink:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`rate`: messages a second, from the first octet to the last arrival. `processor`: milliseconds a message."""
+    """`rate`: messages a second, from the first octet to the last arrival. `processor`: milliseconds a message; `load`:
+    the same of clients and sink."""
 
     rate: float
     processor: float
+    load: float
 
 
 def measure(side: Side, sink: Sink, connections: int, messages: int) -> Measured:
     """Send, and wait until everything is at the sink."""
     before, spent, begun = sink.taken(), side.processor_seconds(), time.monotonic()
+    load = _load_seconds(sink)
     children = []
     for number in range(connections):
         child = os.fork()
@@ -282,17 +301,24 @@ def measure(side: Side, sink: Sink, connections: int, messages: int) -> Measured
         time.sleep(0.01)
     seconds = time.monotonic() - begun
     time.sleep(1)  # what is done afterwards counts
-    return Measured(wanted / seconds, (side.processor_seconds() - spent) * 1000 / wanted)
+    spent, load = side.processor_seconds() - spent, _load_seconds(sink) - load
+    return Measured(wanted / seconds, spent * 1000 / wanted, load * 1000 / wanted)
+
+
+def _load_seconds(sink: Sink) -> float:
+    ended = os.times()
+    return ended.children_user + ended.children_system + sink.processor_seconds()
 
 
 def compare(sides: Sequence[type[Side]], arguments: argparse.Namespace) -> None:
     """Run the sides in turn, and print medians."""
-    sink = Sink()
+    sinks = {side.name: Sink() for side in sides}
     found: dict[str, list[Measured]] = {side.name: [] for side in sides}
     try:
         for _ in range(arguments.rounds):
             for kind in sides:
-                side = kind(sink.port, sign=arguments.sign)
+                sink = sinks[kind.name]
+                side = kind(sink.port, sign=arguments.sign, mx=arguments.mx)
                 side.start()
                 try:
                     measure(side, sink, arguments.connections, max(200, arguments.connections))  # both warm
@@ -300,19 +326,22 @@ def compare(sides: Sequence[type[Side]], arguments: argparse.Namespace) -> None:
                 finally:
                     side.stop()
     finally:
-        sink.stop()
+        for sink in sinks.values():
+            sink.stop()
     middle = {
-        name: Measured(statistics.median(m.rate for m in each), statistics.median(m.processor for m in each))
+        name: Measured(*(statistics.median(figures) for figures in zip(*map(astuple, each), strict=True)))
         for name, each in found.items()
     }
     for name, each in middle.items():
-        print(f"{name:<10} {each.rate:7.0f} messages/s  {each.processor:6.2f} ms of the processor a message")
+        rest = f"clients and sink {each.load:.3f}"
+        print(f"{name:<10} {each.rate:7.0f} messages/s  {each.processor:6.3f} ms of the processor a message, {rest}")
     ours, theirs = middle[Pennypost.name], middle[Postfix.name]
     print(f"{'ratio':<10} {ours.rate / theirs.rate:7.1f}             1/{theirs.processor / ours.processor:.1f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--mx", action="store_true")
     parser.add_argument("--sign", action="store_true")
     parser.add_argument("--connections", type=int, default=10)
     parser.add_argument("--messages", type=int, default=3000)

@@ -12,6 +12,7 @@ from pennypost.clients.smtp.answers import SessionFailed, Stage
 from pennypost.clients.smtp.client import SmtpClient
 from pennypost.clients.smtp.log_in import log_in
 from pennypost.clients.smtp.oauth import TokenSource
+from pennypost.mail.outgoing import Abilities
 from pennypost.mail.relay_settings import RelaySettings
 from pennypost.mail.targets import Target
 from pennypost.mail.tls_record import TlsRecord, result_type
@@ -21,6 +22,7 @@ from pennypost.model.errors import AuthenticationUnavailable, MailError, Routing
 from pennypost.model.relaying import HopKind, NextHop, TlsFacts
 from pennypost.net.client_tls import ClientTls
 from pennypost.net.outbound import connect
+from pennypost.proto.smtp.announced import Announced
 from pennypost.verify.dane import vouches
 
 _NO_WAY = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
@@ -36,11 +38,24 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session that is ready for messages."""
+    """A session that is ready for messages. `abilities`: what its server can do; `remote`: what it is called."""
 
     client: SmtpClient
     target: Target
     tls: TlsFacts | None
+    abilities: Abilities
+    remote: str
+
+
+def _abilities(announced: Announced, tls: TlsFacts | None) -> Abilities:
+    return Abilities(
+        announced.eight_bit_mime,
+        announced.binary_mime and announced.chunking,
+        announced.smtputf8,
+        announced.require_tls and (tls is not None and bool(tls.authenticated_by)),
+        announced.max_size,
+        announced.deliver_by,
+    )
 
 
 class Connector:
@@ -136,7 +151,7 @@ class Connector:
         except BaseException:
             connection.close()
             raise
-        return Session(client, target, facts)
+        return Session(client, target, facts, _abilities(client.announced, facts), str(target))
 
     async def _begin(self, client: SmtpClient, hop: NextHop, target: Target, proof: Proof) -> None:
         if target.implicit_tls:

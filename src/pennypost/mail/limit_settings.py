@@ -69,7 +69,8 @@ class DefenceSettings:
 
 @dataclass(frozen=True, slots=True)
 class SendingSettings:
-    """How much one account may send to other hosts, and what makes it look like somebody else's. 0 is no limit."""
+    """How much one account may send to other hosts, and what makes it look like somebody else's. 0 is no limit. Where
+    all are 0 nothing is counted."""
 
     messages_per_hour: int = 500
     """Messages in one hour of the clock."""
@@ -100,6 +101,11 @@ class SendingSettings:
 
     new_network_time: timedelta = timedelta(days=1)
     """How long a network is new to an account that has sent from others."""
+
+    @property
+    def any_limit(self) -> bool:
+        """Whether an account is held to anything."""
+        return any(isinstance(value := getattr(self, field.name), int) and value for field in fields(self))
 
     def __post_init__(self) -> None:
         for field in fields(self):

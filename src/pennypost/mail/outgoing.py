@@ -52,11 +52,26 @@ class Outgoing:
     def __init__(self, envelope: Envelope, octets: bytes) -> None:
         self._envelope = envelope
         self._octets = octets
+        self._is_plain = (
+            envelope.body is BodyType.SEVEN_BIT
+            and not (envelope.require_tls or envelope.smtputf8)
+            and envelope.deliver_by is None
+            and (envelope.reverse_path is None or envelope.reverse_path.is_ascii)
+            and octets.isascii()
+            and not _needs_binary(octets)
+        )
 
     def fit(self, recipients: tuple[Recipient, ...], host: Abilities) -> Fitted:
         """Fit it. Raises MessageTooLarge, NonAsciiAddress, ConversionImpossible, RequireTlsUnsupported, BareLineEnding,
         DeliverByUnsupported: what would not be different later."""
         envelope = self._envelope
+        if (
+            self._is_plain
+            and recipients is envelope.recipients
+            and (host.max_size is None or len(self._octets) <= host.max_size)
+            and all(recipient.address.is_ascii for recipient in recipients)
+        ):
+            return Fitted(envelope, self._octets)
         if envelope.require_tls and not host.require_tls:
             if envelope.reverse_path is not None:
                 raise RequireTlsUnsupported
@@ -104,7 +119,7 @@ class Outgoing:
         octets = self._octets
         if self._envelope.body is BodyType.BINARY_MIME:
             return is_binary(octets)
-        return b"\0" in octets or has_bare_line_ends(octets)
+        return not self._is_plain and _needs_binary(octets)
 
     @cached_property
     def _headers_are_ascii(self) -> bool:
@@ -119,6 +134,11 @@ class Outgoing:
         if has_bare_line_ends(octets) or b"\0" in octets:  # in a header, where no encoding helps
             raise BareLineEnding
         return octets
+
+
+def _needs_binary(octets: bytes) -> bool:
+    """Whether octets are more than lines (RFC 3030 §3)."""
+    return b"\0" in octets or has_bare_line_ends(octets)
 
 
 def _in_ascii(address: Address) -> Address:

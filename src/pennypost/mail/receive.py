@@ -269,6 +269,9 @@ class _Incoming(MailTransaction):
             raise ComeAgain
         return outcome.stored
 
+    async def _is_ready_to_pass(self, parcel: Parcel, destinations: Sequence[Destination]) -> bool:
+        return self._heard is None
+
     async def _deliver(
         self, tx: Transaction, parcel: Parcel, destinations: Sequence[Destination], sendings: Sequence[Sending]
     ) -> Stored:

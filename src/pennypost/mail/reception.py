@@ -42,12 +42,12 @@ class SmtpClient:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A message that is stored and synced: `250` may be sent.
+    """A message that is stored and synced, or was taken by its next host: `250` may be sent.
 
     `id`: what the Received header field, the reply and the log call it. `outcomes`: for each accepted recipient, in the
     order of RCPT, None or why it failed. Only LMTP has failures here (RFC 2033 §4.2); elsewhere it is all or nothing.
     `size`: octets as received. `stored`: what the store calls its parts, for the log: "1/204" is message 204 of
-    account 1, "q17" a message in the queue.
+    account 1, "q17" a message in the queue; none if it was passed on.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Reception(Protocol):
         """Take octets of the message: any cut, CRLF lines, dots unstuffed. Raises MessageTooLarge past the limit."""
 
     async def accept(self) -> Acceptance:
-        """Store the message for all recipients in one transaction. On return it is durable.
+        """Store the message for all recipients in one transaction, or pass it on. On return it is safe, here or there.
 
         Raises MailError: nothing is stored then.
         """

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pennypost.clients.smtp.answers import Answer, SessionFailed, Stage, Transaction
 from pennypost.clients.smtp.pool import SmtpPool
 from pennypost.mail.connecting import Clock, Connector, Session
-from pennypost.mail.outgoing import Abilities, Outgoing
+from pennypost.mail.outgoing import Outgoing
 from pennypost.mail.relay_settings import RelaySettings
 from pennypost.mail.security_judge import SecurityJudge
 from pennypost.mail.targets import Target, Targets
@@ -210,41 +210,32 @@ class _Attempt:
 
     async def _transact(self, session: Session, numbers: Sequence[int]) -> bool | None:
         """Do one transaction. Gives whether it brought us forward; None when the session is over."""
-        client = session.client
-        announced = client.announced
-        abilities = Abilities(
-            announced.eight_bit_mime,
-            announced.binary_mime and announced.chunking,
-            announced.smtputf8,
-            announced.require_tls and (session.tls is not None and bool(session.tls.authenticated_by)),
-            announced.max_size,
-            announced.deliver_by,
-        )
         everybody = len(numbers) == len(self._recipients)
         recipients = self._recipients if everybody else tuple(self._recipients[number] for number in numbers)
         try:
-            fitted = self._outgoing.fit(recipients, abilities)
+            fitted = self._outgoing.fit(recipients, session.abilities)
         except MailError as problem:
             return self._unfit(problem, numbers, session)
-        going = [number for place, number in enumerate(numbers) if place not in fitted.refused]
+        going = numbers
         if fitted.refused:
+            going = [number for place, number in enumerate(numbers) if place not in fitted.refused]
             refusal = NonAsciiAddress("The next host does not take the address, which is not ASCII")
             self._fail(refusal, [numbers[place] for place in fitted.refused], session)
         if not going:
             return True
-        done = await client.send(fitted.envelope, fitted.octets)
+        done = await session.client.send(fitted.envelope, fitted.octets)
         return self._settle(done, going, session)
 
     def _unfit(self, problem: MailError, numbers: Sequence[int], session: Session) -> bool | None:
         """The host cannot take this message. Another one may be able to do REQUIRETLS (RFC 8689 §4.2.1)."""
         if isinstance(problem, RequireTlsUnsupported):
-            self._note_failure(problem, str(session.target))
+            self._note_failure(problem, session.remote)
             return None
         self._fail(problem, numbers, session)
         return True
 
     def _fail(self, problem: MailError, numbers: Sequence[int], session: Session) -> None:
-        failure = _failed(problem, str(session.target), session.tls)
+        failure = _failed(problem, session.remote, session.tls)
         for number in numbers:
             self._results[number] = failure.of(self._recipients[number])
 
@@ -260,7 +251,7 @@ class _Attempt:
         failure = done.failure
         if failure is None:
             return any(number in self._results for number in numbers)
-        self._note_session_failure(failure, str(session.target), session.tls)
+        self._note_session_failure(failure, session.remote, session.tls)
         if failure.stage in (Stage.TEXT, Stage.END):
             assert self._last is not None
             for number in numbers:
@@ -270,6 +261,8 @@ class _Attempt:
     # -- Results
 
     def _waiting(self) -> list[int]:
+        if len(self._results) == len(self._recipients):
+            return []
         return [number for number in range(len(self._recipients)) if number not in self._results]
 
     def _result(self, number: int, answer: Answer, session: Session) -> RecipientResult:
@@ -283,7 +276,7 @@ class _Attempt:
             state,
             status,
             heard.text,
-            str(session.target),
+            session.remote,
             session.tls,
             session.client.announced.dsn,
             transaction_failed=answer.stage is not Stage.RCPT and not heard.good,

@@ -40,7 +40,7 @@ from pennypost.model.errors import (
 from pennypost.model.relaying import HopKind
 from pennypost.store import junk, quota, suppression, timeline
 from pennypost.store.directory import is_enabled
-from pennypost.store.engine import Transaction
+from pennypost.store.engine import Operation, Transaction
 from pennypost.store.resolve import owns
 from pennypost.store.timeline import EventKind, trace_number
 
@@ -72,6 +72,9 @@ class _Submission(MailTransaction):
     """Whom the message does not go to, since mail to them bounced before."""
     _draft: tuple[bytes, MessageDigest] | None = None
     """The header, and the digest, of what the user is shown of a message that is to be sent later."""
+
+    _counted = False
+    """Whether the message is counted already."""
 
     @property
     def _separator(self) -> str:
@@ -139,13 +142,8 @@ class _Submission(MailTransaction):
     async def _deliver(
         self, tx: Transaction, parcel: Parcel, destinations: Sequence[Destination], sendings: Sequence[Sending]
     ) -> Stored:
-        strangers = _elsewhere(destinations)
-        if self._post.sending is not None and strangers:
-            await self._post.sending.count(tx, self._user, self._client.peer, strangers)
-        if own_id := headers.value(parcel.prepared.header, b"message-id"):
-            await junk.note_sent(tx, self._user.account, own_id)
-        if self._envelope.envelope_id is not None:
-            await junk.note_sent(tx, self._user.account, envelope_key(self._envelope.envelope_id))
+        if not self._counted:
+            await self._count(tx, parcel, destinations)
         stored = await super()._deliver(tx, parcel, destinations, sendings)
         if self._suppressed:
             await self._report_suppressed(tx, parcel)
@@ -163,6 +161,33 @@ class _Submission(MailTransaction):
         for outgoing in stored.outgoing:
             name = self._settings.scheduled_mailbox
             await recall.file_copy(tx, account, name, header, found, outgoing.enqueued.queued)
+
+    async def _count(self, tx: Transaction, parcel: Parcel, destinations: Sequence[Destination]) -> None:
+        """Count the message, and note what answers will name. Raises SendingLimit, SendingFrozen."""
+        strangers = _elsewhere(destinations)
+        if self._post.sending is not None and strangers:
+            await self._post.sending.count(tx, self._user, self._client.peer, strangers)
+        await self._note(tx, parcel)
+
+    async def _note(self, tx: Transaction, parcel: Parcel) -> None:
+        """Note what answers will name."""
+        if own_id := headers.value(parcel.prepared.header, b"message-id"):
+            await junk.note_sent(tx, self._user.account, own_id)
+        if self._envelope.envelope_id is not None:
+            await junk.note_sent(tx, self._user.account, envelope_key(self._envelope.envelope_id))
+
+    async def _is_ready_to_pass(self, parcel: Parcel, destinations: Sequence[Destination]) -> bool:
+        """Count it first: what has left cannot be refused any more."""
+        if self._suppressed:
+            return False
+        if self._post.sending is not None and self._post.sending.counts:
+            self._post.outbox.write_along()
+            await self._store.write(lambda tx: self._count(tx, parcel, destinations))
+            self._counted = True
+        return True
+
+    def _afterthought(self, parcel: Parcel) -> Operation[None] | None:
+        return None if self._counted else lambda tx: self._note(tx, parcel)
 
     async def _without_suppressed(self, destinations: Sequence[Destination]) -> list[Destination]:
         """Take out who bounced before, now that the header says that this goes to many. Raises RecipientSuppressed when

@@ -7,7 +7,8 @@ memory for small ones, a file for large. `accept` then, in this order:
 
 1. cuts off the header block and examines it (hops, loops; a submission amends it here);
 2. digests the message once and makes its body a blob draft: on the spot when small, in threads when large;
-3. in one transaction of the store puts the blob, a message and an entry for every local target, queue rows for every
+3. where it goes on to one host that is quick, offers it to that one: what is taken needs nothing further here;
+4. in one transaction of the store puts the blob, a message and an entry for every local target, queue rows for every
    remote one, and one row that tells of all this. Each local copy has trace fields of its own before the common header.
 
 LMTP wants an outcome for each recipient (RFC 2033 §4.2): there each recipient is an operation of its own, and the store
@@ -24,7 +25,8 @@ from pennypost.mail import bounce
 from pennypost.mail.bounce import Action, Fate, Original
 from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.prepare import Prepared, Preparer
-from pennypost.mail.queue.outbox import Outbox, Outgoing
+from pennypost.mail.queue.outbox import Outbox, Outgoing, Passed
+from pennypost.mail.queue.passage import Passage
 from pennypost.mail.queue.routing import Router
 from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.reception import Acceptance, Language, SmtpClient
@@ -42,7 +44,7 @@ from pennypost.model.errors import BadMessage, MailError, MessageTooLarge, Routi
 from pennypost.model.ids import MailboxId
 from pennypost.net.incident import log_incident
 from pennypost.store import blobs, messages, timeline
-from pennypost.store.engine import Transaction
+from pennypost.store.engine import Operation, Transaction
 from pennypost.store.messages import NewMessage
 from pennypost.store.queue import Place, QueuedMessage
 from pennypost.store.store import Store
@@ -220,17 +222,66 @@ class MailTransaction(ABC):
         return Acceptance(parcel.id, tuple(outcomes), size, tuple(stored))
 
     async def _write(self, parcel: Parcel, destinations: Sequence[Destination]) -> list[str]:
-        """Have the message stored for `destinations`, and what is for other hosts sent. Gives `Acceptance.stored`."""
+        """Have the message stored for `destinations`, or taken by its next host. Gives `Acceptance.stored`."""
         sendings = await self._sendings(destinations, parcel)
+        outbox, passage = self._post.outbox, None
         try:
+            passage = await self._pass_on(parcel, destinations, sendings)
+            if passage is not None and await passage.taken():
+                self._passed(passage, parcel, destinations)
+                return []
+            outbox.write_along()
             stored = await self._store.write(lambda tx: self._deliver(tx, parcel, destinations, sendings))
         except asyncio.CancelledError:
+            if passage is not None:
+                outbox.forsake(passage)
             if sendings:
-                self._post.outbox.cut_off()
+                outbox.cut_off()
+            raise
+        except MailError:
+            if passage is None:
+                raise
+            if passage.went_well:  # it was, meanwhile
+                self._passed(passage, parcel, destinations)
+                return []
+            outbox.forsake(passage)
             raise
         if stored.outgoing:
-            self._post.outbox.committed(stored.outgoing)
+            outbox.committed(stored.outgoing, passage)
         return stored.names
+
+    async def _pass_on(
+        self, parcel: Parcel, destinations: Sequence[Destination], sendings: Sequence[Sending]
+    ) -> Passage | None:
+        """Offer a message to its next host at once, where it may be. None: it may not."""
+        body = parcel.prepared.draft.body
+        if body is None or len(sendings) != 1 or self._envelope.hold is not None:
+            return None
+        if self._client.language is Language.LMTP or any(destination.route.local for destination in destinations):
+            return None
+        sending, outbox = sendings[0], self._post.outbox
+        if not outbox.may_pass(sending.places, sending.envelope):
+            return None
+        if not await self._is_ready_to_pass(parcel, destinations):
+            return None
+        octets = b"".join((sending.mark, parcel.received, parcel.prepared.header, body))
+        return outbox.pass_on(sending.places, parcel.id, sending.envelope, octets)
+
+    async def _is_ready_to_pass(self, parcel: Parcel, destinations: Sequence[Destination]) -> bool:
+        """Write what has to be written before a message may leave. Gives whether that is all there is to write, beside
+        the timeline. Raises a MailError to refuse it."""
+        return True
+
+    def _afterthought(self, parcel: Parcel) -> Operation[None] | None:
+        """Give an operation that writes what else is to be remembered of a message that was passed on, or None."""
+        return None
+
+    def _passed(self, passage: Passage, parcel: Parcel, destinations: Sequence[Destination]) -> None:
+        """Take note of a message that its next host has taken."""
+        came = self._reception(parcel, destinations, [])
+        sender, more = self._envelope.reverse_path, self._afterthought(parcel)
+        passed = Passed(trace_number(parcel.id), sender, parcel.now, came, more)
+        self._post.outbox.passed(passage, passed)
 
     async def _sendings(self, destinations: Sequence[Destination], parcel: Parcel) -> list[Sending]:
         """Give what has to go to other hosts, with its places in the queue."""
@@ -314,7 +365,7 @@ class MailTransaction(ABC):
             enqueued = await self._post.outbox.put(tx, queued, sending.places)
             outgoing.append(Outgoing(enqueued, sending.places, queued, prepared.draft))
             names.append(f"q{enqueued.queued}")
-        await self._record(tx, trace, parcel, destinations, names)
+        await timeline.record(tx, trace, *self._reception(parcel, destinations, names))
         held = self._envelope.hold is not None
         told = [
             d.recipient for d in destinations if not held and d.route.local and Notify.SUCCESS in d.recipient.notify
@@ -323,10 +374,10 @@ class MailTransaction(ABC):
             await self._report_success(tx, parcel, told, trace)
         return Stored(names, outgoing)
 
-    async def _record(
-        self, tx: Transaction, trace: int, parcel: Parcel, destinations: Sequence[Destination], names: list[str]
-    ) -> None:
-        """Tell the timeline what came, from whom, and where it went: one row."""
+    def _reception(
+        self, parcel: Parcel, destinations: Sequence[Destination], names: list[str]
+    ) -> tuple[EventKind, dict[str, object]]:
+        """Give what the timeline is to tell: what came, from whom, and where it went."""
         client = self._client
         facts: dict[str, object] = {
             "peer": str(client.peer),
@@ -346,8 +397,7 @@ class MailTransaction(ABC):
         verdicts = self._verdicts()
         if verdicts:
             facts["verdicts"] = verdicts
-        kind = EventKind.RECEIVED if client.authenticated is None else EventKind.SUBMITTED
-        await timeline.record(tx, trace, kind, facts)
+        return EventKind.RECEIVED if client.authenticated is None else EventKind.SUBMITTED, facts
 
     def _name(self) -> str:
         """Give the id of the message."""

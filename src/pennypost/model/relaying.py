@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from pennypost.model.envelope import Envelope, Recipient
@@ -50,6 +50,15 @@ class NextHop:
     tls: TlsMode = TlsMode.OPPORTUNISTIC
     login: str = ""
     source: str = ""
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        known = (self.kind.value, self.domain, self.host, self.port, self.tls.value, self.login, self.source)
+        object.__setattr__(self, "_hash", hash(known))
+
+    def __hash__(self) -> int:
+        """A hop is looked up several times for each message."""
+        return self._hash
 
     def __str__(self) -> str:
         if self.kind is HopKind.MX:

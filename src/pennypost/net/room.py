@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 SMALL = 1024
 """What takes less than this part of the room does not wait: few large things, which take long, would hold up all."""
@@ -17,31 +16,34 @@ class Room:
         self._used = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    @asynccontextmanager
-    async def taken(self, octets: int) -> AsyncIterator[None]:
-        """Take room for as long as the block runs."""
-        octets = min(octets, self._octets)
-        if octets * SMALL > self._octets and (self._waiting or self._used + octets > self._octets):
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append((octets, turn))
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._give_back(octets)
-                else:
-                    with suppress(ValueError):  # it was passed over already
-                        self._waiting.remove((octets, turn))
-                    self._admit()
-                raise
-        else:
-            self._used += octets
-        try:
-            yield
-        finally:
-            self._give_back(octets)
+    def taken(self, octets: int) -> "Share":
+        """Take room for as long as an `async with` runs."""
+        return Share(self, min(octets, self._octets))
 
-    def _give_back(self, octets: int) -> None:
+    def try_take(self, octets: int) -> bool:
+        """Take room if nobody has to be waited for."""
+        if octets * SMALL > self._octets and (self._waiting or self._used + octets > self._octets):
+            return False
+        self._used += octets
+        return True
+
+    async def take(self, octets: int) -> None:
+        """Wait for room."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((octets, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give_back(octets)
+            else:
+                with suppress(ValueError):  # it was passed over already
+                    self._waiting.remove((octets, turn))
+                self._admit()
+            raise
+
+    def give_back(self, octets: int) -> None:
+        """Give room back."""
         self._used -= octets
         self._admit()
 
@@ -51,3 +53,20 @@ class Room:
             if not turn.done():
                 self._used += octets
                 turn.set_result(None)
+
+
+class Share:
+    """A part of a room, for as long as an `async with` runs."""
+
+    __slots__ = ("_octets", "_room")
+
+    def __init__(self, room: Room, octets: int) -> None:
+        self._room = room
+        self._octets = octets
+
+    async def __aenter__(self) -> None:
+        if not self._room.try_take(self._octets):
+            await self._room.take(self._octets)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._room.give_back(self._octets)

@@ -33,6 +33,8 @@ _DEFERRED = f"state = {DeliveryState.DEFERRED:d}"
 
 _ALL = 2**31
 
+_DROP = "DELETE FROM queued WHERE id = ? AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.queued = queued.id)"
+
 
 @dataclass(frozen=True, slots=True)
 class Leased:
@@ -276,6 +278,12 @@ async def finish(tx: Transaction, holder: str, delivery: DeliveryId) -> bool:
     )
 
 
+async def finish_many(tx: Transaction, leased: Sequence[tuple[DeliveryId, str]]) -> None:
+    """Take deliveries out that are done, each with who has it leased. One whose lease was lost is another's to
+    settle."""
+    await tx.execute_many(f"DELETE FROM delivery WHERE id = ? AND lease_holder = ? AND {_LEASED}", leased)
+
+
 async def defer(tx: Transaction, holder: str, deferral: Deferral) -> bool:
     """Let a delivery wait for its next attempt. False: the lease was lost."""
     now = to_microseconds(tx.now)
@@ -325,10 +333,12 @@ async def reroute(tx: Transaction, holder: str, deliveries: Sequence[DeliveryId]
 
 async def drop_if_done(tx: Transaction, queued: QueuedId) -> None:
     """Remove a message that has no delivery any more."""
-    await tx.execute(
-        "DELETE FROM queued WHERE id = ? AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.queued = queued.id)",
-        queued,
-    )
+    await tx.execute(_DROP, queued)
+
+
+async def drop_done(tx: Transaction, messages: Sequence[QueuedId]) -> None:
+    """Remove those of some messages that have no delivery any more."""
+    await tx.execute_many(_DROP, [(queued,) for queued in messages])
 
 
 async def set_pace(tx: Transaction, holder: str, hop: str, pace: Pace) -> None:

@@ -23,6 +23,9 @@ MAX_TRACES = 50
 """Messages that one look-up tells of: the newest."""
 MAX_EVENTS = 5000
 
+Step = tuple[int, "EventKind", Mapping[str, Any]]
+"""A step that is to be added: the trace of its message, its kind and facts."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -74,6 +77,12 @@ def trace_id(number: int) -> str:
 async def record(tx: Transaction, trace: int, kind: EventKind, facts: Mapping[str, Any]) -> None:
     """Add a step. It is kept if the transaction is."""
     await tx.execute(_INSERT, to_microseconds(tx.now), trace, int(kind), _encode(facts).decode())
+
+
+async def record_many(tx: Transaction, steps: Sequence[Step]) -> None:
+    """Add steps of several messages."""
+    at = to_microseconds(tx.now)
+    await tx.execute_many(_INSERT, [(at, trace, int(kind), _encode(facts).decode()) for trace, kind, facts in steps])
 
 
 async def record_change(tx: Transaction, account: AccountId, message: MessageId, facts: Mapping[str, Any]) -> None:

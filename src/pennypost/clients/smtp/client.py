@@ -176,31 +176,51 @@ class SmtpClient:
                 if isinstance(request, Data | Rcpt) and not self._hopeful(answers):
                     break
                 self.connection.write(machine.send(request))
-            event = await self._event(*self._waiting_for(request))
+            stage, patience = self._waiting_for(request)
+            event = await self._event(stage, patience)
             assert isinstance(event, Answered)
             if machine.closed and not isinstance(request, Chunk):
-                raise self._end(self._waiting_for(request)[0], event.reply)
-            heard = said(event.reply)
-            match event.request:
-                case Mail() if not heard.good:
-                    self._fill(answers, Answer(heard, Stage.MAIL))
+                raise self._end(stage, event.reply)
+            reply = event.reply
+            good = reply.code < 400
+            match request:
+                case Mail() if not good:
+                    self._fill(answers, Answer(said(reply), stage))
                 case Rcpt():
-                    if not heard.good and answers[number] is None:
-                        answers[number] = Answer(heard, Stage.RCPT)
+                    if not good and answers[number] is None:
+                        answers[number] = Answer(said(reply), stage)
                     number += 1
+                case Data() if good:
+                    going = request if reply.code == 354 else None
                 case Data():
-                    going = event.request if heard.code == 354 else None
-                    if not heard.good:
-                        self._fill(answers, Answer(heard, Stage.DATA))
+                    self._fill(answers, Answer(said(reply), stage))
                 case Chunk():
-                    going = event.request
-                    self._fill(answers, Answer(heard, Stage.END))
+                    going = request
+                    self._fill(answers, Answer(said(reply), stage))
         return going
 
     async def _text(self, request: Text | Chunk, answers: list[Answer | None]) -> None:
         """Send the text and hear what is said of it: of all recipients together, or in LMTP of each."""
         waiting = [number for number, answer in enumerate(answers) if answer is None]
         octets = self._machine.send(request)
+        if len(octets) <= PIECE_OCTETS:
+            self.connection.write(octets)
+        else:
+            await self._pieces(octets)
+        for number in waiting if self._lmtp else waiting[:1]:
+            event = await self._event(Stage.END, self._timeouts.end)
+            assert isinstance(event, Answered)
+            answer = Answer(said(event.reply), Stage.END)
+            if self._lmtp and event.recipient is not None:
+                answers[number] = answer
+            else:
+                self._fill(answers, answer)
+                break
+        if not waiting:
+            await self._event(Stage.END, self._timeouts.end)
+
+    async def _pieces(self, octets: bytes) -> None:
+        """Send a large text."""
         end = self._loop.time() + self._timeouts.whole_text.total_seconds()
         with suppress(PeerGone):  # perhaps it has said why
             for start in range(0, len(octets), PIECE_OCTETS):
@@ -213,17 +233,6 @@ class SmtpClient:
                     await self.connection.drain()
                 except PeerTimeout:
                     raise self._lost(Stage.TEXT, "the next host takes no more of the message") from None
-        for number in waiting if self._lmtp else waiting[:1]:
-            event = await self._event(Stage.END, self._timeouts.end)
-            assert isinstance(event, Answered)
-            answer = Answer(said(event.reply), Stage.END)
-            if self._lmtp and event.recipient is not None:
-                answers[number] = answer
-            else:
-                self._fill(answers, answer)
-                break
-        if not waiting:
-            await self._event(Stage.END, self._timeouts.end)
 
     def _waiting_for(self, request: Request) -> tuple[Stage, timedelta]:
         match request:
@@ -298,9 +307,11 @@ class SmtpClient:
             while (event := machine.next_event()) is None:
                 if machine.closed:
                     raise self._lost(stage, "the session is over")
-                now = self._loop.time()
-                deadline = deadline or now + patience.total_seconds()
-                connection.timeout = max(_MOMENT, timedelta(seconds=deadline - now))
+                if not deadline:
+                    deadline = self._loop.time() + patience.total_seconds()
+                    connection.timeout = patience
+                else:
+                    connection.timeout = max(_MOMENT, timedelta(seconds=deadline - self._loop.time()))
                 data = await connection.read()
                 if not data:
                     raise self._lost(stage, f"the connection was closed at {stage.value}")

@@ -73,8 +73,6 @@ class SmtpPool(Generic[S]):
         while waiting:
             session = waiting.pop().session
             self._count -= 1
-            if not waiting:
-                del self._idle[key]
             if session.client.usable:
                 return session
             session.client.close()
@@ -89,16 +87,18 @@ class SmtpPool(Generic[S]):
         most = min(settings.messages, client.announced.max_messages or settings.messages)
         seconds = settings.idle.total_seconds()
         worn_out = client.messages >= most or now - client.opened_at > settings.age.total_seconds() or not seconds
-        waiting = self._idle.get(key, [])
+        waiting = self._idle.get(key)
         if (
             worn_out
             or not client.usable
-            or len(waiting) >= settings.idle_per_hop
+            or (waiting is not None and len(waiting) >= settings.idle_per_hop)
             or self._count >= settings.idle_in_all
         ):
             self._end(client)
             return
-        self._idle.setdefault(key, waiting).append(_Idle(session, now + seconds))
+        if waiting is None:
+            waiting = self._idle[key] = []  # it goes when the timer finds it empty
+        waiting.append(_Idle(session, now + seconds))
         self._count += 1
         if self._timer is None:
             self._timer = loop.call_later(seconds, self._sweep)

@@ -10,34 +10,35 @@ import structlog
 
 from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.queue import recall, verp
-from pennypost.mail.queue.channel import Job, octets_of, split
+from pennypost.mail.queue.channel import Channel, Job, octets_of, split
 from pennypost.mail.queue.local import deliver_here, digest_of
+from pennypost.mail.queue.outbox import Passed
 from pennypost.mail.queue.pacing import complaint
+from pennypost.mail.queue.passage import Passage
+from pennypost.mail.queue.persist import TRY_AGAIN, persist
 from pennypost.mail.queue.routing import Router
 from pennypost.mail.queue.schedule import deadlines
 from pennypost.mail.queue.settings import QueueSettings
-from pennypost.mail.queue.settlement import Clerk
+from pennypost.mail.queue.settlement import Clerk, facts_of
+from pennypost.mail.queue.settler import Sent, Settler
 from pennypost.mail.queue.verdict import Judge
 from pennypost.model.address import Address
-from pennypost.model.envelope import Recipient
-from pennypost.model.errors import ServerBusy, ShuttingDown, StorageFull
+from pennypost.model.envelope import Envelope, Recipient
+from pennypost.model.errors import ShuttingDown
 from pennypost.model.ids import ModSeq
 from pennypost.model.relaying import NextHop, OutgoingMessage, RecipientResult, Relay, RelayOutcome, RelayState
 from pennypost.net.incident import log_incident
 from pennypost.store import dispatch, queue
 from pennypost.store.dispatch import Deferral, Leased
-from pennypost.store.engine import Operation, T, Transaction
+from pennypost.store.engine import Transaction
 from pennypost.store.queue import LOCAL_HOP, QUEUE, QueuedMessage
 from pennypost.store.store import Store
-from pennypost.store.timeline import trace_id
+from pennypost.store.timeline import EventKind, Step, trace_id
 
 LOGGED_RESULTS = 20
 
 SHARED_AT_A_TIME = 1000
 """Deliveries that are put off, or given up, with one that found nobody: what waits for a dead host grows old, too."""
-
-_TRY_AGAIN = (StorageFull, ServerBusy)
-"""What the store says when it cannot write at all now, whatever it is."""
 
 _BUG = "internal error, see the log: incident {}"
 
@@ -99,6 +100,7 @@ class Attempts:
         router: Router,
         clerk: Clerk,
         living: Living,
+        settler: Settler,
         chance: Callable[[], float],
         observe: Observer,
         forwarder: Forwarder | None = None,
@@ -110,16 +112,23 @@ class Attempts:
         self._router = router
         self._clerk = clerk
         self._living = living
+        self._settler = settler
         self._chance = chance
         self._observe = observe
         self._judge = Judge(settings, router, chance)
+        self._loop = asyncio.get_running_loop()
 
-    async def make(self, job: Job) -> Aftermath:
-        """Send a job's message; on return what came of it is durable. Raises MailError when the store fails before it
-        is sent: nothing has happened then. A bug is no reason to try again at once, or to send it twice."""
+    async def make(self, job: Job, passage: Passage | None = None) -> Aftermath:
+        """Send a job's message; on return what came of it is durable. `passage`: it is under way already. Raises
+        MailError when the store fails before it is sent: nothing has happened then. A bug is no reason to try again at
+        once, or to send it twice."""
         deliveries: Sequence[Leased] = job.deliveries
         outcome: RelayOutcome | None = None
         try:
+            if passage is not None:
+                outcome = await passage.ended()
+                assert job.message is not None
+                return await self._settle(job, job.message, deliveries, outcome)
             message = job.message or await recall.leaving(self._store, job.queued)
             if message is None:
                 return Aftermath()  # it was removed, or taken back
@@ -133,7 +142,7 @@ class Attempts:
                 return await self._one_by_one(job, message, deliveries, hop)
             outcome = outcome or await self._send(job, message, deliveries, hop)
             return await self._settle(job, message, deliveries, outcome)
-        except (*_TRY_AGAIN, ShuttingDown):
+        except (*TRY_AGAIN, ShuttingDown):
             raise
         except Exception as problem:
             await self._mend(job, deliveries, outcome, problem)
@@ -208,11 +217,41 @@ class Attempts:
         async def octets() -> bytes:
             return await octets_of(self._store, message, job.draft)
 
+        return await self._relayed(job.channel, hop, OutgoingMessage(name, envelope, message.size, octets))
+
+    async def _relayed(self, channel: Channel, hop: NextHop, message: OutgoingMessage) -> RelayOutcome:
+        """Send. Raises nothing."""
+        begun = self._loop.time()
         try:
-            return await self._relay(hop, OutgoingMessage(name, envelope, message.size, octets))
+            outcome = await self._relay(hop, message)
         except Exception as problem:
-            incident = log_incident("relay", problem, id=name, hop=job.channel.hop)
-            return _all(envelope.recipients, "4.3.0", _BUG.format(incident))
+            incident = log_incident("relay", problem, id=message.id, hop=channel.hop)
+            return _all(message.envelope.recipients, "4.3.0", _BUG.format(incident))
+        channel.took(self._loop.time() - begun)
+        return outcome
+
+    # -- What is not in the queue
+
+    def may_pass(self, envelope: Envelope) -> bool:
+        """Whether a message may be sent as it is."""
+        return not self._has_own_paths(envelope.reverse_path)
+
+    async def pass_on(self, channel: Channel, name: str, envelope: Envelope, message: bytes) -> RelayOutcome:
+        """Send a message that is not in the queue. What came of it is not written down. Raises nothing."""
+        _, hop = self._router.find(envelope.reverse_path, envelope.recipients[0].address)
+
+        async def octets() -> bytes:
+            return message
+
+        return await self._relayed(channel, hop, OutgoingMessage(name, envelope, len(message), octets))
+
+    def passed(self, channel: Channel, outcome: RelayOutcome, message: Passed) -> None:
+        """Write down that such a message was sent, to everybody: soon, and nobody waits for it."""
+        channel.pace.succeeded()
+        facts = facts_of(None, channel.hop, outcome.results)
+        came: Step = (message.trace, *message.came)
+        self._settler.note([came, (message.trace, EventKind.ATTEMPTED, facts)], message.more)
+        self._log(channel, outcome, message.trace, None, message.sender, message.created_at)
 
     async def _deliver(self, job: Job, message: QueuedMessage, deliveries: Sequence[Leased]) -> Aftermath:
         """File a message here that was to be held, and settle it in the same transaction."""
@@ -265,12 +304,26 @@ class Attempts:
         the hop may be taken along."""
         channel, now = job.channel, self._store.clock()
         company = self._note_pace(job, outcome, now)
+        if not channel.serving and not channel.pace.changed and self._is_plain(message, deliveries, outcome, now):
+            facts = facts_of(job.queued, channel.hop, outcome.results)
+            ids = [delivery.id for delivery in deliveries]
+            await self._settler.settle(Sent(job.holder, job.queued, ids, message.trace, facts))
+            self._tell(message, job, outcome)
+            return Aftermath()
         try:
             return await self._write(job, message, deliveries, outcome, company, now, more=more)
         except BaseException:
             for other in company.jobs:  # they are still ours
                 channel.add(other)
             raise
+
+    def _is_plain(
+        self, message: QueuedMessage, deliveries: Sequence[Leased], outcome: RelayOutcome, now: datetime
+    ) -> bool:
+        """Whether everybody was sent to, and nobody is to be told of it."""
+        if any(result.state is not RelayState.SENT for result in outcome.results):
+            return False
+        return not self._judge.judge(message, deliveries, outcome.results, now).fates
 
     async def _write(
         self,
@@ -358,36 +411,38 @@ class Attempts:
         await self._clerk.write(tx, holder, queued, message, verdict, results, hop)
 
     def _tell(self, message: QueuedMessage, job: Job, outcome: RelayOutcome) -> None:
-        age = (self._store.clock() - message.created_at).total_seconds()
+        sender = message.envelope.reverse_path
+        self._log(job.channel, outcome, message.trace, f"q{job.queued}", sender, message.created_at)
+
+    def _log(
+        self,
+        channel: Channel,
+        outcome: RelayOutcome,
+        trace: int,
+        queued: str | None,
+        sender: Address | None,
+        created_at: datetime,
+    ) -> None:
+        age = (self._store.clock() - created_at).total_seconds()
         for result in outcome.results:
             self._observe(result.state.value, age)
         first = outcome.results[0]
         _log.info(
             "attempt",
-            id=trace_id(message.trace),
-            queue=f"q{job.queued}",
-            hop=job.channel.hop,
+            id=trace_id(trace),
+            queue=queued,
+            hop=channel.hop,
             remote=first.remote,
             tls=f"{first.tls.version} {first.tls.cipher}" if first.tls is not None else None,
-            sender=f"<{message.envelope.reverse_path or ''}>",
+            sender=f"<{sender or ''}>",
             results=[f"{r.recipient.address}: {r.state.value} {r.reply}" for r in outcome.results[:LOGGED_RESULTS]],
             age=round(age, 3),
         )
 
 
-async def persist(store: Store, operation: Operation[T], rows: int) -> T:
-    """Write what has happened; while the store cannot, try again: what was sent must not be sent twice.
-
-    `rows`: about how many it changes. Raises ShuttingDown, and what the operation raises of its own.
-    """
-    pause = 1.0
-    while True:
-        try:
-            return await store.write_rows(operation, rows)
-        except _TRY_AGAIN as error:
-            _log.error("cannot write down what was sent", reason=str(error))
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, 30.0)
+def not_now(recipients: Sequence[Recipient]) -> RelayOutcome:
+    """Give the outcome of an attempt that was broken off."""
+    return _all(recipients, "4.3.2", "the server was stopped")
 
 
 def _all(recipients: Sequence[Recipient], status: str, reply: str) -> RelayOutcome:

@@ -56,10 +56,10 @@ class Channel:
     which has more.
 
     `timer`: set while a gap between messages is waited for. `blocked_turn`: set while the worker's capacity is. `slow`:
-    its last message took long.
+    its last message took long. `seconds`: how long messages take to be sent, on the whole; None: nobody knows.
     """
 
-    __slots__ = ("active", "blocked_turn", "hop", "jobs", "pace", "serving", "slow", "timer")
+    __slots__ = ("active", "blocked_turn", "hop", "jobs", "pace", "seconds", "serving", "slow", "timer")
 
     def __init__(self, hop: str, pace: HopPace) -> None:
         self.hop = hop
@@ -68,6 +68,7 @@ class Channel:
         self.active: set[Job] = set()
         self.serving = False
         self.slow = False
+        self.seconds: float | None = None
         self.blocked_turn: int | None = None
         self.timer: asyncio.TimerHandle | None = None
 
@@ -78,6 +79,10 @@ class Channel:
     @property
     def busy(self) -> int:
         return len(self.active)
+
+    def took(self, seconds: float) -> None:
+        """Note how long a message has taken to be sent."""
+        self.seconds = seconds if self.seconds is None else (3 * self.seconds + seconds) / 4
 
     @property
     def idle(self) -> bool:

@@ -28,14 +28,18 @@ from datetime import datetime, timedelta
 import structlog
 
 from pennypost.mail.forwarding import Forwarder
-from pennypost.mail.queue.attempt import Attempts, Observer, persist, unobserved
+from pennypost.mail.queue.attempt import Attempts, Observer, unobserved
 from pennypost.mail.queue.capacity import Capacity, Pool
 from pennypost.mail.queue.channel import Channel, Job, split
 from pennypost.mail.queue.outbox import Outgoing
 from pennypost.mail.queue.pacing import HopPace
+from pennypost.mail.queue.passage import Passage
+from pennypost.mail.queue.passages import Passages
+from pennypost.mail.queue.persist import persist
 from pennypost.mail.queue.routing import Router
 from pennypost.mail.queue.settings import QueueSettings
 from pennypost.mail.queue.settlement import Clerk
+from pennypost.mail.queue.settler import Settler
 from pennypost.mail.signing import Signer
 from pennypost.model.errors import MailError, ShuttingDown
 from pennypost.model.ids import DeliveryId, ModSeq
@@ -99,11 +103,17 @@ class QueueManager:
         self._store = store
         self._settings = settings
         clerk = Clerk(store, settings, hostname, signer)
-        self._attempts = Attempts(store, settings, relay, router, clerk, self, chance, observe, forwarder)
+        self._settler = Settler(store, self)
+        self._attempts = Attempts(
+            store, settings, relay, router, clerk, self, self._settler, chance, observe, forwarder
+        )
         self._holder = self._new_name()
         self._loop = asyncio.get_running_loop()
         self._channels: dict[str, Channel] = {}
         self._capacity = Capacity(settings.max_connections)
+        self.passages = Passages(
+            self._channels, self._capacity, settings, self._attempts, lambda: self._stopping, self._spawn, self._ended
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._leased = 0
         self._at_hand = 0
@@ -145,8 +155,10 @@ class QueueManager:
         self._unsubscribe()
         self._something.set()
         self._alive_until = self._store.clock()  # what is yet leased to us, of mail on its way in, runs out by itself
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=grace.total_seconds())
+        end = self._loop.time() + grace.total_seconds()
+        while self._tasks and (left := end - self._loop.time()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left)
+        await self._settler.close()
         for task in set(self._tasks):
             task.cancel()
         if self._tasks:
@@ -250,11 +262,15 @@ class QueueManager:
             if holder == self._holder:
                 self._asked_until = tx.now + self._settings.lease_time
 
-    def take_over(self, outgoing: Sequence[Outgoing]) -> None:
-        """Send what was leased to us when it came in."""
+    def write_along(self) -> None:
+        """Have written what waits for a transaction to be part of."""
+        self._settler.flush()
+
+    def take_over(self, outgoing: Sequence[Outgoing], passage: Passage | None = None) -> None:
+        """Send what was leased to us when it came in. `passage`: it is under way already."""
         for one in outgoing:
             for place, ids in zip(one.places, one.enqueued.deliveries, strict=True):
-                if place.holder != self._holder:
+                if place.holder != self._holder and passage is None:
                     continue
                 self._alive_until = max(self._alive_until, self._asked_until)
                 channel = self._channels.get(place.hop)
@@ -265,8 +281,19 @@ class QueueManager:
                     Leased(i, queued, r, 0, False, place.turn - place.precedence)
                     for i, r in zip(ids, place.recipients, strict=True)
                 ]
+                if passage is not None:
+                    self._adopt(passage, leased, one.message)
+                    return
                 near = self._at_hand + one.draft.size <= AT_HAND_OCTETS
                 self._add(channel, leased, one.message, one.draft if near else None)
+
+    def _adopt(self, passage: Passage, leased: Sequence[Leased], message: QueuedMessage) -> None:
+        """Let an attempt that is under way be one at a message in the queue."""
+        job = passage.job
+        job.deliveries, job.message = leased, message
+        self._leased += len(leased)
+        self._stay_soon()
+        self._spawn(self._work(job, passage))
 
     def reclaim(self) -> None:
         """Free what was leased to us without our knowing."""
@@ -306,8 +333,7 @@ class QueueManager:
         for part in split(deliveries, self._settings.transaction_recipients):
             channel.add(Job(channel, self._holder, part, message, draft))
             self._at_hand += draft.size if draft is not None else 0
-        if self._renewal is None and self._leased and not self._stopping:
-            self._renewal = self._loop.call_later(self._settings.lease_time.total_seconds() / 3, self._renew)
+        self._stay_soon()
         self._pump(channel)
 
     def _drop(self, job: Job) -> None:
@@ -417,10 +443,14 @@ class QueueManager:
             channel.serving = False
         self._something.set()
 
+    def _stay_soon(self) -> None:
+        if self._renewal is None and self._leased and not self._stopping:
+            self._renewal = self._loop.call_later(self._settings.lease_time.total_seconds() / 3, self._renew)
+
     def _renew(self) -> None:
         self._renewal = None
         if self._leased and not self._stopping:
-            self._renewal = self._loop.call_later(self._settings.lease_time.total_seconds() / 3, self._renew)
+            self._stay_soon()
             self._spawn(self._stay_alive())
 
     async def _stay_alive(self) -> None:
@@ -432,15 +462,16 @@ class QueueManager:
 
     # -- One job
 
-    async def _work(self, job: Job) -> None:
-        """Send one message. Whatever goes wrong on the way, no delivery stays leased to us unknown."""
+    async def _work(self, job: Job, passage: Passage | None = None) -> None:
+        """Send one message. Whatever goes wrong on the way, no delivery stays leased to us unknown. `passage`: it is
+        under way already."""
         settled = False
         try:
             self._see_whether_alive(self._store.clock())
-            if job.holder != self._holder:
+            if job.holder != self._holder and passage is None:
                 settled = True  # the lease ran out: others send it
                 return
-            after = await self._attempts.make(job)
+            after = await self._attempts.make(job, passage)
             settled = True
         finally:
             self._ended(job)

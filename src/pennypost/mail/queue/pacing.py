@@ -77,6 +77,15 @@ class HopPace:
         return self.state.failures > 0
 
     @property
+    def easy(self) -> bool:
+        """Whether the hop is known, and takes what it is sent: there is nothing to be careful about, or to write
+        down."""
+        state = self.state
+        return self._known and not (
+            state.failures or state.gap or state.held_until or state.connections or self.changed or self._lost
+        )
+
+    @property
     def gap(self) -> timedelta:
         return self.state.gap
 

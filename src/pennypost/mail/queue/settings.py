@@ -89,6 +89,11 @@ class QueueSettings:
     lease_time: timedelta = timedelta(seconds=30)
     """How soon others send what a worker that was killed had begun to send."""
 
+    pass_on_within: timedelta = timedelta(milliseconds=100)
+    """How long a sender waits for a next host that is known to be quick to take a message, which then needs no place in
+    the queue. Past this, and for hosts that take longer than a fifth of it on the whole, it is put into the queue
+    first. 0 puts everything there."""
+
     smarthosts: tuple[Smarthost, ...] = ()
     """Hosts that take mail from us; the first one that fits is used. Mail that fits none is delivered directly."""
 
@@ -125,8 +130,9 @@ class QueueSettings:
         for name in ("max_connections", "hop_connections", "hop_connections_at_first", "transaction_recipients"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1")
-        if self.max_future_release < timedelta(0):
-            raise ValueError("max_future_release: expected 0 or more")
+        for name in ("max_future_release", "pass_on_within"):
+            if getattr(self, name) < timedelta(0):
+                raise ValueError(f"{name}: expected 0 or more")
         if any(domain != domain.lower() for domain in self.verp):
             raise ValueError("verp: expected domains in lower case")
         for domain, source in self.sources.items():

@@ -106,14 +106,20 @@ class Clerk:
     ) -> None:
         if not results:
             return
-        first = results[0]
-        facts: dict[str, object] = {"queue": f"q{queued}", "hop": hop}
-        if first.tls is not None:
-            facts["tls"] = f"{first.tls.version} {first.tls.cipher} {first.tls.authenticated_by}".rstrip()
+        facts = facts_of(queued, hop, results)
         if verdict.deferred:
             facts["next"] = verdict.deferred[0].next_attempt_at.isoformat(timespec="seconds")
-        facts["results"] = [[str(r.recipient.address), r.state.value, r.status, r.reply, r.remote] for r in results]
         await timeline.record(tx, message.trace, EventKind.ATTEMPTED, facts)
+
+
+def facts_of(queued: QueuedId | None, hop: str, results: Sequence[RecipientResult]) -> dict[str, object]:
+    """Give what the timeline tells of an attempt. `queued`: None for one that needed no place in the queue."""
+    facts: dict[str, object] = {"hop": hop} if queued is None else {"queue": f"q{queued}", "hop": hop}
+    tls = results[0].tls
+    if tls is not None:
+        facts["tls"] = f"{tls.version} {tls.cipher} {tls.authenticated_by}".rstrip()
+    facts["results"] = [[str(r.recipient.address), r.state.value, r.status, r.reply, r.remote] for r in results]
+    return facts
 
 
 def _is_gone(key: str, results: Sequence[RecipientResult]) -> bool:

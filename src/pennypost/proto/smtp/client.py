@@ -74,6 +74,8 @@ class _State(Enum):
     LEAVING = "after QUIT"
     CLOSED = "over"
 
+    __hash__ = object.__hash__  # Enum's goes by the name, in Python: this is looked up for each request
+
 
 _SPEAKING = frozenset({_State.READY, _State.MAIL, _State.RCPT, _State.CHUNKS})
 

@@ -1,6 +1,7 @@
 """Replies as a client reads them (RFC 5321 §4.2): strictly, and within bounds."""
 
 import re
+from functools import lru_cache
 
 from pennypost.model.errors import PeerError
 from pennypost.proto.smtp.limits import MAX_AUTH_LINE, MAX_REPLY_LINES, MAX_REPLY_OCTETS
@@ -12,6 +13,10 @@ from pennypost.proto.wire import LineBuffer, LineFault
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 # statuscode = class "." subject "." detail (RFC 2034 §4)
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)")
+
+_KNOWN_OCTETS = 128
+"""Replies of one line up to this length are kept once they were read: hosts say the same ones all the time."""
+_KNOWN = 512
 
 
 class ReplyReader:
@@ -47,6 +52,8 @@ class ReplyReader:
         while (line := self._buffer.next_line()) is not None:
             if isinstance(line, LineFault):
                 raise PeerError(f"{line.value} in a reply")
+            if not self._lines and len(line) <= _KNOWN_OCTETS and (whole := _of_one_line(line)) is not None:
+                return whole
             match = _LINE.fullmatch(line)
             if match is None:
                 raise PeerError("not a reply")
@@ -63,6 +70,15 @@ class ReplyReader:
                 self._octets = 0
                 return _reply(int(code), lines)
         return None
+
+
+@lru_cache(_KNOWN)
+def _of_one_line(line: bytes) -> Reply | None:
+    """Read a reply that has one line. None: it has more, or is none."""
+    match = _LINE.fullmatch(line)
+    if match is None or match[2] == b"-":
+        return None
+    return _reply(int(match[1]), [_text(match[3] or b"")])
 
 
 def _text(octets: bytes) -> str:
