@@ -4,11 +4,10 @@
 
 As root: Postfix wants it, and a control group counts the processor time of each side, dead children included. 2 KB
 messages, one command at a time, go on to smtp-sink on a port of each side's own, by plain SMTP. A round ends when it
-has all of them. Both do the same with --mx: they take mail for one domain from anybody and pass it on. Without it our
-users log in once for each connection, in clear on loopback, and may send in their own name only, while Postfix takes
-the same from its networks, without a login or a look at the sender; neither counts what is sent. With --sign both sign
-by RSA-2048, relaxed/relaxed; Postfix through OpenDKIM as a milter. What the clients and the sinks need of the processor
-is told, too: on few cores it is taken from the servers.
+has all of them. Both do the same: with --mx they take mail for one domain from anybody and pass it on; without it users
+log in once for each connection, in clear on loopback (Postfix asks Dovecot), and may send in their own name only.
+Neither counts what is sent. With --sign both sign by RSA-2048, relaxed/relaxed; Postfix through OpenDKIM as a milter.
+What the clients and the sinks need of the processor is told, too: on few cores it is taken from the servers.
 """
 
 import argparse
@@ -32,6 +31,7 @@ from pathlib import Path
 SOURCE = Path(os.environ.get("PENNYPOST_SOURCE", Path(__file__).parents[1] / "src"))
 GROUPS = Path("/sys/fs/cgroup/cpuacct/pennypost-bench")
 USER, PASSWORD, RECIPIENT = "p0001@bench.test", "pw", "x@relay.test"
+LOG_IN = b"AUTH PLAIN " + base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()) + b"\r\n"
 BODY = b"A line of a message that is like any other one.\r\n" * 34
 MESSAGE = (
     b"From: P <p0001@bench.test>\r\nTo: x@relay.test\r\nSubject: number %d of %d\r\nMessage-ID: <%d.%d@bench.test>\r\n"
@@ -162,7 +162,7 @@ allow_cleartext_login = "loopback"
         wait_for(self.port)
 
     def log_in(self) -> bytes:
-        return b"" if self.mx else b"AUTH PLAIN " + base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()) + b"\r\n"
+        return b"" if self.mx else LOG_IN
 
 
 class Postfix(Side):
@@ -193,7 +193,7 @@ maillog_file_prefixes = {self.folder}
 mail_owner = postfix
 myhostname = mx.bench.test
 mydestination =
-mynetworks = {"" if self.mx else "127.0.0.0/8"}
+mynetworks =
 relay_domains = {"relay.test" if self.mx else ""}
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
@@ -202,7 +202,12 @@ alias_database =
 local_recipient_maps =
 relayhost = [127.0.0.1]:{self.sink}
 smtp_dns_support_level = disabled
-smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
+smtpd_sasl_auth_enable = {"no" if self.mx else "yes"}
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = private/auth
+smtpd_sender_login_maps = inline:{{{{ {USER} = {USER} }}}}
+smtpd_sender_restrictions = {"" if self.mx else "reject_sender_login_mismatch"}
 smtpd_peername_lookup = no
 {milter}""")
         known = Path("/usr/share/postfix/master.cf.dist").read_text().splitlines()
@@ -211,8 +216,40 @@ smtpd_peername_lookup = no
         lines = [re.sub(r"^((?:\S+ +){4})y ", r"\1n ", line) for line in services if not line.startswith(unwanted)]
         (self.folder / "etc" / "master.cf").write_text("\n".join(lines) + "\n")
         subprocess.run(["postfix", "-c", self.folder / "etc", "check"], check=True, capture_output=True)
+        if not self.mx:
+            self._start_logins()
         self.run("postfix", "-c", self.folder / "etc", "start").wait()
         wait_for(self.port)
+
+    def _start_logins(self) -> None:
+        """Let Dovecot say who may log in."""
+        path = self.folder / "queue" / "private" / "auth"
+        configuration = self.folder / "dovecot.conf"
+        configuration.write_text(f"""base_dir = {self.folder}/dovecot
+log_path = {self.folder}/dovecot.log
+protocols =
+ssl = no
+disable_plaintext_auth = no
+passdb {{
+  driver = static
+  args = password={PASSWORD}
+}}
+userdb {{
+  driver = static
+  args = uid=nobody gid=nogroup home=/nonexistent
+}}
+service auth {{
+  unix_listener {path} {{
+    mode = 0666
+  }}
+}}
+""")
+        self.run("dovecot", "-F", "-c", configuration)
+        while not path.exists():
+            time.sleep(0.05)
+
+    def log_in(self) -> bytes:
+        return b"" if self.mx else LOG_IN
 
     def stop(self) -> None:
         subprocess.run(["postfix", "-c", self.folder / "etc", "stop"], capture_output=True)

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 import msgspec
 import structlog
@@ -124,6 +124,20 @@ def _console(context: dict[str, object], colors: bool) -> Processor:
     return render
 
 
+def _wrapper(level: int, processor: Processor) -> type[structlog.typing.FilteringBoundLogger]:
+    """Make the class of loggers. What is said most often, once or twice for each message, takes the shortest way."""
+    base: type[Any] = structlog.make_filtering_bound_logger(level)
+    if level > logging.INFO:
+        return base
+
+    class Logger(base):  # type: ignore[misc]  # structlog makes it
+        def info(self, event: str, **values: object) -> None:
+            output = self._logger
+            output.info(processor(output, "info", {**self._context, **values, "event": event}))
+
+    return Logger
+
+
 class _FromLibraries(logging.Handler):
     """Hands on what libraries log through the standard library."""
 
@@ -142,9 +156,10 @@ def set_up_logging(settings: LogSettings, stream: TextIO | None = None, **contex
     atexit.register(output.flush)
     terminal = stream.isatty()
     for_people = settings.format is LogFormat.CONSOLE or (settings.format is LogFormat.AUTO and terminal)
+    processor = _console(context, terminal) if for_people else _json(context)
     structlog.configure(
-        processors=[_console(context, terminal) if for_people else _json(context)],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),
+        processors=[processor],
+        wrapper_class=_wrapper(_LEVELS[settings.level], processor),
         logger_factory=lambda name="": NamedOutput(output, name),
         cache_logger_on_first_use=True,
     )

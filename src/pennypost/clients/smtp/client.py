@@ -48,6 +48,12 @@ class SmtpClient:
         self.connection = connection
         self.messages = 0
         self._timeouts = timeouts
+        self._first_wait = (Stage.MAIL, timeouts.command)
+        self._waits: dict[type[Request], tuple[Stage, timedelta]] = {
+            Rcpt: (Stage.RCPT, timeouts.command),
+            Data: (Stage.DATA, timeouts.data),
+            Chunk: (Stage.END, timeouts.end),
+        }
         self._lmtp = lmtp
         self._chunking = chunking
         self._loop = asyncio.get_running_loop()
@@ -176,7 +182,7 @@ class SmtpClient:
                 if isinstance(request, Data | Rcpt) and not self._hopeful(answers):
                     break
                 self.connection.write(machine.send(request))
-            stage, patience = self._waiting_for(request)
+            stage, patience = self._waits.get(type(request), self._first_wait)
             event = await self._event(stage, patience)
             assert isinstance(event, Answered)
             if machine.closed and not isinstance(request, Chunk):
@@ -233,17 +239,6 @@ class SmtpClient:
                     await self.connection.drain()
                 except PeerTimeout:
                     raise self._lost(Stage.TEXT, "the next host takes no more of the message") from None
-
-    def _waiting_for(self, request: Request) -> tuple[Stage, timedelta]:
-        match request:
-            case Rcpt():
-                return Stage.RCPT, self._timeouts.command
-            case Data():
-                return Stage.DATA, self._timeouts.data
-            case Chunk():
-                return Stage.END, self._timeouts.end
-            case _:
-                return Stage.MAIL, self._timeouts.command
 
     def _chunk_was_not_understood(self, answers: list[Answer | None], binary: bool) -> bool:
         """Whether BDAT itself was the trouble: then nothing was taken, and DATA may do. Forgets the answers to it."""

@@ -38,6 +38,7 @@ class Router:
         self._sources = {canonical(domain): str(ip_address(source)) for domain, source in settings.sources.items()}
         self._tiers = sorted({host.after_failures for host in settings.smarthosts if host.after_failures})
         self._known: dict[tuple[str, str, int], tuple[str, NextHop]] = {}
+        self._backs_up: dict[str, bool] = {}
 
     def find(self, sender: Address | None, recipient: Address, attempts: int = 0) -> tuple[str, NextHop]:
         """Give the next hop of a delivery, and its name. `attempts`: those that failed so far."""
@@ -53,7 +54,14 @@ class Router:
 
     def backs_up(self, domain: str) -> bool:
         """Whether we are a backup MX of a domain: its mail is taken from anybody and passed on."""
-        return bool(self._backed_up) and canonical(domain) in self._backed_up
+        if not self._backed_up:
+            return False
+        known = self._backs_up.get(domain)
+        if known is None:
+            if len(self._backs_up) >= _MAX_KNOWN:
+                self._backs_up.clear()
+            known = self._backs_up[domain] = canonical(domain) in self._backed_up
+        return known
 
     def _find(self, sender: str, recipient: str, attempts: int) -> NextHop:
         source = self._sources.get(sender, "")
