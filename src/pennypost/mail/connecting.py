@@ -22,7 +22,6 @@ from pennypost.model.errors import AuthenticationUnavailable, MailError, Routing
 from pennypost.model.relaying import HopKind, NextHop, TlsFacts
 from pennypost.net.client_tls import ClientTls
 from pennypost.net.outbound import connect
-from pennypost.proto.smtp.announced import Announced
 from pennypost.verify.dane import vouches
 
 _NO_WAY = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
@@ -47,7 +46,8 @@ class Session:
     remote: str
 
 
-def _abilities(announced: Announced, tls: TlsFacts | None) -> Abilities:
+def _abilities(client: SmtpClient, tls: TlsFacts | None) -> Abilities:
+    announced = client.announced
     return Abilities(
         announced.eight_bit_mime,
         announced.binary_mime and announced.chunking,
@@ -151,7 +151,7 @@ class Connector:
         except BaseException:
             connection.close()
             raise
-        return Session(client, target, facts, _abilities(client.announced, facts), str(target))
+        return Session(client, target, facts, _abilities(client, facts), str(target))
 
     async def _begin(self, client: SmtpClient, hop: NextHop, target: Target, proof: Proof) -> None:
         if target.implicit_tls:
