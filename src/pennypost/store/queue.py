@@ -58,7 +58,7 @@ class QueuedMessage:
     `header`: octets up to and with the empty line. `blob`: its body, put already. `account`: who
     submitted it, None for what was forwarded or made here. `envelope.recipients`: those elsewhere. `trace`: the number
     its events in the timeline carry, 0 for none. `seen_at`: the present that `envelope.deliver_by` counts from, None:
-    `created_at`.
+    `created_at`. `released_at`: the time that its sender named (RFC 4865), None: it was not to wait.
     """
 
     account: AccountId | None
@@ -69,6 +69,12 @@ class QueuedMessage:
     created_at: datetime
     trace: int = 0
     seen_at: datetime | None = None
+    released_at: datetime | None = None
+
+    @property
+    def tried_since(self) -> datetime:
+        """When it was to leave: from then on it waits, is warned of, and given up."""
+        return self.created_at if self.released_at is None else max(self.created_at, self.released_at)
 
     @property
     def size(self) -> int:
@@ -117,8 +123,8 @@ def by_domain(envelope: Envelope, now: datetime) -> list[Place]:
 
 _ENQUEUE = (
     "INSERT INTO queued (account, blob, header, size, reverse_path, body, smtputf8, require_tls, return_content, "
-    "envelope_id, created_at, trace, priority, deliver_by, deliver_by_mode, deliver_by_trace, id) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "envelope_id, created_at, trace, priority, deliver_by, deliver_by_mode, deliver_by_trace, released_at, id) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _ADD = (
     "INSERT INTO delivery (id, queued, recipient_local, recipient_domain, notify, original_recipient, hop, state, "
@@ -141,6 +147,8 @@ async def enqueue(tx: Transaction, message: QueuedMessage, places: Sequence[Plac
     """
     envelope = message.envelope
     deliver_by = envelope.deliver_by
+    placed = by_domain(envelope, tx.now) if places is None else places
+    released_at = max((p.not_before for p in placed if p.not_before is not None), default=message.released_at)
     queued, first = await _numbers(tx)
     await tx.execute(
         _ENQUEUE,
@@ -160,10 +168,11 @@ async def enqueue(tx: Transaction, message: QueuedMessage, places: Sequence[Plac
         None if deliver_by is None else to_microseconds(message.created_at + deliver_by.within),
         None if deliver_by is None else deliver_by.mode.value,
         int(deliver_by is not None and deliver_by.trace),
+        None if released_at is None else to_microseconds(released_at),
         queued,
     )
     added = []
-    for place in by_domain(envelope, tx.now) if places is None else places:
+    for place in placed:
         added.append(await _add(tx, queued, place, first))
         first += len(place.recipients)
     return Enqueued(queued, tuple(added))
@@ -232,7 +241,8 @@ async def make_due(tx: Transaction, hop: str) -> None:
 
 _MESSAGE = (
     "SELECT account, blob, header, size, reverse_path, body, smtputf8, require_tls, return_content, envelope_id, "
-    "created_at, trace, priority, deliver_by, deliver_by_mode, deliver_by_trace FROM queued WHERE id = ?"
+    "created_at, trace, priority, deliver_by, deliver_by_mode, deliver_by_trace, "
+    "released_at FROM queued WHERE id = ?"
 )
 
 
@@ -242,7 +252,7 @@ async def message(tx: Transaction, queued: QueuedId, *, recipients: bool = True)
     if row is None:
         return None
     account, blob, header, size, reverse_path, body, smtputf8, require_tls, content, envelope_id, created_at = row[:11]
-    trace, priority, deliver_by, mode, traced = row[11:]
+    trace, priority, deliver_by, mode, traced, released_at = row[11:]
     left: tuple[Recipient, ...] = ()
     if recipients:
         rows = await tx.fetch_all(
@@ -266,7 +276,8 @@ async def message(tx: Transaction, queued: QueuedId, *, recipients: bool = True)
         priority=priority,
     )
     came = from_microseconds(created_at)
-    return QueuedMessage(account, blob, header, size - len(header), envelope, came, trace, tx.now)
+    released = None if released_at is None else from_microseconds(released_at)
+    return QueuedMessage(account, blob, header, size - len(header), envelope, came, trace, tx.now, released)
 
 
 # -- Rows

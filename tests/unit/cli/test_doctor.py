@@ -198,6 +198,28 @@ async def test_the_clock(off: float, stratum: int, grade: str) -> None:
     assert finding.grade.value == grade
 
 
+async def test_a_time_server_that_cannot_be_reached() -> None:
+    from pennypost.net.resolver import Resolver
+    from pennypost.net.settings import ResolverSettings
+
+    with FakeDns({("time.test", "A"): ["255.255.255.255"]}) as zone:  # as any address, where there is no IPv4
+        resolver = Resolver(ResolverSettings(), (zone.server,))
+        (finding,) = await reachable.clock(resolver, "time.test", 123)
+        await resolver.close()
+    assert finding.grade.value == "unknown"
+
+
+def test_what_others_say_does_nothing_to_the_terminal(shell: DoctorShell) -> None:
+    text = b"v=spf1 ?all \x1b]0;hello\x07"
+    with FakeDns({("example.org", "TXT"): [text.decode()]}) as zone:
+        _, said, _ = shell.run(
+            "doctor", "example.org", "--resolver", f"127.0.0.1:{zone.port}", "--probe", "far.test", "--time-server",
+            "time.test", "--blocklist", "list.test",
+        )  # fmt: skip
+    assert "v=spf1 ?all ?]0;hello?" in said
+    assert "\x1b" not in said
+
+
 @pytest.mark.parametrize(
     ("greeting", "grade"),
     [(b"220 mx.example.org hi\r\n", "good"), (b"220 other.test hi\r\n", "problem"), (b"554 no\r\n", "problem")],

@@ -150,7 +150,7 @@ class Attempts:
 
     def _too_late(self, message: QueuedMessage, deliveries: Sequence[Leased]) -> RelayOutcome | None:
         """Give up what its sender wants back by now (RFC 2852)."""
-        limits = deadlines(self._settings, message.envelope, message.created_at, message.seen_at or message.created_at)
+        limits = deadlines(self._settings, message.envelope, message.tried_since, message.seen_at or message.created_at)
         if limits.hard and limits.expire_at <= self._store.clock():
             return _all([delivery.recipient for delivery in deliveries], "4.4.7", "it would have come too late")
         return None

@@ -24,10 +24,10 @@ class Deadlines:
     hard: bool = False
 
 
-def deadlines(settings: QueueSettings, envelope: Envelope, created_at: datetime, seen_at: datetime) -> Deadlines:
+def deadlines(settings: QueueSettings, envelope: Envelope, tried_since: datetime, seen_at: datetime) -> Deadlines:
     """Work out when a message is to be warned of and given up. What was requested of us (RFC 2852) may come sooner;
-    it counts from `seen_at`."""
-    warn_at, expire_at, hard = created_at + settings.warn_after, created_at + settings.expire_after, False
+    it counts from `seen_at`. `tried_since`: as in `QueuedMessage`."""
+    warn_at, expire_at, hard = tried_since + settings.warn_after, tried_since + settings.expire_after, False
     if envelope.deliver_by is not None:
         due = seen_at + envelope.deliver_by.within
         if envelope.deliver_by.mode is DeliverByMode.RETURN:

@@ -44,7 +44,7 @@ class Judge:
         hop: str | None = None,
     ) -> Verdict:
         """Judge one attempt at one message. `results`: one for each delivery, in order. `hop`: the one to stay with."""
-        limits = deadlines(self._settings, message.envelope, message.created_at, message.seen_at or message.created_at)
+        limits = deadlines(self._settings, message.envelope, message.tried_since, message.seen_at or message.created_at)
         luck = self._chance()  # one for all: what failed together stays together
         verdict = Verdict()
         for delivery, result in zip(deliveries, results, strict=True):
@@ -79,7 +79,7 @@ class Judge:
     def _expired(
         self, verdict: Verdict, message: QueuedMessage, delivery: Leased, result: RecipientResult, now: datetime
     ) -> None:
-        days = (now - message.created_at).total_seconds() / 86400
+        days = (now - message.tried_since).total_seconds() / 86400
         status = "5.4.7"  # delivery time expired (RFC 3463 §3.5)
         reply = (
             result.reply if result.remote else _GIVEN_UP.format(status=status, days=round(days, 1), reply=result.reply)

@@ -25,6 +25,7 @@ def known_migrations() -> list[str]:
     found: dict[int, str] = {}
     for file in resources.files("pennypost.store.migrations").iterdir():
         if match := _NAME.fullmatch(file.name):
+            assert int(match[1]) not in found, f"two migrations have the number {match[1]}"
             found[int(match[1])] = file.read_text("utf-8")
     return [found[number] for number in range(1, len(found) + 1)]
 

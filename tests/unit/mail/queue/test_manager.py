@@ -584,6 +584,23 @@ async def test_what_was_held_leaves_no_sooner_than_its_sender_wished(world: Worl
         assert await world.store.read(lambda tx: queue.message(tx, number)) is None
 
 
+async def test_what_was_held_for_long_is_tried_as_long_as_any_other(world: World) -> None:
+    """RFC 4865 §5: its time begins when it is released."""
+    async with sending(world) as q:
+        q.relay.answers["x@a.example"] = (RelayState.DEFERRED, "450 4.2.1 greylisted")
+        number = await q.submit("x@a.example", hold=timedelta(days=20))
+        await q.forward(timedelta(days=20))
+        assert len(q.relay.given) == 1
+        assert len(await q.queued()) == 1
+        assert await q.inbox() == []  # neither given up, nor late
+        message = await world.store.read(lambda tx: queue.message(tx, number))
+        assert message is not None
+        assert message.tried_since == message.created_at + timedelta(days=20)
+        await q.forward(timedelta(days=6))
+        assert await q.queued() == []
+        assert len(await q.inbox()) == 1
+
+
 async def test_a_domain_with_little_room_is_no_reason_to_settle_for_ever(world: World) -> None:
     """Two accounts of a domain that is nearly full get one report: either both do, or nobody."""
     async with sending(world) as q:
