@@ -80,14 +80,19 @@ async def _examine(
         await resolver.close()
 
 
+def _plain(text: str) -> str:
+    """What others say (the DNS, hosts) must not give orders to a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def _tell(findings: list[Finding], everything: bool) -> None:
     counts = {grade: sum(finding.grade is grade for finding in findings) for grade in Grade}
     for finding in findings:
         if finding.grade is Grade.GOOD and not everything:
             continue
-        click.echo(f"{_SIGNS[finding.grade]:<5}  {finding.check:<11}  {finding.found}")
+        click.echo(f"{_SIGNS[finding.grade]:<5}  {finding.check:<11}  {_plain(finding.found)}")
         for line in finding.advice.splitlines():
-            click.echo(f"{'':<5}  {'':<11}  -> {line}")
+            click.echo(f"{'':<5}  {'':<11}  -> {_plain(line)}")
     click.echo(
         f"{counts[Grade.PROBLEM]} wrong, {counts[Grade.HINT]} hints, {counts[Grade.UNKNOWN]} not known, "
         f"{counts[Grade.GOOD]} good"

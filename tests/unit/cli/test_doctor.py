@@ -210,8 +210,8 @@ async def test_a_time_server_that_cannot_be_reached() -> None:
 
 
 def test_what_others_say_does_nothing_to_the_terminal(shell: DoctorShell) -> None:
-    text = b"v=spf1 ?all \x1b]0;hello\x07"
-    with FakeDns({("example.org", "TXT"): [text.decode()]}) as zone:
+    text = '"v=spf1 ?all \\027]0;hello\\007"'
+    with FakeDns({("example.org", "TXT"): [text]}) as zone:
         _, said, _ = shell.run(
             "doctor", "example.org", "--resolver", f"127.0.0.1:{zone.port}", "--probe", "far.test", "--time-server",
             "time.test", "--blocklist", "list.test",

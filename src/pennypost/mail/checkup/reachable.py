@@ -125,6 +125,19 @@ class _OneAnswer(asyncio.DatagramProtocol):
             self.answer.set_exception(exc)
 
 
+async def _time_told(address: str, port: int) -> bytes:
+    """Ask a time server. Raises OSError (TimeoutError is one), also where there is no way to it."""
+    transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
+        _OneAnswer, remote_addr=(address, port)
+    )
+    try:
+        transport.sendto(b"\x23" + bytes(47))
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            return await protocol.answer
+    finally:
+        transport.close()
+
+
 async def clock(resolver: Resolver, server: str, port: int = 123) -> list[Finding]:
     """Whether our clock agrees with a time server (SNTP, RFC 5905 §14)."""
     advice = "Have the time set by the network: systemd-timesyncd, chrony."
@@ -134,17 +147,10 @@ async def clock(resolver: Resolver, server: str, port: int = 123) -> list[Findin
     if answer.status is not DnsStatus.FOUND:
         return [unknown("clock", f"no address of {server} was found", "Name another time server: --time-server")]
     begun = datetime.now(UTC)
-    transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-        _OneAnswer, remote_addr=(str(answer.records[0]), port)
-    )
     try:
-        transport.sendto(b"\x23" + bytes(47))
-        async with asyncio.timeout(PATIENCE.total_seconds()):
-            packet = await protocol.answer
+        packet = await _time_told(str(answer.records[0]), port)
     except OSError as error:
         return [unknown("clock", f"{server} does not answer: {error.strerror or 'no answer in time'}", advice)]
-    finally:
-        transport.close()
     ended = datetime.now(UTC)
     seconds, fraction = struct.unpack("!II", packet[40:48]) if len(packet) >= 48 else (0, 0)
     if len(packet) < 48 or not (seconds or fraction) or packet[0] & 7 != 4 or packet[1] == 0:
