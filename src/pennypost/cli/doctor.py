@@ -7,7 +7,7 @@ import click
 
 from pennypost.cli.dns import find_out
 from pennypost.cli.options import Loaded, as_json, configured
-from pennypost.cli.output import show_records
+from pennypost.cli.output import printable, show_records
 from pennypost.cli.parameters import resolver_address
 from pennypost.clients.http.https import Https
 from pennypost.mail.checkup.doctor import DoctorSettings, Patient, examine
@@ -80,19 +80,14 @@ async def _examine(
         await resolver.close()
 
 
-def _plain(text: str) -> str:
-    """What others say (the DNS, hosts) must not give orders to a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
 def _tell(findings: list[Finding], everything: bool) -> None:
     counts = {grade: sum(finding.grade is grade for finding in findings) for grade in Grade}
     for finding in findings:
         if finding.grade is Grade.GOOD and not everything:
             continue
-        click.echo(f"{_SIGNS[finding.grade]:<5}  {finding.check:<11}  {_plain(finding.found)}")
+        click.echo(f"{_SIGNS[finding.grade]:<5}  {finding.check:<11}  {printable(finding.found)}")
         for line in finding.advice.splitlines():
-            click.echo(f"{'':<5}  {'':<11}  -> {_plain(line)}")
+            click.echo(f"{'':<5}  {'':<11}  -> {printable(line)}")
     click.echo(
         f"{counts[Grade.PROBLEM]} wrong, {counts[Grade.HINT]} hints, {counts[Grade.UNKNOWN]} not known, "
         f"{counts[Grade.GOOD]} good"

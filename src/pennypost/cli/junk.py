@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from pennypost.cli.options import Loaded, as_json, configured
-from pennypost.cli.output import show_record, show_records
+from pennypost.cli.output import printable, show_record, show_records
 from pennypost.cli.running import find_account, read, with_store, write
 from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, JunkSettings, look_at, order_thresholds
 from pennypost.mail.learner import lesson_of
@@ -171,7 +171,7 @@ def judgement_record(found: Judgement) -> dict[str, object]:
 def show_judgement(found: Judgement) -> None:
     """Print the evidence for a judgement, and what it adds up to."""
     for one in found.score.evidence:
-        click.echo(f"{one.weight:+5.1f}  {one.sentence} ({one.name})")
+        click.echo(printable(f"{one.weight:+5.1f}  {one.sentence} ({one.name})"))
     total = found.score.total
     verdict = "junk" if total >= found.threshold else "wanted"
     click.echo(f"{total:+5.1f}  in all, of {found.threshold}: {verdict}")

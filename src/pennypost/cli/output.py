@@ -32,6 +32,12 @@ def show_record(record: Record, *, as_json: bool) -> None:
         click.echo(f"{name.replace('_', ' ').ljust(width)}  {_cell(value)}")
 
 
+def printable(text: str) -> str:
+    """Make one line of text harmless. Much of what is shown was chosen by strangers (Message-IDs, reports, what hosts
+    say): it must not give orders to a terminal, nor look like lines of ours."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def _cell(value: object) -> str:
     match value:
         case None:
@@ -39,6 +45,6 @@ def _cell(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case list() | tuple():
-            return ", ".join(map(str, value)) or "-"
+            return printable(", ".join(map(str, value))) or "-"
         case _:
-            return str(value)
+            return printable(str(value))

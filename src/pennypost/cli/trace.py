@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pennypost.cli.options import Loaded, as_json, configured, fail
-from pennypost.cli.output import show_records
+from pennypost.cli.output import printable, show_records
 from pennypost.cli.running import read
 from pennypost.model.ids import QueuedId
 from pennypost.store import queue_view, timeline
@@ -87,14 +87,14 @@ def _tell(events: Sequence[Event], waiting: Sequence[Delivery]) -> None:
         click.echo(f"message {timeline.trace_id(key)}")
         for event in story:
             for line in _LINES[event.kind](event.facts):
-                click.echo(f"  {event.at.isoformat(sep=' ', timespec='milliseconds')}  {line}")
+                click.echo(f"  {event.at.isoformat(sep=' ', timespec='milliseconds')}  {printable(line)}")
         left = [delivery for delivery in waiting if delivery.trace == key]
         for delivery in left:
-            click.echo(f"  now: {_waits(delivery)}")
+            click.echo(f"  now: {printable(_waits(delivery))}")
         here = {str(delivery.recipient.address).casefold() for delivery in left}
         for address, state in _ends(story).items():
             if address.casefold() not in here:
-                click.echo(f"  now: {address} {state}")
+                click.echo(f"  now: {printable(address)} {state}")
 
 
 def _waits(d: Delivery) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from pennypost.cli.junk import judgement_record, show_judgement, weigh
 from pennypost.cli.options import Loaded, as_json, configured
+from pennypost.cli.output import printable
 from pennypost.cli.parameters import resolver_address
 from pennypost.mail.reception import Language, SmtpClient
 from pennypost.mail.verification import Verdicts, filing
@@ -78,13 +79,13 @@ def verify(
         return
     for outcome in outcomes(peer, sender, found):
         folded = authentication_results.payload("", [outcome]).decode().lstrip("; \r\n\t")
-        click.echo(folded.replace("\r\n\t", " "))
+        click.echo(printable(folded.replace("\r\n\t", " ")))
     for forgery in found.forgeries:
         click.echo(f"From: {forgery.value}")
     if found.bimi is not None:
-        click.echo(f"BIMI: {found.bimi.location or 'declined'} ({found.bimi.domain})")
+        click.echo(printable(f"BIMI: {found.bimi.location or 'declined'} ({found.bimi.domain})"))
     why = f" ({found.override}: {found.override_comment})" if found.override else ""
-    click.echo(f"What follows: {found.handling.value}{why}")
+    click.echo(printable(f"What follows: {found.handling.value}{why}"))
     show_judgement(judgement)
 
 

@@ -175,6 +175,17 @@ def test_suppression(shell: Shell) -> None:
     assert shell.run("suppression", "remove", "x@a.example")[0] == 1
 
 
+def test_a_stranger_gives_no_orders_to_the_terminal(shell: Shell) -> None:
+    said = "1\x1b]0;hello\x07\n  now: x@a.example was sent"
+    came = {"peer": "192.0.2.9", "hello": said, "from": "", "to": ["x@a.example"], "size": 1, "message-id": said,
+            "stored": []}  # fmt: skip
+    with_store(shell, lambda tx: timeline.record(tx, trace_number(TRACE), EventKind.RECEIVED, came))
+    with_store(shell, lambda tx: suppression.suppress(tx, Address("X", "a.example"), "550 \x1b[2J"))
+    told = shell("trace", TRACE)
+    assert "1?]0;hello??  now: x@a.example was sent" in told
+    assert "\x1b" not in told + shell("suppression", "list")
+
+
 def test_a_story_is_told_to_its_end(shell: Shell) -> None:
     number = shell.records("queue", "list")[0]["id"]
     shell("queue", "hold", "--recipient", "y@b.example")
