@@ -108,6 +108,7 @@ async def test_what_it_is_told() -> None:
     ids = [fields["webhook-id"] for fields in service.fields]
     assert len(set(ids)) == 5
     assert not any("webhook-signature" in fields for fields in service.fields)
+    assert {fields["accept-encoding"] for fields in service.fields} == {"identity"}
 
 
 async def test_who_may_not_connect_is_not_asked_about_further() -> None:

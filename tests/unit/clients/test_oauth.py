@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 import trustme
 
-from pennypost.clients.smtp.oauth import OAuthClient, TokenSource
+from pennypost.clients.smtp.oauth import MAX_ANSWER_OCTETS, OAuthClient, TokenSource
 from pennypost.model.errors import AuthenticationUnavailable
 from pennypost.model.secret import Secret
 
@@ -28,6 +28,7 @@ class Server:
         self.asked.append(parse_qs((await reader.readexactly(length)).decode()))
         status, content = self.answers.pop(0)
         octets = json.dumps(content).encode()
+        assert "accept-encoding: identity\r\n" in head
         writer.write(
             b"HTTP/1.1 %d X\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(octets)) + octets
         )
@@ -79,6 +80,13 @@ async def test_what_is_no_token(server: tuple[Server, TokenSource], answer: tupl
     http, source = server
     http.answers = [answer]
     with pytest.raises(AuthenticationUnavailable):
+        await source.token()
+
+
+async def test_an_answer_that_is_too_large_is_not_read(server: tuple[Server, TokenSource]) -> None:
+    http, source = server
+    http.answers = [(200, {"access_token": "x" * MAX_ANSWER_OCTETS})]
+    with pytest.raises(AuthenticationUnavailable, match="too large"):
         await source.token()
 
 

@@ -41,14 +41,15 @@ class Posting:
         A kept connection may have been closed by the other side just now: what breaks off is tried once more. So
         `content` may be asked for twice, and the same request may come twice.
         """
-        request = self._client.build_request("POST", url, headers=list(headers), content=content())
+        fields = [(b"Accept-Encoding", b"identity"), *headers]
+        request = self._client.build_request("POST", url, headers=fields, content=content())
         try:
             return await self._send(request, max_octets)
         except (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError):
             pass
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as problem:
             raise _failure(problem) from None
-        request = self._client.build_request("POST", url, headers=list(headers), content=content())
+        request = self._client.build_request("POST", url, headers=fields, content=content())
         try:
             return await self._send(request, max_octets)
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as problem:
@@ -58,7 +59,7 @@ class Posting:
         response = await self._client.send(request, stream=True)
         try:
             answer = bytearray()
-            async for piece in response.aiter_bytes():
+            async for piece in response.aiter_raw():  # nothing was asked to be compressed: a little could be much
                 answer += piece
                 if len(answer) > max_octets:
                     raise ScreenerFailed("its answer is too large")

@@ -1,6 +1,7 @@
 """Access tokens for OAUTHBEARER and XOAUTH2, refreshed over HTTPS (RFC 6749 §6)."""
 
 import asyncio
+import json
 import ssl
 import time
 from dataclasses import dataclass
@@ -71,12 +72,11 @@ class TokenSource:
         if client.scope:
             form["scope"] = client.scope
         try:
-            async with httpx2.AsyncClient(verify=self._trust, timeout=HTTP_SECONDS, trust_env=False) as http:
-                async with asyncio.timeout(HTTP_SECONDS):
-                    response = await http.post(client.token_url, data=form)
-            if response.status_code != 200 or len(response.content) > MAX_ANSWER_OCTETS:
-                raise AuthenticationUnavailable(f"No access token: HTTP {response.status_code}")
-            answer = response.json()
+            async with asyncio.timeout(HTTP_SECONDS):
+                status, content = await self._post(form)
+            if status != 200:
+                raise AuthenticationUnavailable(f"No access token: HTTP {status}")
+            answer = json.loads(content)
             token = answer["access_token"]
             life = float(answer.get("expires_in", DEFAULT_LIFE_SECONDS))
         except (httpx2.HTTPError, TimeoutError, ValueError, KeyError, TypeError, AttributeError) as problem:
@@ -87,3 +87,17 @@ class TokenSource:
         self._until = time.monotonic() + max(0.0, life - EARLY_SECONDS)
         if isinstance(rotated := answer.get("refresh_token"), str):
             self._refresh_token = Secret(rotated)  # RFC 6749 §6: the old one may be of no more use
+
+    async def _post(self, form: dict[str, str]) -> tuple[int, bytes]:
+        """POST a form. Gives status and content. Raises AuthenticationUnavailable for more than `MAX_ANSWER_OCTETS`."""
+        fields = {"Accept-Encoding": "identity", "Accept": "application/json"}
+        async with (
+            httpx2.AsyncClient(verify=self._trust, timeout=HTTP_SECONDS, trust_env=False) as http,
+            http.stream("POST", self._client.token_url, data=form, headers=fields) as response,
+        ):
+            content = b""
+            async for piece in response.aiter_raw():
+                content += piece
+                if len(content) > MAX_ANSWER_OCTETS:
+                    raise AuthenticationUnavailable("No access token: the answer is too large")
+            return response.status_code, content
