@@ -39,6 +39,10 @@ from pennypost.store.spool import Spool
 MOST_MESSAGES = 1_000
 """Messages of one APPEND (MULTIAPPEND): they are kept, compressed, until the last one has come."""
 
+MOST_COMPOSED = 4
+"""How many times the octets of the largest message one command may take of what URLs name: a client need not send them,
+and they lie in memory and on the disk before it is known whether the command is well-formed."""
+
 
 _NUL = re.compile(rb"\0")
 
@@ -49,6 +53,11 @@ class Arrived:
 
     start: Append
     prepared: Prepared
+
+    @property
+    def size(self) -> int:
+        """Octets of header and body."""
+        return len(self.prepared.header) + self.prepared.draft.size
 
 
 async def append(session: Session, start: Append) -> Tagged:
@@ -69,8 +78,8 @@ async def _compose(session: Session, mailbox: str, messages: Sequence[Composed],
     """Put messages together of what URLs name, and add them to those that came."""
     for message in messages:
         start = Append(mailbox, message.flags, message.date, 0, binary=False, synchronizing=True)
-        _require_room(session, len(arrived))
-        await _refuse_early(session, start, 0)
+        _require_room(session, arrived)
+        await _refuse_early(session, start, sum(one.size for one in arrived))
         with session.door.store.spools.new() as spool:
             await add_urls(session, spool, message.urls)
             arrived.append(await _prepared(session, spool, start))
@@ -137,7 +146,7 @@ async def _take_all(session: Session, start: Append) -> list[Arrived]:
     following = start
     while True:
         await _compose(session, start.mailbox, following.composed, arrived)
-        _require_room(session, len(arrived))
+        _require_room(session, arrived)
         octets += following.size
         await _refuse_early(session, following, octets)
         with session.door.store.spools.new() as spool:
@@ -151,10 +160,11 @@ async def _take_all(session: Session, start: Append) -> list[Arrived]:
         following = after
 
 
-def _require_room(session: Session, count: int) -> None:
+def _require_room(session: Session, arrived: Sequence[Arrived]) -> None:
     """See that one more message may be taken in."""
-    message_limit.refuse_many(session, count + 1)
-    if count == MOST_MESSAGES:
+    message_limit.refuse_many(session, len(arrived) + 1)
+    composed = sum(one.size - one.start.size for one in arrived)
+    if len(arrived) == MOST_MESSAGES or composed > MOST_COMPOSED * session.door.max_message_size:
         raise Refused(no("Too many messages at once", codes.LIMIT))
 
 
