@@ -6,15 +6,14 @@ Percent signs, exclamation marks and quoted at-signs in a local part have no mea
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 
 import structlog
 
-from pennypost.clients.screening.shape import Ruling, Specimen, Visit
+from pennypost.clients.screening.shape import Ruling
 from pennypost.junk.evidence import Evidence as Reason
 from pennypost.mail import srs
 from pennypost.mail.dmarc_feedback import Feedback
@@ -25,13 +24,13 @@ from pennypost.mail.greylisting import Doubt, Outcome, decide, doubt
 from pennypost.mail.heard import MAX_REPORT_OCTETS
 from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, Verdict, look_at
 from pennypost.mail.limits import Defence
-from pennypost.mail.reception import Acceptance, Language, Reception, SmtpClient
-from pennypost.mail.route import LocalTarget, Route, held_mailbox, route
-from pennypost.mail.screening import Inspection, Screeners
+from pennypost.mail.reception import Acceptance, Reception, SmtpClient
+from pennypost.mail.route import LocalTarget, Route, route
+from pennypost.mail.screened import ScreenedTransaction
+from pennypost.mail.screening import Screeners
 from pennypost.mail.ties import Heard, Reporter, hear
 from pennypost.mail.tls_reports import is_signed, may_hold_report, report_in
-from pennypost.mail.trace import new_id
-from pennypost.mail.transaction import Destination, MailTransaction, Parcel, Post, Sending, Stored
+from pennypost.mail.transaction import Destination, Parcel, Post, Sending, Stored
 from pennypost.mail.verification import Filing, Handling, Verdicts, filing
 from pennypost.mail.verifier import Verifier, in_short, outcomes
 from pennypost.message import headers
@@ -48,18 +47,14 @@ from pennypost.model.errors import (
     SenderNotVerifiable,
     SenderPolicyRefused,
 )
-from pennypost.model.ids import AccountId, MailboxId
+from pennypost.model.ids import AccountId
 from pennypost.model.verification import DmarcResult
 from pennypost.store import dmarc, junk, quota, suppression, timeline, tls_results
 from pennypost.store.engine import Transaction
-from pennypost.store.spool import Spool
-from pennypost.store.timeline import EventKind, trace_number
+from pennypost.store.timeline import EventKind
 from pennypost.store.tls_results import ReceivedReport
 from pennypost.verify.dmarc import Forgery, find_author
 from pennypost.verify.dmarc.report import Report
-
-COPIED_OCTETS = 1 << 18
-"""Octets of a new body that are copied at a time."""
 
 _log = structlog.stdlib.get_logger("pennypost.receive")
 
@@ -110,7 +105,7 @@ class Receiver:
         return incoming
 
 
-class _Incoming(MailTransaction):
+class _Incoming(ScreenedTransaction):
     _report: ReceivedReport | None = None
     _heard: Heard | None = None
     is_unverified = False
@@ -135,27 +130,9 @@ class _Incoming(MailTransaction):
         self._verifier = verifier
         self._feedback = feedback
         self._seals: dict[str, bytes] = {}
-        self._inspection: Inspection | None = None
-        self._held_mailbox = ""
         self._top = b""
         self._doubt: Doubt | None = None
         self._held = False
-
-    def have_inspected(self, screeners: Screeners, held_mailbox: str) -> None:
-        """Have others asked about the message."""
-        client, user = self._client, self._client.authenticated
-        self._held_mailbox = held_mailbox
-        self._inspection = screeners.begin(
-            Visit(
-                client.peer,
-                client.hello,
-                self._post.hostname,
-                new_id(),
-                client.tls,
-                user.name if user is not None else "",
-                client.language is not Language.SMTP,
-            )
-        )
 
     async def accept(self) -> Acceptance:
         """Store the message, and beside it what it reports on our TLS (RFC 8460) or our mail (RFC 9990)."""
@@ -174,20 +151,6 @@ class _Incoming(MailTransaction):
             if aggregate is not None:
                 await self._store.write_large(lambda tx: dmarc.put_report(tx, aggregate))
         return acceptance
-
-    async def _tell_of_refusal(self, problem: MailError, size: int) -> None:
-        """Let the timeline tell of a message that others did not want, as far as the store is able to."""
-        facts = {
-            "peer": str(self._client.peer),
-            "from": str(self._envelope.reverse_path or ""),
-            "to": [str(destination.recipient.address) for destination in self._destinations],
-            "size": size,
-            "reason": str(problem),
-            "verdicts": self._verdicts(),
-        }
-        trace = trace_number(self._name())
-        with suppress(MailError):
-            await self._store.write(lambda tx: timeline.record(tx, trace, EventKind.TURNED_AWAY, facts))
 
     async def _judge_sender(self, envelope: Envelope) -> None:
         """Take any sender whose domain is not banned, as often as the limits allow."""
@@ -334,53 +297,6 @@ class _Incoming(MailTransaction):
             Reporter(self._client.peer.ip, self._found, self._verifier is None and not self.is_unverified),
         )
 
-    async def _inspect(self, inspection: Inspection, header: bytes) -> bytes:
-        """Ask others about the message, and make of it what they want. Raises ScreenerRefused, ScreenerDeferred."""
-        start = self._spool.header_size()
-        envelope = self._with_recipients()
-        with memoryview(self._spool.octets()) as whole, whole[start:] as body:
-            specimen = Specimen(envelope, header, body, self._verdicts())
-            examined = await inspection.message(specimen, self._store.spools, self._settings.max_message_size)
-        if examined.body is not None:
-            with examined.body as new:
-                await self._replace_body(new, start)
-        if examined.sender is not None:
-            self._envelope = replace(self._envelope, reverse_path=examined.sender[0])
-        await self._readdress(examined.add, examined.remove)
-        if inspection.ruling is Ruling.HOLD and any(d.route.remote for d in self._destinations):
-            raise ScreenerRefused("Refused: the message would have to be held, and is for another host")
-        return examined.header
-
-    async def _replace_body(self, body: Spool, start: int) -> None:
-        """Put another body behind the header that came."""
-        with self._store.spools.new() as whole:
-            whole.write(bytes(self._spool.octets()[:start]))
-            with memoryview(body.octets()) as octets:
-                for at in range(0, len(octets), COPIED_OCTETS):
-                    whole.write(bytes(octets[at : at + COPIED_OCTETS]))
-                    await asyncio.sleep(0)
-            self._spool.become(whole)
-
-    async def _readdress(self, add: Sequence[Address], remove: Sequence[Address]) -> None:
-        """Add and take away recipients. When none would be left, they stay: the message is filed as junk then."""
-        for address in add[: max(0, self._settings.max_recipients - len(self._destinations))]:
-            look: Callable[[Transaction], Awaitable[Route]] = partial(self._route, address=address)
-            try:
-                route = await self._store.glance(look)
-            except MailError as problem:
-                _log.warning("recipient not added", recipient=str(address), reason=str(problem))
-                continue
-            self._destinations.append(Destination(Recipient(address), route))
-        gone = {address.key for address in remove}
-        left = [d for d in self._destinations if d.recipient.address.key not in gone]
-        if left:
-            self._destinations = left
-        elif self._inspection is not None:
-            self._inspection.file_as_junk("all recipients were taken away")
-
-    def _with_recipients(self) -> Envelope:
-        return replace(self._envelope, recipients=tuple(d.recipient for d in self._destinations))
-
     def _reporter_signed(self, header: bytes) -> bool:
         """Whether a report on our TLS is from whom it says. Who is not verified here we trust."""
         if self._verifier is None or self._found is None:
@@ -435,19 +351,6 @@ class _Incoming(MailTransaction):
         found = self._found
         if found is not None and found.dmarc is not None and found.dmarc.result is DmarcResult.PASS:
             self._dmarc_report = await asyncio.to_thread(aggregate_in, bytes(self._spool.octets()))
-
-    def discard(self) -> None:
-        if self._inspection is not None:
-            self._inspection.end()
-        super().discard()
-
-    def _name(self) -> str:
-        return self._inspection.visit.id if self._inspection is not None else super()._name()
-
-    async def _mailbox(self, tx: Transaction, target: LocalTarget) -> MailboxId:
-        if self._inspection is not None and self._inspection.ruling is Ruling.HOLD and self._held_mailbox:
-            return await held_mailbox(tx, target, self._held_mailbox)
-        return await super()._mailbox(tx, target)
 
     def _filing(self, target: LocalTarget) -> Filing:
         judgement = self._judgements.get(target.account)
