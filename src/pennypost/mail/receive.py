@@ -35,7 +35,7 @@ from pennypost.mail.verification import Filing, Handling, Verdicts, filing
 from pennypost.mail.verifier import Verifier, in_short, outcomes
 from pennypost.message import headers
 from pennypost.model.address import Address
-from pennypost.model.envelope import Envelope, Recipient
+from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.model.errors import (
     BadMessage,
     ComeAgain,
@@ -51,7 +51,7 @@ from pennypost.model.ids import AccountId
 from pennypost.model.verification import DmarcResult
 from pennypost.store import dmarc, junk, quota, suppression, timeline, tls_results
 from pennypost.store.engine import Transaction
-from pennypost.store.timeline import EventKind
+from pennypost.store.timeline import EventKind, trace_number
 from pennypost.store.tls_results import ReceivedReport
 from pennypost.verify.dmarc import Forgery, find_author
 from pennypost.verify.dmarc.report import Report
@@ -220,12 +220,20 @@ class _Incoming(ScreenedTransaction):
         targets = [target for destination in destinations for target in destination.route.local]
 
         async def operation(tx: Transaction) -> Outcome:
+            stored: set[LocalTarget] = set()
+
             async def deliver(chosen: Sequence[LocalTarget], held: bool) -> list[str]:
                 self._held = held
+                stored.update(chosen)
                 kept = [_only(destination, chosen) for destination in destinations]
                 return (await self._deliver(tx, parcel, [d for d in kept if d.route.local], ())).names
 
-            return await decide(tx, found, targets, judge.settings, deliver)
+            outcome = await decide(tx, found, targets, judge.settings, deliver)
+            let_in = [d.recipient for d in destinations if stored.isdisjoint(d.route.local)]
+            told = [recipient for recipient in let_in if Notify.SUCCESS in recipient.notify]
+            if told and not outcome.wait and self._envelope.reverse_path is not None:
+                await self._report_let_in(tx, parcel, told)
+            return outcome
 
         outcome = await self._store.write(operation)
         if outcome.wait:
@@ -248,6 +256,16 @@ class _Incoming(ScreenedTransaction):
             for address, said in self._heard.gone:
                 await suppression.suppress(tx, address, said)
         return stored
+
+    async def _report_success(
+        self, tx: Transaction, parcel: Parcel, delivered: Sequence[Recipient], trace: int
+    ) -> None:
+        """What is held is not delivered yet: its sender hears of it when it is let in."""
+        if not self._held:
+            await super()._report_success(tx, parcel, delivered, trace)
+
+    async def _report_let_in(self, tx: Transaction, parcel: Parcel, delivered: Sequence[Recipient]) -> None:
+        await super()._report_success(tx, parcel, delivered, trace_number(parcel.id))
 
     async def _route(self, tx: Transaction, address: Address) -> Route:
         separator = self._store.settings.subaddress_separator

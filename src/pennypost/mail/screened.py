@@ -16,6 +16,7 @@ from pennypost.mail.route import LocalTarget, Route, held_mailbox
 from pennypost.mail.screening import Inspection, Screeners
 from pennypost.mail.trace import new_id
 from pennypost.mail.transaction import Destination, MailTransaction
+from pennypost.message import headers
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Recipient
 from pennypost.model.errors import MailError, ScreenerRefused
@@ -63,6 +64,8 @@ class ScreenedTransaction(MailTransaction):
         if examined.body is not None:
             with examined.body as new:
                 await self._replace_body(new, start)
+            if headers.header_end(examined.header, 0, len(examined.header)) < 0:  # nothing ended it, as it came
+                examined = replace(examined, header=examined.header + b"\r\n")
         if examined.sender is not None:
             self._envelope = replace(self._envelope, reverse_path=examined.sender[0])
         await self._readdress(examined.add, examined.remove)

@@ -19,7 +19,7 @@ from pennypost.mail.reception import Language, SmtpClient
 from pennypost.mail.verification import Verdicts
 from pennypost.message import headers
 from pennypost.message.digest import digest
-from pennypost.model.envelope import Envelope, Recipient
+from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.model.errors import ComeAgain, NotWanted, NotWantedNow
 from pennypost.model.flags import Flags
 from pennypost.model.ids import AccountId, MailboxId, MessageId, Uid
@@ -42,12 +42,18 @@ BAD = (
 )
 
 
-async def receive(world: World, message: bytes, *recipients: str, settings: JunkSettings | None = None) -> None:
+async def receive(
+    world: World,
+    message: bytes,
+    *recipients: str,
+    settings: JunkSettings | None = None,
+    notify: Notify = Notify.UNSPECIFIED,
+) -> None:
     judge = Judge(world.store, settings or JunkSettings())
     reception = Receiver(post(world), judge=judge).begin(STRANGER)
     await reception.sender(Envelope(address("carl@example.org")))
     for recipient in recipients or ("anna@penny.test",):
-        await reception.recipient(Recipient(address(recipient)))
+        await reception.recipient(Recipient(address(recipient), notify))
     reception.write(message)
     await reception.accept()
 
@@ -437,6 +443,24 @@ async def test_a_doubtful_message_is_shown_and_let_in_when_it_comes_again(world:
     assert await learn(world) == 0  # it was not taken out by its owner
     await receive(world, ODD % (2, 2), settings=DOUBTFUL)  # by the same route
     assert len(await held(world, MailboxRole.INBOX)) == 2
+
+
+async def test_who_wants_to_hear_of_the_delivery_hears_when_there_was_one(world: World) -> None:
+    """RFC 3461 §4.1: what is held, and was refused for now, is not delivered."""
+
+    async def reports() -> int:
+        row = await world.store.read(lambda tx: tx.fetch_one("SELECT COUNT(*) FROM queued"))
+        assert row is not None
+        return int(row[0])
+
+    with pytest.raises(ComeAgain):
+        await receive(world, ODD % (1, 1), settings=DOUBTFUL, notify=Notify.SUCCESS)
+    assert await reports() == 0
+    world.clock.forward(timedelta(minutes=5))
+    await receive(world, ODD % (1, 1), settings=DOUBTFUL, notify=Notify.SUCCESS)
+    assert await reports() == 1
+    await receive(world, ODD % (2, 2), settings=DOUBTFUL, notify=Notify.SUCCESS)
+    assert await reports() == 2
 
 
 NAMELESS = b"From: eve@example.com\r\nSubject: the backup is done\r\n%b\r\nIt is done.\r\n"

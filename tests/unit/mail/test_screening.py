@@ -289,6 +289,17 @@ async def test_lines_of_another_body_end_with_crlf(world: World) -> None:
     assert octets.endswith(b"\r\n\r\none\r\ntwo\r\nthree\r\n.\r\nfour\r\n\r\n")
 
 
+async def test_another_body_begins_behind_an_empty_line(world: World) -> None:
+    def write(specimen: Specimen) -> Opinion:
+        assert specimen.replace_body is not None
+        specimen.replace_body(b"Subject: no field\r\n")
+        return NOTHING
+
+    await receive(world, Told(message_=write, in_turn=True), message=b"From: carl@example.org\r\n")
+    (octets,) = await stored(world, world.anna)
+    assert octets.endswith(b"\r\nFrom: carl@example.org\r\n\r\nSubject: no field\r\n")
+
+
 async def test_a_body_that_gets_too_large_is_the_screeners_failure(world: World) -> None:
     def write(specimen: Specimen) -> Opinion:
         assert specimen.replace_body is not None
