@@ -16,12 +16,12 @@ A transcript is a text file. Each packet is a line: its letter and its data; the
 Each is played with whole packets and octet by octet.
 """
 
-import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.transcripts.peer import Hears, Peer, Says
 from tests.unit.clients.peers import VISIT, listening
 
 from pennypost.clients.milter import Milter, MilterSettings
@@ -38,12 +38,12 @@ FOLDER = Path(__file__).parent
 @dataclass
 class Transcript:
     headers: dict[str, str] = field(default_factory=dict)
-    steps: list[tuple[str, bytes]] = field(default_factory=list)
+    steps: list[Says | Hears] = field(default_factory=list)
     outcome: list[str] = field(default_factory=list)
 
 
 def octets(text: str) -> bytes:
-    """Give a packet."""
+    """Give a packet; nothing for the end of the connection."""
     if text == "<close>":
         return b""
     letter, _, rest = text.partition(" ")
@@ -63,39 +63,13 @@ def read(file: Path) -> Transcript:
                 transcript.headers[name] = value
             case "=" | "!":
                 transcript.outcome.append(line)
-            case "C:" | "M:":
-                transcript.steps.append((kind, octets(rest)))
+            case "C:":
+                transcript.steps.append(Hears(octets(rest)))
+            case "M:":
+                transcript.steps.append(Says(octets(rest)))
             case _:
                 raise ValueError(f"{file.name}: {line}")
     return transcript
-
-
-class Filter:
-    def __init__(self, steps: list[tuple[str, bytes]], piece: int) -> None:
-        self.steps, self.piece = steps, piece
-        self.problem: str | None = None
-        self.done = asyncio.Event()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        expected = b""
-        try:
-            for kind, expected in self.steps:
-                if not expected:
-                    break
-                if kind == "M:":
-                    for start in range(0, len(expected), self.piece):
-                        writer.write(expected[start : start + self.piece])
-                        await writer.drain()
-                        await asyncio.sleep(0)
-                    continue
-                heard = await reader.readexactly(len(expected))
-                if heard != expected:
-                    self.problem = f"expected {expected!r}, heard {heard!r}"
-                    break
-        except asyncio.IncompleteReadError as error:
-            self.problem = f"expected {expected!r}, heard {error.partial!r} and the end"
-        finally:
-            self.done.set()
 
 
 def told(moment: str, opinion: Opinion) -> list[str]:
@@ -152,10 +126,8 @@ async def _moments(transcript: Transcript, screening: Screening, outcome: list[s
 @pytest.mark.parametrize("name", sorted(file.stem for file in FOLDER.glob("*.txt")))
 async def test_transcript(name: str, piece: int) -> None:
     transcript = read(FOLDER / f"{name}.txt")
-    milter = Filter(transcript.steps, piece)
+    milter = Peer(transcript.steps, piece)
     async with listening(milter.serve) as address:
         outcome = await speak(transcript, address)
-        async with asyncio.timeout(10):
-            await milter.done.wait()
-    assert milter.problem is None
+        assert await milter.finished() is None
     assert outcome == transcript.outcome

@@ -18,12 +18,13 @@ A transcript is a text file in UTF-8; on the wire each line ends with CRLF.
 Each is played with whole lines and octet by octet.
 """
 
-import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.transcripts.peer import Hears, Peer, Says
+from tests.unit.clients.peers import listening
 
 from pennypost.clients.smtp import SessionFailed, SmtpClient, SmtpTimeouts, Transaction
 from pennypost.model.address import Address
@@ -37,7 +38,7 @@ PATIENCE = timedelta(seconds=10)
 @dataclass
 class Transcript:
     headers: dict[str, str] = field(default_factory=dict)
-    steps: list[tuple[str, bytes]] = field(default_factory=list)
+    steps: list[Says | Hears] = field(default_factory=list)
     outcome: list[str] = field(default_factory=list)
 
 
@@ -53,41 +54,15 @@ def read(file: Path) -> Transcript:
                 transcript.headers[name] = value
             case "=" | "!":
                 transcript.outcome.append(line)
-            case "S:" | "C:":
-                transcript.steps.append((kind, rest.encode() + b"\r\n"))
+            case "S:":
+                transcript.steps.append(Says(b"" if rest == "<close>" else rest.encode() + b"\r\n"))
+            case "C:":
+                transcript.steps.append(Hears(rest.encode() + b"\r\n"))
             case "C~:":
-                transcript.steps.append(("C:", rest.encode("latin-1").decode("unicode_escape").encode("latin-1")))
+                transcript.steps.append(Hears(rest.encode("latin-1").decode("unicode_escape").encode("latin-1")))
             case _:
                 raise ValueError(f"{file.name}: {line}")
     return transcript
-
-
-class NextHost:
-    def __init__(self, steps: list[tuple[str, bytes]], piece: int) -> None:
-        self.steps, self.piece = steps, piece
-        self.problem: str | None = None
-        self.done = asyncio.Event()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            for kind, octets in self.steps:
-                if octets == b"<close>\r\n":
-                    break
-                if kind == "S:":
-                    for start in range(0, len(octets), self.piece):
-                        writer.write(octets[start : start + self.piece])
-                        await writer.drain()
-                        await asyncio.sleep(0)
-                    continue
-                heard = await reader.readexactly(len(octets))
-                if heard != octets:
-                    self.problem = f"expected {octets!r}, heard {heard!r}"
-                    break
-        except asyncio.IncompleteReadError as error:
-            self.problem = f"expected {octets!r}, heard {error.partial!r} and the end"
-        finally:
-            writer.close()
-            self.done.set()
 
 
 async def speak(transcript: Transcript, port: int) -> tuple[Envelope, Transaction | SessionFailed]:
@@ -124,14 +99,8 @@ def outcome(envelope: Envelope, done: Transaction | SessionFailed) -> list[str]:
 @pytest.mark.parametrize("name", sorted(file.stem for file in FOLDER.glob("*.txt")))
 async def test_transcript(name: str, piece: int) -> None:
     transcript = read(FOLDER / f"{name}.txt")
-    host = NextHost(transcript.steps, piece)
-    server = await asyncio.start_server(host.serve, "127.0.0.1", 0)
-    try:
-        envelope, done = await speak(transcript, server.sockets[0].getsockname()[1])
-        async with asyncio.timeout(10):
-            await host.done.wait()
-    finally:
-        server.close()
-        await server.wait_closed()
-    assert host.problem is None
+    host = Peer(transcript.steps, piece)
+    async with listening(host.serve) as endpoint:
+        envelope, done = await speak(transcript, endpoint.port)
+        assert await host.finished() is None
     assert outcome(envelope, done) == transcript.outcome
