@@ -88,7 +88,7 @@ async def decide(
         return Outcome(names, wait=False)
     if not held and await _goes_through(tx, new, found, settings):  # for all, or it would come twice to some
         return Outcome(await deliver(targets, False), wait=False)
-    chosen = [next(target for target in targets if target.account == account) for account in new]
+    chosen = [next(t for t in targets if t.account == account) for account in new if before[account] is None]
     names = await deliver(chosen, True) if chosen else []
     for target, name in zip(chosen, names, strict=True):
         message = MessageId(int(name.rpartition("/")[2]))

@@ -483,6 +483,21 @@ async def test_the_same_text_of_another_day_is_another_message(world: World) -> 
     assert len(await held(world, MailboxRole.INBOX)) == 4
 
 
+async def test_a_message_without_a_name_comes_once_to_each(world: World) -> None:
+    message, both = NAMELESS % b"", ("anna@penny.test", "bert@penny.test")
+    with pytest.raises(ComeAgain):
+        await receive(world, message, settings=DOUBTFUL)
+    world.clock.forward(timedelta(minutes=5))
+    await receive(world, message, settings=DOUBTFUL)
+    for recipients in (both[1:], both):
+        with pytest.raises(ComeAgain):
+            await receive(world, message, *recipients, settings=DOUBTFUL)
+    world.clock.forward(timedelta(minutes=5))
+    await receive(world, message, *both, settings=DOUBTFUL)
+    assert [len(await held(world, MailboxRole.INBOX, who)) for who in (world.anna, world.bert)] == [2, 1]
+    assert [len(await held(world, MailboxRole.JUNK, who)) for who in (world.anna, world.bert)] == [0, 0]
+
+
 async def test_what_its_reader_has_done_with_it_stays_done(world: World) -> None:
     with pytest.raises(ComeAgain):
         await receive(world, ODD % (1, 1), settings=DOUBTFUL)
