@@ -15,6 +15,7 @@ from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.session import Session
 from pennypost.store import acl, directory, places
 from pennypost.store import quota as store_quota
+from pennypost.store.acl import Action
 from pennypost.store.engine import Transaction
 from pennypost.store.quota import Counts, Limits, Usage
 
@@ -52,7 +53,7 @@ async def getquotaroot(session: Session, command: GetQuotaRoot) -> Tagged:
 
     async def operation(tx: Transaction) -> tuple[str, Figures | None]:
         try:
-            reached = await places.find(tx, user, command.mailbox)
+            reached = await places.find(tx, user, command.mailbox, Action.ASK_OWN_RIGHTS)
         except NoSuchMailbox:
             if not places.is_own(command.mailbox):
                 raise
