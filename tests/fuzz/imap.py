@@ -71,6 +71,8 @@ PARTS = [
     b'\r\nx URLFETCH "imap://u@h/m/;UID=1/;SECTION=1.2/;PARTIAL=1.2;URLAUTH=user+a:INTERNAL:01"\r\n',
     b"\r\nx SETACL a -anyone +lrsc\r\n",
     b"\r\nx APPEND a {3}\r\n",
+    b"\r\nx APPEND a UTF8 (~{3+}\r\nabc) (\\Seen) UTF8 (~{3}\r\n",
+    b"\r\nx APPEND a CATENATE (UTF8 (~{3+}\r\nabc) TEXT {3+}\r\nabc)\r\n",
 ]
 
 

@@ -459,7 +459,7 @@ class ImapServerSession:
         self._remaining = int(announced.group(2)) if announced is not None and self._unasked else 0
         try:
             rest = spec.end(Reader(line, 0, self._utf8), before)
-            size = rest.size if isinstance(rest, Append) else rest.text.size if isinstance(rest, CatenateText) else 0
+            size = rest.size if isinstance(rest, Append | CatenateText) else 0
             self._allow_unasked(size)
         except BadSyntax as problem:
             return self._bad(problem.reason)

@@ -228,7 +228,7 @@ async def _receive(session: Session, spool: Spool) -> Append | AppendRest:
                 if failure is not None:
                     raise failure
                 await add_urls(session, spool, text.urls)
-                _accept(session, spool, text.text.size)
+                _accept(session, spool, text.size)
             case AppendEnd(rest=rest):
                 if failure is not None:
                     raise failure

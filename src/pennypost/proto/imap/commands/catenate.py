@@ -48,6 +48,11 @@ class CatenateText:
     urls: tuple[bytes, ...]
     text: Announcement
 
+    @property
+    def size(self) -> int:
+        """Octets of the text."""
+        return self.text.size
+
 
 NOTHING = AppendRest()
 
