@@ -1,6 +1,8 @@
 """A mailbox's counters, kept up to date by every operation in the one statement that also marks it as changed."""
 
+from collections import Counter
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import NamedTuple
 
 from pennypost.model.errors import MailboxNotPermitted, NoSuchMailbox
@@ -89,10 +91,9 @@ async def refuse(tx: Transaction, account: AccountId, mailbox: MailboxId) -> Non
 
 def total(entries: Iterable[tuple[int, int]]) -> Figures:
     """Give what entries, as pairs of flags and size, count for together."""
-    count = unseen = deleted = octets = 0
-    for flags, size in entries:
-        count += 1
-        unseen += not flags & _SEEN
-        deleted += (flags & _DELETED) != 0
-        octets += size
-    return Figures(count, unseen, deleted, octets)
+    pairs = list(entries)
+    unseen = deleted = 0
+    for flags, count in Counter(map(itemgetter(0), pairs)).items():
+        unseen += 0 if flags & _SEEN else count
+        deleted += count if flags & _DELETED else 0
+    return Figures(len(pairs), unseen, deleted, sum(map(itemgetter(1), pairs)))

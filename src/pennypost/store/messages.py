@@ -179,9 +179,8 @@ async def remove(
     return await _expunge(tx, account, mailbox, uids, only_deleted=False)
 
 
-_DELETE_ENTRIES = "DELETE FROM entry WHERE account = ? AND mailbox = ? "
-_RETURNING = " RETURNING uid, message, flags, size"
-_IS_DELETED = f"AND (flags & {int(Flags.DELETED)}) <> 0"
+_ENTRIES = "FROM entry WHERE account = ? AND mailbox = ? "
+_IS_DELETED = f"AND (flags & {int(Flags.DELETED)}) <> 0 "
 
 
 async def _expunge(
@@ -194,17 +193,18 @@ async def _expunge(
         await counters.refuse(tx, account, mailbox)
         assert row is not None
         return [], row[1]
-    condition = _IS_DELETED if only_deleted else ""
+    which = _ENTRIES + (_IS_DELETED if only_deleted else "")
+    chosen: list[tuple[str, tuple[int, ...]]] = [(which, ())]
+    if uids is not None:
+        chosen = [(f"{which}AND uid {piece.clause} ", piece.values) for piece in sets.pieces(sorted(set(uids)))]
     gone: list[Row] = []
-    if uids is None:
-        gone = await tx.fetch_all(_DELETE_ENTRIES + condition + _RETURNING, account, mailbox)
-    else:
-        for piece in sets.pieces(sorted(set(uids))):
-            sql = f"{_DELETE_ENTRIES} AND uid {piece.clause} {condition}{_RETURNING}"
-            gone += await tx.fetch_all(sql, account, mailbox, *piece.values)
+    for entries_, values in chosen:  # read, then removed: RETURNING takes three times as long
+        rows = await tx.fetch_all(f"SELECT uid, message, flags, size {entries_}ORDER BY uid", account, mailbox, *values)
+        if rows:
+            gone += rows
+            await tx.execute(f"DELETE {entries_}", account, mailbox, *values)
     if not gone:
         return [], row[1]
-    gone.sort()
     modseq = await removal.drop_messages(tx, account, [(message, size) for _, message, _, size in gone])
     figures = counters.total([(flags, size) for _, _, flags, size in gone])
     await counters.add(tx, account, mailbox, modseq, figures.negated())

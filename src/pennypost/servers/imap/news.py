@@ -185,17 +185,16 @@ async def tell_flags(session: "Session", uids: Sequence[Uid]) -> None:
     for piece in selected.slices_of_uids(uids):
         texts = flag_texts(piece, recents)
         if session.uid_only:
-            values = [piece.uids, texts, piece.modseqs] if session.condstore else [piece.uids, texts]
-            form = _ONLY_FLAGS_MODSEQ if session.condstore else _ONLY_FLAGS
-            session.write(form.lines(list(zip(*values, strict=True))))
+            form, columns = _ONLY_FLAGS, [piece.uids]
+            if session.condstore:
+                form, columns = _ONLY_FLAGS_MODSEQ, [piece.uids, piece.modseqs]
         elif session.condstore:
-            session.write(
-                _UID_FLAGS_MODSEQ.lines(list(zip(piece.numbers, piece.uids, texts, piece.modseqs, strict=True)))
-            )
+            form, columns = _UID_FLAGS_MODSEQ, [piece.numbers, piece.uids, piece.modseqs]
         elif session.tells_uids or session.watch is not None:  # RFC 5465 §5.1
-            session.write(_UID_FLAGS.lines(list(zip(piece.numbers, piece.uids, texts, strict=True))))
+            form, columns = _UID_FLAGS, [piece.numbers, piece.uids]
         else:
-            session.write(_FLAGS.lines(list(zip(piece.numbers, texts, strict=True))))
+            form, columns = _FLAGS, [piece.numbers]
+        session.write(form.lines_of_flags(columns, texts))
         if session.gathered_octets >= session.door.settings.write_chunk:
             await session.breathe()
 

@@ -7,7 +7,7 @@ item a function that gives its values for a whole batch, in the order of the mes
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeGuard
+from typing import TypeGuard, cast
 
 from pennypost.message import structure
 from pennypost.message.decode import transfer_decode
@@ -219,6 +219,11 @@ class Plan:
         if self.chosen and _chooses(self.items[-1]):
             others = [values(batch) for values in self._values[:-1]]
             return self.format.lines_of_texts([first, *others], batch.chosen[-1])
+        if self.format.numeric:
+            at = self.items.index(FetchAttribute.FLAGS)
+            columns = [values(batch) for number, values in enumerate(self._values) if number != at]
+            texts = flag_texts(batch.piece, batch.recents)
+            return self.format.lines_of_flags(cast(list[Iterable[int]], [first, *columns]), texts)
         if self._octets is not None:
             others = [values(batch) for values in self._values[:-1]]
             return self.format.lines_of_octets(zip(first, *others, strict=True), self._octets(batch))

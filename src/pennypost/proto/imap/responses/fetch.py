@@ -1,11 +1,12 @@
 """FETCH responses (RFC 9051 §7.5.2): a hot path, 100,000 lines at a time.
 
 A FETCH command asks the same items of every message. So the line is compiled once, into a `bytes` format with a place
-for each value, and filled by one `%` for each message: 0.15 µs for UID and FLAGS. What goes into which place is in
-`PLACES`.
+for each value, and filled by one `%` for each message, or, of UID and FLAGS, for hundreds of them: 0.12 µs each. What
+goes into which place is in `PLACES`.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from pennypost.model.flags import ALL_FLAGS, FLAG_NAMES, Flags, Keywords
 from pennypost.proto.imap.commands.fetch import FetchAttribute, FetchItem
@@ -33,12 +34,16 @@ structures in the form they are sent; the message texts as `body_value` gives th
 `body_value`, BINARY.SIZE[…] a number."""
 
 
+_NUMERIC = frozenset({FetchAttribute.FLAGS, FetchAttribute.UID, FetchAttribute.MODSEQ, FetchAttribute.RFC822_SIZE})
+_MOST_FORMS = 256
+
+
 class FetchFormat:
     """The lines of one FETCH command. Values come in the order of `items`, after the message number.
 
     `uid_only`: each line is UIDFETCH, and begins with the UID in place of the number (RFC 9586 §3.3)."""
 
-    __slots__ = ("_line", "_start", "_text_line", "items")
+    __slots__ = ("_forms", "_line", "_start", "_text_line", "items", "numeric")
 
     def __init__(self, items: Sequence[FetchItem], uid_only: bool = False) -> None:
         self.items = tuple(items)
@@ -46,6 +51,9 @@ class FetchFormat:
         self._line = b"* %%d %b (%b)\r\n" % (fetch_name(uid_only), b" ".join(places))
         self._start = self._line.removesuffix(b"%b)\r\n") + b"{%d}\r\n"
         self._text_line = self._start + b"%b)\r\n"
+        self._forms: dict[bytes, bytes] = {}
+        self.numeric = FetchAttribute.FLAGS in self.items and _NUMERIC.issuperset(self.items)
+        """Whether all items but FLAGS, which is among them once, are numbers: `lines_of_flags` is for these."""
 
     def line(self, values: tuple[object, ...]) -> bytes:
         """Write one response: `values` is the message number and a value for each item."""
@@ -55,6 +63,21 @@ class FetchFormat:
         """Write one response for each row; give it some hundreds of rows at a time."""
         line = self._line
         return b"".join([line % values for values in rows])
+
+    def lines_of_flags(self, columns: Sequence[Iterable[int]], flags: Sequence[bytes]) -> bytes:
+        """As `lines`, where all items but FLAGS are numbers: `columns`, with the message number; flags come apart.
+
+        Few texts of flags occur, so there is a form for each, and one `%` fills the forms of all the lines.
+        """
+        forms = self._forms
+        try:
+            joined = b"".join(map(forms.__getitem__, flags))
+        except KeyError:
+            if len(forms) > _MOST_FORMS:
+                forms.clear()
+            forms |= {text: self._line.replace(b"(%b", b"(" + text.replace(b"%", b"%%"), 1) for text in set(flags)}
+            joined = b"".join(map(forms.__getitem__, flags))
+        return joined % tuple(columns[0] if len(columns) == 1 else chain.from_iterable(zip(*columns, strict=True)))
 
     def lines_of_texts(self, columns: Sequence[Iterable[object]], texts: Sequence[bytes]) -> bytes:
         """As `lines`, of columns, where the last item is a short section: `texts`, which come apart."""

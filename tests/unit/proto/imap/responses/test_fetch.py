@@ -36,6 +36,24 @@ def test_lines() -> None:
     assert compiled.lines([]) == b""
 
 
+def test_lines_of_flags_are_lines() -> None:
+    flags = [b"", b"\\Seen", b"100% %d (x", b"", b"%b", *[b"k%d" % n for n in range(600)]]
+    numbers, uids = range(1, len(flags) + 1), range(11, len(flags) + 11)
+    for items, order in ((b"(FLAGS)", ()), (b"(UID FLAGS)", (uids,)), (b"(FLAGS RFC822.SIZE MODSEQ UID)", (uids,) * 3)):
+        for uid_only in (False, True):
+            compiled = FetchFormat(format_for(items).items, uid_only)
+            assert compiled.numeric
+            at = compiled.items.index(FetchAttribute.FLAGS)
+            for start in (0, 3, 200):
+                part = slice(start, None if start else 4)
+                columns: list[object] = [column[part] for column in order]
+                rows = list(zip(numbers[part], *columns[:at], flags[part], *columns[at:], strict=True))
+                found = compiled.lines_of_flags([numbers[part], *[c[part] for c in order]], flags[part])
+                assert found == compiled.lines(rows)
+    assert not format_for(b"(UID RFC822.SIZE)").numeric
+    assert not format_for(b"(FLAGS ENVELOPE)").numeric
+
+
 def test_all_kinds_of_places() -> None:
     compiled = format_for(
         b"(INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE BODY.PEEK[1.MIME]<3.9> BINARY[2] BINARY.SIZE[2])"
