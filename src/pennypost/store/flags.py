@@ -204,10 +204,13 @@ async def _write(
         new = change.keywords(old) if change.keywords is not None else None
         pieces, condition = asked, ""
         values: tuple[int | str | None, ...] = ()
-        if pieces is None or not all_change or len(groups) > 1:
+        if pieces is None:
             pieces = list(sets.pieces(group.uids))
-            if asked is not None and len(asked) < len(pieces):
-                pieces = asked
+        elif not all_change or len(groups) > 1:
+            own = list(sets.pieces(group.uids)) if len(pieces) > 1 else pieces
+            if len(own) < len(pieces):
+                pieces = own
+            else:
                 condition, values = _condition(change, old, new, modseq)
         words: tuple[str | None, ...] = () if change.keywords is None else (new,)
         sql = f"{_SET}{', keywords = ?' if words else ''}{_WHERE}"

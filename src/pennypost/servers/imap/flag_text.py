@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pennypost.servers.imap.selected import Slice
 
 _PLAIN: tuple[bytes, ...] = tuple(flag_octets(bits) for bits in range(32))
+_RECENT: tuple[bytes, ...] = tuple(flag_octets(bits, recent=True) for bits in range(32))
 
 
 @lru_cache(maxsize=4096)
@@ -21,12 +22,14 @@ def _text(flags: int, packed: str | None, recent: bool) -> bytes:
 def flag_texts(piece: "Slice", recents: "Recents") -> Sequence[bytes]:
     r"""Write the flags of some messages, without parentheses; those in `recents` have `\Recent`."""
     keywords, uids = piece.keywords, piece.uids
-    if not recents.between(uids[0], uids[-1]):
-        if not keywords:
-            return [_PLAIN[flags] for flags in piece.flags]
-        of = keywords.get
-        return [
-            _PLAIN[flags] if (packed := of(uid)) is None else _text(flags, packed, False)
-            for uid, flags in zip(uids, piece.flags, strict=True)
-        ]
-    return [_text(flags, keywords.get(uid), uid in recents) for uid, flags in zip(uids, piece.flags, strict=True)]
+    recent = recents.between(uids[0], uids[-1])
+    if recent and not recents.covers(uids[0], uids[-1]):
+        return [_text(flags, keywords.get(uid), uid in recents) for uid, flags in zip(uids, piece.flags, strict=True)]
+    plain = _RECENT if recent else _PLAIN
+    if not keywords:
+        return [plain[flags] for flags in piece.flags]
+    of = keywords.get
+    return [
+        plain[flags] if (packed := of(uid)) is None else _text(flags, packed, recent)
+        for uid, flags in zip(uids, piece.flags, strict=True)
+    ]

@@ -41,6 +41,10 @@ class Recents:
         """Whether any UID between two, both inclusive, may be in it."""
         return any(low <= last and end > first for low, end in reversed(self._ranges))
 
+    def covers(self, first: int, last: int) -> bool:
+        """Whether all UIDs between two, both inclusive, are in it."""
+        return any(low <= first and end > last for low, end in reversed(self._ranges))
+
     def count(self, uids: Sequence[int]) -> int:
         """Count those of ascending UIDs that are in it."""
         return sum(bisect_left(uids, end) - bisect_left(uids, first) for first, end in self._ranges)

@@ -86,7 +86,9 @@ async def _change(session: Session, command: Store, held: Sequence[Uid]) -> Sequ
         selected.snapshot.note(result)
     if command.silent:
         quiet: Collection[Uid]
-        if result.modseq == stood_at + 1 and not selected.foreign:
+        if not result.changed:
+            quiet = ()
+        elif result.modseq == stood_at + 1 and not selected.foreign:
             quiet = _uids(result.changed)  # nobody else changed anything since the client was told
         elif unmoved:
             quiet = _as_expected(result.changed, _expected(selected, uids, mode, asked))
