@@ -212,7 +212,11 @@ class Rows:
             yield f"{box} {command}", ratio, self.command(box, command)
 
     def command(self, box: str, command: str) -> Measure:
-        return lambda target: timed(lambda: self.client(target, box).command(command))
+        def measure(target: Target) -> float:
+            client = self.client(target, box)
+            return timed(lambda: client.command(command))
+
+        return measure
 
     def writing(self) -> Iterator[tuple[str, float, Measure]]:
         """One after the other: each works on what the one before has left."""
