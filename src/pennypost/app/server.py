@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import structlog
+from starlette.applications import Starlette
 
 from pennypost.app.config.settings import Config
 from pennypost.app.doors import Door, make_doors
@@ -16,8 +17,10 @@ from pennypost.app.inbound import Inbound
 from pennypost.app.indexing import Indexer
 from pennypost.app.measured import MeasuredAuthenticator, commit_observer, measured_handler
 from pennypost.app.outbound import Outbound
+from pennypost.app.services import client_settings
 from pennypost.app.sockets import Sockets
 from pennypost.app.state import lasting_secret
+from pennypost.mail.client_settings import ClientSettings
 from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.limits import Defence
 from pennypost.mail.own_policy import own_policy
@@ -26,7 +29,7 @@ from pennypost.mail.sending import SendingGuard
 from pennypost.mail.signing import Signer
 from pennypost.mail.trace import DateStamp
 from pennypost.mail.transaction import Post
-from pennypost.model.errors import MailError
+from pennypost.model.errors import BadAddress, MailError
 from pennypost.net.listener import Admission, Listener
 from pennypost.net.resolver import Resolver
 from pennypost.net.self_signed import ensure_self_signed
@@ -36,6 +39,7 @@ from pennypost.net.tls import ServerTls
 from pennypost.servers.http.door import HttpDoor
 from pennypost.servers.http.pages import make_pages
 from pennypost.store.directory import find_domain
+from pennypost.store.keys import canonical_domain
 from pennypost.store.stats import stats
 from pennypost.store.store import Store
 
@@ -120,7 +124,7 @@ class Server:
         doors = make_doors(config, post, authenticator, self._figures, inbound)
         await self._open_listeners(doors, sockets, inbound.defence)
         if sockets.get(HTTP):
-            self._http = HttpDoor(config.http, make_pages(config.http, self._measure, self._examine, self._sts_policy))
+            self._http = HttpDoor(config.http, self._pages())
             await self._http.start(sockets[HTTP])
         self._housekeeper = Housekeeper(store, config.auth, config.dkim)
         self._housekeeping = asyncio.create_task(self._housekeeper.run())
@@ -199,6 +203,20 @@ class Server:
                 self._gauges = store_gauges(await self._store.scan(stats), self._store.clock())
                 self._gauges_until = time.monotonic() + GAUGE_SECONDS
         return exposition(self._figures, self._gauges)
+
+    def _pages(self) -> Starlette:
+        return make_pages(self._config.http, self._measure, self._examine, self._sts_policy, self._client_settings)
+
+    async def _client_settings(self, domain: str) -> ClientSettings | None:
+        """Give what mail programs have to know of a domain of ours."""
+        store = self._store
+        try:
+            name = canonical_domain(domain)
+        except BadAddress:
+            return None
+        if store is None or await store.glance(lambda tx: find_domain(tx, name)) is None:
+            return None
+        return client_settings(self._config)
 
     async def _sts_policy(self, domain: str) -> bytes | None:
         """Give our MTA-STS policy for a domain of ours."""

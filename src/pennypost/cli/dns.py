@@ -1,38 +1,27 @@
 """`pennypost dns`."""
 
-from ipaddress import ip_address
 from pathlib import Path
 
 import click
 
 from pennypost.app.config.settings import Config
+from pennypost.app.services import services
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_records
 from pennypost.cli.running import read
 from pennypost.mail.checkup import certificates
 from pennypost.mail.checkup.doctor import Patient
 from pennypost.mail.checkup.findings import Finding
-from pennypost.mail.dns_plan import PlanSettings, Service, authority_of, plan, zone_file
+from pennypost.mail.dns_plan import PlanSettings, authority_of, plan, zone_file
 from pennypost.mail.route import route
 from pennypost.model.address import Address
 from pennypost.model.errors import MailError
-from pennypost.net.endpoint import Endpoint, TcpEndpoint
 from pennypost.net.settings import CertificateFiles
 from pennypost.store import signing_keys
 from pennypost.store.directory import require_domain
 from pennypost.store.engine import Transaction
 from pennypost.store.keys import canonical_domain
 from pennypost.store.signing_keys import KeyState
-
-_SERVICES = (
-    ("submissions", "submissions", 0),
-    ("submission", "submission", 1),
-    ("imaps", "imaps", 0),
-    ("imap", "imap", 1),
-    ("pop3s", "pop3s", 10),
-    ("pop3", "pop3", 11),
-)
-"""Names of services, the doors that serve them, and which is liked better (RFC 8314 §5.1: TLS from the start)."""
 
 
 def find_out(
@@ -62,7 +51,7 @@ def find_out(
             report_address,
             keys,
             certificates.for_host(known, hostname),
-            _services(config),
+            services(config),
             authority or authority_of(known),
             autoconfig,
         )
@@ -87,22 +76,6 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _services(config: Config) -> list[Service]:
-    found = []
-    for name, door, priority in _SERVICES:
-        endpoints: tuple[Endpoint, ...] = getattr(config.listeners, door)
-        ports = [e.port for e in endpoints if isinstance(e, TcpEndpoint) and e.port and not _is_loopback(e.host)]
-        found.append(Service(name, ports[0] if ports else 0, priority))
-    return found
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 @click.group("dns")
 def dns() -> None:
     """Say what our domains have to publish."""
@@ -113,13 +86,20 @@ def dns() -> None:
 @click.argument("domain")
 @click.option("--table", "as_table", is_flag=True, help="Write a table, for web pages where records are typed in.")
 @click.option("--authority", default="", metavar="NAME", help="Who may issue certificates, as CAA records call it.")
-@click.option("--autoconfig", default="", metavar="HOST", help="A host that gives mail programs their settings.")
+@click.option(
+    "--autoconfig",
+    metavar="HOST",
+    help='Who gives mail programs their settings; "" is nobody. [default: this host, if it has an HTTP door]',
+)
 @as_json
-def records(loaded: Loaded, domain: str, as_table: bool, authority: str, autoconfig: str, as_json: bool) -> None:
+def records(loaded: Loaded, domain: str, as_table: bool, authority: str, autoconfig: str | None, as_json: bool) -> None:
     """Print everything that DOMAIN has to publish for its mail, as a part of a zone file.
 
     What is there already is not looked at: pennypost doctor does that.
     """
+    config = loaded.config
+    if autoconfig is None:
+        autoconfig = canonical_domain(config.server.own_hostname) if config.listeners.http else ""
     patient, _ = find_out(loaded, domain, authority=authority, autoconfig=autoconfig.rstrip("."))
     planned = plan(patient.domain, patient.plan)
     if as_json:

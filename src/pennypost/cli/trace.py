@@ -54,7 +54,7 @@ def trace(loaded: Loaded, what: str, limit: int, as_json: bool) -> None:
         records = [
             {
                 "at": e.at.isoformat(),
-                "trace": timeline.trace_id(e.trace) if e.trace else None,
+                "trace": timeline.trace_id(e.trace),
                 "event": e.kind.name.lower(),
                 **e.facts,
             }
@@ -74,13 +74,7 @@ def _tell(events: Sequence[Event], waiting: Sequence[Delivery]) -> None:
     """Write the stories one after the other, each under its trace id."""
     stories: dict[int, list[Event]] = {}
     for event in events:
-        if event.trace:
-            stories.setdefault(event.trace, []).append(event)
-    for event in events:
-        if not event.trace:  # what a client did: it belongs to who has that copy
-            for story in stories.values():
-                if any(event.facts.get("message") in known.facts.get("stored", ()) for known in story):
-                    story.append(event)
+        stories.setdefault(event.trace, []).append(event)
     for number, (key, story) in enumerate(stories.items()):
         if number:
             click.echo()

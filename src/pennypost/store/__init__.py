@@ -24,7 +24,7 @@ What they have
     quota         how much there may be; removal: taking away, in steps
     queue         what waits to be sent: dispatch (taking it, noting what came of it), queue_view (looking, by hand);
                   scheduled (copies of what is to be sent later); suppression (recipients that bounced); timeline (what
-                  happened to each message)
+                  happened to each message), aftermath (what clients did to it)
 
 Looking at it
     check         everything that should agree; stats: figures

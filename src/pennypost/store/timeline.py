@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from pennypost.model.ids import AccountId, MessageId
+from pennypost.store import aftermath
 from pennypost.store.engine import Row, Transaction, Value, from_microseconds, to_microseconds
 
 _INSERT = "INSERT INTO event (at, trace, kind, facts) VALUES (?, ?, ?, ?)"
@@ -45,7 +46,7 @@ class EventKind(IntEnum):
     HEARD = 6
     """A report about it came from another host."""
     CHANGED = 7
-    """A client moved it, or set flags."""
+    """A client moved it, removed it, or set flags: what `story` reads out of the log of changes."""
     TURNED_AWAY = 8
     """A program that was asked about it did not want it, now or ever: nothing of it is stored."""
     RECALLED = 9
@@ -85,11 +86,6 @@ async def record_many(tx: Transaction, steps: Sequence[Step]) -> None:
     await tx.execute_many(_INSERT, [(at, trace, int(kind), _encode(facts).decode()) for trace, kind, facts in steps])
 
 
-async def record_change(tx: Transaction, account: AccountId, message: MessageId, facts: Mapping[str, Any]) -> None:
-    """Add what a client did to a stored message: one row, no look-up. The reader ties it to the message's trace."""
-    await record(tx, 0, EventKind.CHANGED, {"message": f"{account}/{message}", **facts})
-
-
 # -- Reading
 
 
@@ -107,19 +103,24 @@ async def traces_of(tx: Transaction, text: str, limit: int = MAX_TRACES) -> list
 
 
 async def story(tx: Transaction, traces: Sequence[int]) -> list[Event]:
-    """Tell all steps of messages in their order, with what clients did to the stored copies. Reads the whole table."""
+    """Tell all steps of messages in their order, with what clients did to the stored copies, which is read out of the
+    log of changes: such a step has the number 0. Reads the whole table."""
     if not traces:
         return []
     marks = ", ".join("?" * len(traces))
     rows = await tx.fetch_all(f"{_SELECT}WHERE trace IN ({marks}) ORDER BY id LIMIT ?", *traces, MAX_EVENTS)
     events = [_event(row) for row in rows]
-    copies = [name for event in events for name in event.facts.get("stored", ()) if "/" in name]
-    if copies:
-        values: list[Value] = [f'{{"message":"{name}"%' for name in copies]
-        likes = " OR ".join(["facts LIKE ?"] * len(copies))
-        changes = await tx.fetch_all(f"{_SELECT}WHERE trace = 0 AND ({likes}) ORDER BY id LIMIT ?", *values, MAX_EVENTS)
-        events = sorted([*events, *map(_event, changes)], key=lambda event: event.id)
-    return events
+    copies: dict[int, dict[int, int]] = {}
+    for event in events:
+        for account, message in (name.split("/") for name in event.facts.get("stored", ()) if "/" in name):
+            copies.setdefault(int(account), {})[int(message)] = event.trace
+    if not copies:
+        return events
+    for account, messages in copies.items():
+        for deed in await aftermath.deeds(tx, AccountId(account), [MessageId(message) for message in messages]):
+            facts = {"message": f"{deed.account}/{deed.message}", **deed.facts}
+            events.append(Event(0, deed.at, messages[deed.message], EventKind.CHANGED, facts))
+    return sorted(events, key=lambda event: event.at)
 
 
 _SLACK = timedelta(seconds=5)

@@ -84,7 +84,10 @@ def test_records_in_three_forms(shell: DoctorShell) -> None:
     assert "MX    10 mx.example.org." in zone
     assert 'IN CAA   0 issue "ca.test"' in zone
     assert "_imaps._tcp.example.org." in zone
-    assert "autoconfig" not in zone
+    assert "autoconfig.example.org." in zone
+    assert "autodiscover.example.org." in zone
+    assert "autoconfig" not in shell("dns", "records", "example.org", "--autoconfig", "")
+    assert "autoconfig" not in shell("dns", "records", "example.org", "--set", "listeners.http=[]")
     table = shell("dns", "records", "example.org", "--table", "--autoconfig", "web.example.org")
     assert table.splitlines()[0].split() == ["name", "type", "value"]
     assert "autoconfig.example.org" in table

@@ -13,7 +13,9 @@ from tests.unit.cli.test_administration import Shell
 
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Recipient
-from pennypost.store import blobs, directory, dispatch, queue, suppression, timeline
+from pennypost.model.ids import AccountId, ModSeq
+from pennypost.store import blobs, directory, dispatch, mailboxes, queue, suppression, timeline
+from pennypost.store.changes import ChangeKind, record
 from pennypost.store.dispatch import Deferral, Pace
 from pennypost.store.engine import Transaction
 from pennypost.store.queue import Enqueued, QueuedMessage
@@ -155,6 +157,53 @@ def test_acting(shell: Shell) -> None:
     assert shell("store", "check") == "the store is consistent\n"
 
 
+SELECTORS = {
+    "ID": 3,
+    "--sender anna@example.org": 3,
+    "--recipient y@b.example": 1,
+    "--domain b.example": 3,
+    "--destination a.example": 1,
+    "--account anna@example.org": 3,
+    "--state deferred": 1,
+    "--all": 4,
+}
+DONE = {
+    "hold": "held",
+    "release": "released",
+    "retry": "to be sent now",
+    "remove --yes": "removed",
+    "bounce": "returned",
+}
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+@pytest.mark.parametrize("command", DONE)
+def test_each_command_by_each_selector(shell: Shell, command: str, selector: str) -> None:
+    with_store(shell, lambda tx: tx.execute("UPDATE queued SET account = 1 WHERE reverse_path IS NOT NULL"))
+    number = shell.records("queue", "list")[0]["id"]
+    count, chosen = SELECTORS[selector], selector.replace("ID", number).split()
+    if command == "release":
+        shell("queue", "hold", "--all")
+        chosen = [*chosen[:1], "held"] if "--state" in chosen else chosen
+        count = 4 if "--state" in chosen else count
+    elif chosen != ["--all"]:
+        assert len(shell.records("queue", "list", *chosen)) == count
+    said = shell("queue", *command.split(), *chosen)
+    assert said == f"{count} {'recipient' if count == 1 else 'recipients'} {DONE[command]}\n"
+    left = shell.records("queue", "list")
+    match command:
+        case "hold":
+            assert sum(one["state"] == "held" for one in left) == count
+        case "release":
+            assert sum(one["state"] == "held" for one in left) == 4 - count
+        case "retry":
+            others = ("--recipient y@b.example", "--domain b.example")  # what was put off is not among them
+            assert all(one["state"] == "ready" for one in left) is (selector not in others)
+        case _:
+            assert len(left) == 4 - count
+    assert shell("store", "check") == "the store is consistent\n"
+
+
 def test_bouncing(shell: Shell) -> None:
     assert shell("queue", "bounce", "--domain", "b.example", "--reason", "no mail today") == "3 recipients returned\n"
     assert recipients(shell) == ["x@a.example"]
@@ -189,7 +238,14 @@ def test_a_stranger_gives_no_orders_to_the_terminal(shell: Shell) -> None:
 def test_a_story_is_told_to_its_end(shell: Shell) -> None:
     number = shell.records("queue", "list")[0]["id"]
     shell("queue", "hold", "--recipient", "y@b.example")
-    with_store(shell, lambda tx: timeline.record_change(tx, 1, 77, {"moved to": "Archive"}))  # type: ignore[arg-type]
+
+    async def move(tx: Transaction) -> None:
+        box = await mailboxes.require(tx, AccountId(1), "INBOX")
+        await record(tx, AccountId(1), ModSeq(78), box.id, ChangeKind.EXPUNGED, (1,), (77,))
+        box = await mailboxes.require(tx, AccountId(1), "Archive")
+        await record(tx, AccountId(1), ModSeq(78), box.id, ChangeKind.APPENDED, (1,), (77,))
+
+    with_store(shell, move)
     told = shell("trace", "<1@x>")
     lines = [line[26:] if line.startswith("  2") else line for line in told.splitlines()]
     today = datetime.now(UTC).strftime("%Y-%m-%d")
@@ -204,7 +260,7 @@ def test_a_story_is_told_to_its_end(shell: Shell) -> None:
         "x@a.example deferred by mx [192.0.2.1] (TLSv1.3 X dane): 4.2.1 450 4.2.1 grey",
         "the next attempt is due at later",
         f"{number} to y@b.example was held by the administrator",
-        "message 1/77: moved to Archive",
+        "message 1/77: moved from INBOX to Archive",
     ]
     assert lines[-1].strip() == f"now: {number} to z@B.example is ready to be sent (0 attempts so far)"
     for what in (number, number[1:], TRACE, "ANNA@example.org", "z@b.example"):

@@ -7,7 +7,8 @@ from pennypost.model.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """Metrics and health over HTTP."""
+    """Metrics, health, MTA-STS policies and settings of mail programs, over HTTP. A web server before it leads HTTPS of
+    the names mta-sts, autoconfig and autodiscover of each domain here: metrics are nobody's business there."""
 
     metrics_token: Secret | None = None
     """When set, /metrics wants it as a bearer token (RFC 6750 §2.1). "none": whoever reaches the door may read them."""

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from pennypost.mail.client_settings import ClientSettings, MailDoor
 from pennypost.model.secret import Secret
 from pennypost.servers.http.door import HttpDoor
 from pennypost.servers.http.pages import make_pages
@@ -19,6 +20,17 @@ class Doctor:
 
     async def examine(self) -> tuple[str, ...]:
         return self.problems
+
+
+async def post(port: int, path: str, body: bytes) -> tuple[int, str]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST {path} HTTP/1.1\r\nHost: autodiscover.one.example\r\nConnection: close\r\nContent-Length: {len(body)}"
+    writer.write(head.encode() + b"\r\n\r\n" + body)
+    answer = (await reader.read()).decode()
+    writer.close()
+    await writer.wait_closed()
+    head, _, text = answer.partition("\r\n\r\n")
+    return int(head.split()[1]), text
 
 
 async def get(port: int, path: str, header: str = "", host: str = "localhost") -> tuple[int, str]:
@@ -72,5 +84,39 @@ async def test_our_own_mta_sts_policy(listening: socket.socket) -> None:
         assert await get(port, path, host="MTA-STS.one.example:443") == (200, "version: STSv1\r\n")
         for host in ("one.example", "mta-sts.two.example", "mta-sts.mta-sts.one.example"):
             assert (await get(port, path, host=host))[0] == 404
+    finally:
+        await door.stop(timedelta(seconds=1))
+
+
+async def test_how_mail_programs_are_set_up(listening: socket.socket) -> None:
+    async def settings_of(domain: str) -> ClientSettings | None:
+        return ClientSettings("mx.one.example", [MailDoor("imap", 993, True)]) if domain == "one.example" else None
+
+    port = listening.getsockname()[1]
+    pages = make_pages(HttpSettings(), measure, Doctor().examine, client_settings_of=settings_of)
+    door = HttpDoor(HttpSettings(), pages)
+    await door.start([listening])
+    try:
+        path, known = "/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml"
+        for asked, host in (
+            (path, "Autoconfig.one.example"),
+            (known, "one.example"),
+            (f"{path}?emailaddress=anna%40One.example", "web.example"),
+        ):
+            status, text = await get(port, asked, host=host)
+            assert status == 200
+            assert "<domain>one.example</domain>" in text
+            assert "<hostname>mx.one.example</hostname>" in text
+        for asked in (path, f"{path}?emailaddress=anna@two.example"):
+            assert (await get(port, asked, host="autoconfig.two.example"))[0] == 404
+        wanted = b"<EMailAddress>%b</EMailAddress>"
+        for spelled in ("/autodiscover/autodiscover.xml", "/Autodiscover/Autodiscover.xml"):
+            status, text = await post(port, spelled, wanted % b"anna@one.example")
+            assert status == 200
+            assert "<LoginName>anna@one.example</LoginName>" in text
+        assert (await post(port, "/autodiscover/autodiscover.xml", wanted % b"anna@two.example"))[0] == 404
+        assert (await post(port, "/autodiscover/autodiscover.xml", b"<Nothing/>"))[0] == 400
+        assert (await post(port, "/autodiscover/autodiscover.xml", b"x" * 20_000))[0] == 413
+        assert (await get(port, "/autodiscover/autodiscover.xml"))[0] == 405
     finally:
         await door.stop(timedelta(seconds=1))
