@@ -25,11 +25,14 @@ from pennypost.store.signing_keys import KeyState
 
 
 def find_out(
-    loaded: Loaded, domain: str, *, authority: str = "", autoconfig: str = ""
+    loaded: Loaded, domain: str, *, authority: str = "", autoconfig: str | None = None
 ) -> tuple[Patient, list[Finding]]:
-    """Gather what the records of a domain are made of, and what is wrong with the files of certificates."""
+    """Gather what the records of a domain are made of, and what is wrong with the files of certificates. `autoconfig`:
+    who gives mail programs their settings; "" is nobody, None this host, if it has an HTTP door."""
     config = loaded.config
     hostname = canonical_domain(config.server.own_hostname)
+    if autoconfig is None:
+        autoconfig = hostname if config.listeners.http else ""
     known, findings = certificates.load(_certificate_files(config))
     settled = config.verification.report_addresses
     report_address = settled[0] if settled else "postmaster"
@@ -97,10 +100,7 @@ def records(loaded: Loaded, domain: str, as_table: bool, authority: str, autocon
 
     What is there already is not looked at: pennypost doctor does that.
     """
-    config = loaded.config
-    if autoconfig is None:
-        autoconfig = canonical_domain(config.server.own_hostname) if config.listeners.http else ""
-    patient, _ = find_out(loaded, domain, authority=authority, autoconfig=autoconfig.rstrip("."))
+    patient, _ = find_out(loaded, domain, authority=authority, autoconfig=autoconfig and autoconfig.rstrip("."))
     planned = plan(patient.domain, patient.plan)
     if as_json:
         found = [

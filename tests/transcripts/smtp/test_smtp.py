@@ -1,6 +1,7 @@
 """SMTP, submission and LMTP, played against their doors with a small intake behind them.
 
-Headers: `% door: smtp|submission|lmtp`; `% set: name value` for SmtpSettings; `% stored: octets` for each message that
+Headers: `% door: smtp|submission|lmtp`; `% set: name value` for SmtpSettings; `% hold: seconds` for how long a
+submission may be held; `% stored: octets` for each message that
 has to be stored at the end, in order; `% to: addresses` for the recipients of each.
 """
 
@@ -47,7 +48,9 @@ async def test_transcript(path: Path, way: str) -> None:
     flavour = FLAVOURS[transcript.headers.get("door", ("smtp",))[0]]
     intake = FakeIntake()
     authenticator = FakeAuthenticator() if flavour is Flavour.SUBMISSION else None
-    await play(transcript, way, SmtpDoor(flavour, intake, settings, "mx.example.org", authenticator))
+    hold = timedelta(seconds=int(transcript.headers.get("hold", ("0",))[0]))
+    door = SmtpDoor(flavour, intake, settings, "mx.example.org", authenticator, max_hold=hold)
+    await play(transcript, way, door)
     assert [text for _, _, _, text in intake.stored] == [unescape(t) for t in transcript.headers.get("stored", ())]
     if "to" in transcript.headers:
         got = [" ".join(str(recipient.address) for recipient in taken) for _, _, taken, _ in intake.stored]

@@ -14,7 +14,10 @@ import pytest
 from tests.dns_server import FakeDns, Fault
 from tests.unit.cli.test_administration import Shell
 
+from pennypost.clients.http.https import HttpsAnswer, HttpsFailed
 from pennypost.mail.checkup import doctor, reachable
+from pennypost.net.resolver import Resolver
+from pennypost.net.settings import ResolverSettings
 
 HOST = "mx.example.org"
 
@@ -146,6 +149,7 @@ def test_a_domain_that_is_fine_but_on_loopback(shell: DoctorShell) -> None:
         "mta-sts": ["hint"],  # the plan was made with a policy
         "tlsrpt": ["good"],
         "dane": ["good"],
+        "programs": ["hint"],  # no web server leads to the HTTP door
         "services": ["good"],
         "caa": ["good"],
         "blocklist": ["unknown"],
@@ -191,9 +195,6 @@ def test_what_is_wrong_is_told_with_what_to_do(shell: DoctorShell) -> None:
     ("off", "stratum", "grade"), [(0, 1, "good"), (-10, 2, "hint"), (3600, 1, "problem"), (0, 0, "unknown")]
 )
 async def test_the_clock(off: float, stratum: int, grade: str) -> None:
-    from pennypost.net.resolver import Resolver
-    from pennypost.net.settings import ResolverSettings
-
     with FakeDns({("time.test", "A"): ["127.0.0.1"]}) as zone, telling_time(off, stratum) as port:
         resolver = Resolver(ResolverSettings(), (zone.server,))
         (finding,) = await reachable.clock(resolver, "time.test", port)
@@ -233,3 +234,31 @@ async def test_who_answers_at_our_address(greeting: bytes, grade: str) -> None:
     with saying(greeting) as port:
         (finding,) = await reachable.incoming([ip_address("127.0.0.1")], HOST, port)
     assert finding.grade.value == grade
+
+
+@pytest.mark.parametrize(
+    ("records", "answer", "grade"),
+    [
+        (["127.0.0.1"], HttpsAnswer(200, "text/xml", b"<clientConfig version='1.1'>"), "good"),
+        (["127.0.0.1"], HttpsAnswer(200, "text/html", b"<html>"), "hint"),
+        (["127.0.0.1"], HttpsAnswer(404, "", b""), "hint"),
+        (["127.0.0.1"], None, "hint"),
+        ([], None, "hint"),
+    ],
+)
+async def test_whether_programs_find_their_settings(records: list[str], answer: HttpsAnswer | None, grade: str) -> None:
+    class Fetching:
+        async def get(self, url: str, **_: object) -> HttpsAnswer:
+            assert url == "https://autoconfig.example.org/mail/config-v1.1.xml"
+            if answer is None:
+                raise HttpsFailed("nobody there")
+            return answer
+
+    with FakeDns({("autoconfig.example.org", "A"): records} if records else {}) as zone:
+        resolver = Resolver(ResolverSettings(), (zone.server,))
+        fetching: Any = Fetching()
+        (finding,) = await reachable.programs(resolver, fetching, "example.org", "mx.example.org")
+        assert await reachable.programs(resolver, fetching, "example.org", "") == []
+        await resolver.close()
+    assert finding.grade.value == grade
+    assert bool(finding.advice) is (grade != "good")

@@ -71,6 +71,7 @@ async def examine(
         reachable.incoming(ips, host, settings.smtp_port),
         reachable.outgoing(resolver, settings.probe, settings.smtp_port),
         reachable.policy(resolver, https, domain, plan.sts, host),
+        reachable.programs(resolver, https, domain, plan.autoconfig_host),
         reachable.clock(resolver, settings.time_server, settings.time_port),
     )
     found = [about_host, *await asked, *await tried]

@@ -56,7 +56,8 @@ def sender_policy(domain: str, host: str, ips: Addresses) -> Check:
     for ip in ips:
         verdict = yield from spf.verify_mail_from(spf.Sender(ip, host, "postmaster", domain))
         if verdict.result is SpfResult.TEMPERROR:
-            found.append(unknown("spf", f"the DNS did not answer for what {text} needs: {verdict.detail}"))
+            later = "Look again later; if it stays so, see whether the hosts it names answer."
+            found.append(unknown("spf", f"the DNS did not answer for what {text} needs: {verdict.detail}", later))
         elif verdict.result is SpfResult.PERMERROR:
             return [problem("spf", f"{text}: {verdict.detail}", advice)]
         elif verdict.result is not SpfResult.PASS:

@@ -109,6 +109,28 @@ async def policy(resolver: Resolver, https: Https, domain: str, settings: StsSet
     return [good("policy", f"{url}: {served.mode.value}")]
 
 
+async def programs(resolver: Resolver, https: Https, domain: str, host: str) -> list[Finding]:
+    """Whether mail programs find their settings where they look for them. `host`: who gives them; "" is nobody."""
+    if not host:
+        return []
+    name = f"autoconfig.{domain}"
+    answers = [await resolver.ask(DnsQuestion(name, kind)) for kind in (RecordType.A, RecordType.AAAA)]
+    if any(answer.status is DnsStatus.FAILED for answer in answers):
+        return [no_answer("programs", name, "addresses")]
+    if all(answer.status is not DnsStatus.FOUND for answer in answers):
+        advice = f"Publish: {name}. CNAME {host}.\nPublish: autodiscover.{domain}. CNAME {host}."
+        return [hint("programs", f"{name} does not exist: mail programs have to be told where this host is", advice)]
+    url = f"https://{name}/mail/config-v1.1.xml"
+    advice = "Lead HTTPS of that name to the HTTP door (a reverse proxy), with a certificate for it."
+    try:
+        answer = await https.get(url, max_octets=MAX_POLICY_OCTETS, patience=PATIENCE)
+    except HttpsFailed as failed:
+        return [hint("programs", f"{url}: {failed}", advice)]
+    if answer.status != 200 or b"<clientConfig" not in answer.content:
+        return [hint("programs", f"{url} answers {answer.status}, and tells no settings", advice)]
+    return [good("programs", f"{url} tells mail programs their settings")]
+
+
 # -- The clock
 
 

@@ -102,10 +102,14 @@ async def _mailbox(tx: Transaction, account: AccountId, role: MailboxRole, name:
 
 async def leaving(store: Store, queued: QueuedId) -> QueuedMessage | None:
     """Give a message whose time has come. None: it was removed, or taken back."""
-    shown = await store.read(lambda tx: scheduled.find(tx, queued))
+
+    async def look(tx: Transaction) -> tuple[Copy | None, QueuedMessage | None]:
+        return await scheduled.find(tx, queued), await queue.message(tx, queued, recipients=False)
+
+    shown, message = await store.read(look)
     if shown is not None and not await store.write(lambda tx: may_leave(tx, queued)):
         return None
-    return await store.read(lambda tx: queue.message(tx, queued, recipients=False))
+    return message
 
 
 async def may_leave(tx: Transaction, queued: QueuedId) -> bool:

@@ -18,6 +18,9 @@ _BULK_PRECEDENCES = frozenset({b"bulk", b"list", b"junk"})
 
 def has_signs_of_bulk(header: bytes) -> bool:
     """Whether a header says that the message goes to many: a List- field, or Precedence (RFC 3834 §3.1.8)."""
+    lower = header.lower()
+    if b"list-" not in lower and b"precedence" not in lower:  # most mail, at little cost
+        return False
     for name, value in headers.field_list(header):
         if name in _LIST_FIELDS or (name == b"precedence" and value.strip().lower() in _BULK_PRECEDENCES):
             return True
