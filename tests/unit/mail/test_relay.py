@@ -63,7 +63,7 @@ def dns() -> Iterator[FakeDns]:
 
 @asynccontextmanager
 async def relaying(dns: FakeDns, port: int, ca: Any = None, **settings: Any) -> AsyncIterator[Relayer]:
-    resolver = Resolver(ResolverSettings(timeout=timedelta(seconds=0.3)), (dns.server,))
+    resolver = Resolver(ResolverSettings(timeout=timedelta(seconds=2)), (dns.server,))
     given = {"timeouts": QUICK, "refuse_networks": (), "port": port, **settings}
     relayer = Relayer(RelaySettings(**given), "me.example", resolver, ClientTls(TlsSettings(ca_file=ca)), Trusting())
     yield relayer

@@ -169,7 +169,7 @@ async def stage(
         **given,  # type: ignore[arg-type]
     )
     store = await Store.open(StoreSettings(folder / "data"), clock=clock)
-    resolver = Resolver(ResolverSettings(timeout=timedelta(seconds=0.3)), (dns.server,))
+    resolver = Resolver(ResolverSettings(timeout=timedelta(seconds=2)), (dns.server,))
     tls = ClientTls(TlsSettings(ca_file=file))
     policies = StsPolicies(store, resolver, Https(resolver, lambda: tls.verified, port=web.port if web else 9))
     record = TlsRecord(store, settings.tls_memory, settings.tls_patience)
