@@ -35,8 +35,9 @@ def test_who_deletes_it_takes_it_back(server: RunningServer, new_account: NewAcc
         (octets,) = server.messages(account.name)
         assert b"Subject: stays" in octets
         assert b"Bcc" not in octets
-    told = server.command("trace", sender.name)
-    assert "was taken back by its sender" in told
+    until(lambda: "was taken back by its sender" in server.command("trace", sender.name))
+    for account in (recipient, hidden):
+        assert len(server.messages(account.name)) == 1
 
 
 def test_an_administrator_can_do_it_for_him(server: RunningServer, new_account: NewAccount) -> None:
