@@ -90,7 +90,6 @@ async def test_what_was_answered_for_is_at_the_next_host(tmp_path: Path) -> None
             await asyncio.gather(*sending)
             while await asyncio.to_thread(waiting, server):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
-        log = server.log_text()
         await asyncio.to_thread(server.stop)
         await asyncio.to_thread(server.assert_sound)
         everybody = {address for client in clients for address in client.answered}
@@ -100,5 +99,3 @@ async def test_what_was_answered_for_is_at_the_next_host(tmp_path: Path) -> None
         # Whose reply was kept back came twice; of the others only what was under way when the server was killed.
         assert host.cut <= again
         assert len(again - host.cut) <= KILLS * CLIENTS * 2
-        passed = sum('"event":"attempt"' in line and '"queue":null' in line for line in log.splitlines())
-        assert passed > CLIENTS * MESSAGES // 3, "many of them needed no place in the queue"
