@@ -238,7 +238,7 @@ class MailTransaction(ABC):
             if sendings:
                 outbox.cut_off()
             raise
-        except MailError:
+        except Exception:  # a bug, too: else the passage would count as under way for ever
             if passage is None:
                 raise
             if passage.went_well:  # it was, meanwhile

@@ -169,8 +169,11 @@ async def test_what_takes_long_is_queued_and_sent_once(world: World) -> None:
         await p.settled()
 
 
+@pytest.mark.parametrize("problem", [StorageFull, KeyError])
 @pytest.mark.parametrize("went_well", [True, False])
-async def test_a_store_that_takes_nothing(world: World, monkeypatch: pytest.MonkeyPatch, *, went_well: bool) -> None:
+async def test_a_store_that_takes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, went_well: bool, problem: type[Exception]
+) -> None:
     """A sender is refused who would send again what has not left."""
     async with passing(world, pass_on_within=timedelta(seconds=0.05)) as p:
         await p.become_quick()
@@ -180,14 +183,14 @@ async def test_a_store_that_takes_nothing(world: World, monkeypatch: pytest.Monk
             if went_well:
                 gate.set()
                 await asyncio.sleep(0.01)
-            raise StorageFull
+            raise problem
 
         with monkeypatch.context() as patched:
             patched.setattr(p.world.store, "write", full)
             if went_well:
                 assert (await p.receive()).stored == ()
             else:
-                with pytest.raises(StorageFull):
+                with pytest.raises(problem):
                     await p.receive()
         gate.set()
         await p.settled()
