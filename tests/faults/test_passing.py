@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.test_queue import ForgetfulHost, waiting
-from tests.running import RunningServer
+from tests.running import RunningServer, until
 
 MESSAGES = int(os.environ.get("PENNYPOST_PASSING_MESSAGES", "150"))
 CLIENTS = 8
+ALONE = 20
+"""Messages of one client before the others come: the host is idle at each of them."""
 WORKERS = 2
 KILLS = 2
 
@@ -21,12 +23,12 @@ KILLS = 2
 class Client:
     """A mail host that sends message after message, and each again until it is answered 250."""
 
-    def __init__(self, number: int, port: int) -> None:
-        self._number, self._port = number, port
+    def __init__(self, number: int, port: int, messages: int = MESSAGES) -> None:
+        self._number, self._port, self._messages = number, port, messages
         self.answered: set[str] = set()
 
     def _addresses(self) -> Iterator[str]:
-        for number in range(MESSAGES):
+        for number in range(self._messages):
             yield f"r{self._number * MESSAGES + number}@far.example"
 
     async def run(self) -> None:
@@ -76,6 +78,12 @@ async def test_what_was_answered_for_is_at_the_next_host(tmp_path: Path) -> None
             workers=WORKERS,
         )
         await asyncio.to_thread(server.start)
+        alone = Client(CLIENTS, server.ports["smtp"], ALONE)
+        async with asyncio.timeout(60):
+            await alone.run()
+        await asyncio.to_thread(
+            until, lambda: '"queue":null' in server.log_text(), why="none needed no place in the queue"
+        )
         clients = [Client(number, server.ports["smtp"]) for number in range(CLIENTS)]
         sending = [asyncio.create_task(client.run()) for client in clients]
         for kill in range(1, KILLS + 1):
@@ -92,8 +100,8 @@ async def test_what_was_answered_for_is_at_the_next_host(tmp_path: Path) -> None
                 await asyncio.sleep(0.1)
         await asyncio.to_thread(server.stop)
         await asyncio.to_thread(server.assert_sound)
-        everybody = {address for client in clients for address in client.answered}
-        assert len(everybody) == CLIENTS * MESSAGES
+        everybody = {address for client in (alone, *clients) for address in client.answered}
+        assert len(everybody) == CLIENTS * MESSAGES + ALONE
         assert set(host.taken) == everybody
         again = {address for address, times in host.taken.items() if times > 1}
         # Whose reply was kept back came twice; of the others only what was under way when the server was killed.
