@@ -7,12 +7,13 @@ import click
 
 from pennypost.cli.dns import find_out
 from pennypost.cli.options import Loaded, as_json, configured
-from pennypost.cli.output import printable, show_records
+from pennypost.cli.output import show_records
 from pennypost.cli.parameters import resolver_address
 from pennypost.clients.http.https import Https
 from pennypost.mail.checkup.doctor import DoctorSettings, Patient, examine
 from pennypost.mail.checkup.findings import Finding, Grade
 from pennypost.mail.checkup.identity import BLOCKLISTS
+from pennypost.model.text import printable
 from pennypost.net.client_tls import ClientTls
 from pennypost.net.resolver import Resolver
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from pennypost.cli.options import Loaded, as_json, configured
-from pennypost.cli.output import printable, show_record, show_records
+from pennypost.cli.output import show_record, show_records
 from pennypost.cli.running import find_account, read, with_store, write
 from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, JunkSettings, look_at, order_thresholds
 from pennypost.mail.learner import lesson_of
@@ -21,6 +21,7 @@ from pennypost.mail.verification import Verdicts
 from pennypost.message import headers
 from pennypost.message.digest import digest
 from pennypost.model.ids import AccountId, MessageId
+from pennypost.model.text import printable
 from pennypost.store import directory, messages
 from pennypost.store import junk as lessons
 from pennypost.store.engine import Transaction

@@ -6,6 +6,8 @@ from typing import Any
 import click
 import msgspec
 
+from pennypost.model.text import printable
+
 Record = Mapping[str, Any]
 
 
@@ -30,12 +32,6 @@ def show_record(record: Record, *, as_json: bool) -> None:
     width = max(map(len, record), default=0)
     for name, value in record.items():
         click.echo(f"{name.replace('_', ' ').ljust(width)}  {_cell(value)}")
-
-
-def printable(text: str) -> str:
-    """Make one line of text harmless. Much of what is shown was chosen by strangers (Message-IDs, reports, what hosts
-    say): it must not give orders to a terminal, nor look like lines of ours."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _cell(value: object) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from pennypost.cli.options import Loaded, as_json, configured, fail
-from pennypost.cli.output import printable, show_records
+from pennypost.cli.output import show_records
 from pennypost.cli.running import read
 from pennypost.model.ids import QueuedId
+from pennypost.model.text import printable
 from pennypost.store import queue_view, timeline
 from pennypost.store.engine import Transaction
 from pennypost.store.queue import DeliveryState

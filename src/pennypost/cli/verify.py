@@ -13,7 +13,6 @@ import msgspec
 
 from pennypost.cli.junk import judgement_record, show_judgement, weigh
 from pennypost.cli.options import Loaded, as_json, configured
-from pennypost.cli.output import printable
 from pennypost.cli.parameters import resolver_address
 from pennypost.mail.reception import Language, SmtpClient
 from pennypost.mail.verification import Verdicts, filing
@@ -22,6 +21,7 @@ from pennypost.message import headers
 from pennypost.model.address import Address
 from pennypost.model.errors import BadAddress
 from pennypost.model.peer import Peer
+from pennypost.model.text import printable
 from pennypost.net.resolver import Resolver
 from pennypost.store.keys import parse_key, split_key
 from pennypost.verify import authentication_results

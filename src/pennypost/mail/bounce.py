@@ -21,6 +21,7 @@ from pennypost.message.dates import format_date
 from pennypost.message.digest import digest
 from pennypost.model.envelope import BodyType, Envelope, Notify, Recipient, ReturnContent
 from pennypost.model.errors import MailError
+from pennypost.model.text import printable
 from pennypost.store import blobs, messages, quota
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import NewMessage
@@ -296,4 +297,4 @@ async def post(
 
 def _one_line(text: str) -> str:
     """What others chose (ENVID, ORCPT, replies) may hold anything once it is decoded."""
-    return "".join(c if c.isprintable() else "?" for c in text)[:900]
+    return printable(text)[:900]

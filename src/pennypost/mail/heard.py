@@ -14,6 +14,7 @@ from pennypost.message.decode import transfer_decode
 from pennypost.message.digest import parse
 from pennypost.message.structure import Part
 from pennypost.message.threading import message_ids
+from pennypost.model.text import printable
 from pennypost.store.timeline import trace_number
 
 MAX_REPORT_OCTETS = 256 * 1024
@@ -165,13 +166,9 @@ def _address(value: bytes) -> str:
     in ASCII (RFC 6533 §3)."""
     kind, _, address = _text(value).partition(";")
     if kind.strip().lower() == "utf-8":
-        address = _printable(_UNICODE_CHAR.sub(lambda match: chr(int(match[1], 16)), address))
+        address = printable(_UNICODE_CHAR.sub(lambda match: chr(int(match[1], 16)), address))
     return address.strip().removeprefix("<").removesuffix(">")
 
 
 def _text(value: bytes) -> str:
-    return _printable(value[:MAX_VALUE].decode("utf-8", "replace"))
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return printable(value[:MAX_VALUE].decode("utf-8", "replace"))

@@ -32,6 +32,7 @@ from pennypost.message import headers
 from pennypost.model.address import Address
 from pennypost.model.ids import AccountId
 from pennypost.model.relaying import RelayState
+from pennypost.model.text import printable
 from pennypost.model.verification import DkimResult, IprevResult, SpfResult
 from pennypost.store import junk, timeline
 from pennypost.store.engine import Transaction
@@ -105,7 +106,7 @@ async def hear(
         return None
     if report is None:  # no report that could be read: still, something has come back
         subject = (headers.value(header, b"subject") or b"").decode("utf-8", "replace")[:300]
-        text = "".join(c if c.isprintable() else "?" for c in subject)
+        text = printable(subject)
         return Heard(message.trace, {"from": "", "results": [], "returned": [*message.recipients], "subject": text})
     return _heard(message, report, suppress, reporter)
 

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 import idna
 
 from pennypost.message.headers import FIELD
+from pennypost.model.text import printable
 from pennypost.model.verification import (
     ArcVerdict,
     DkimResult,
@@ -93,17 +94,13 @@ def _fold(words: Iterable[str]) -> str:
     return "\r\n".join(lines)
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
 def _quoted(text: str) -> str:
-    escaped = _printable(text).replace("\\", "\\\\").replace('"', '\\"')
+    escaped = printable(text).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def _in_comment(text: str) -> str:
-    return _printable(text).translate({ord(c): None for c in "()\\"})
+    return printable(text).translate({ord(c): None for c in "()\\"})
 
 
 def spf_outcome(verdict: SpfVerdict, sender: str) -> Outcome:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pennypost.model.dns import Consultation, DnsQuestion, DnsStatus, RecordType
+from pennypost.model.text import printable
 
 MAX_REPORT_OCTETS = 16 * 1024 * 1024
 """Of the JSON of a report that came in, decompressed."""
@@ -220,7 +221,7 @@ def _listed(value: object) -> Iterable[object]:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise BadReport("a text is due")
-    return "".join(c if c.isprintable() else "?" for c in value[:MAX_TEXT])
+    return printable(value[:MAX_TEXT])
 
 
 def _count(value: object) -> int:

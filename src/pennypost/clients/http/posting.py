@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 import httpx2
 
 from pennypost.clients.screening.shape import ScreenerFailed, one_line
+from pennypost.model.text import printable
 
 IDLE_SECONDS = 30.0
 
@@ -78,7 +79,4 @@ def _failure(problem: Exception) -> ScreenerFailed:
 
 def request_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """Make header fields of a request of what strangers may have said: no character of it can end a field."""
-    return [
-        (name.encode("ascii"), "".join(c if c.isprintable() else "?" for c in value).strip().encode())
-        for name, value in fields
-    ]
+    return [(name.encode("ascii"), printable(value).strip().encode()) for name, value in fields]

@@ -84,6 +84,9 @@ def _exchanges(records: Sequence[object]) -> list[MxRecord]:
     return [record for record in records if isinstance(record, MxRecord)]
 
 
+_LEAD_THERE = "Lead HTTPS of that name to the HTTP door (a reverse proxy), with a certificate for it."
+
+
 async def policy(resolver: Resolver, https: Https, domain: str, settings: StsSettings, hostname: str) -> list[Finding]:
     """Whether others get our MTA-STS policy (RFC 8461 §3.3)."""
     if settings.mode == "none":
@@ -92,17 +95,16 @@ async def policy(resolver: Resolver, https: Https, domain: str, settings: StsSet
     if (await resolver.ask(DnsQuestion(name, RecordType.A))).status is DnsStatus.FAILED:
         return [no_answer("policy", name, "A")]
     url = f"https://{name}/.well-known/mta-sts.txt"
-    advice = "Lead HTTPS of that name to the HTTP door (a reverse proxy), with a certificate for it."
     try:
         answer = await https.get(url, max_octets=MAX_POLICY_OCTETS, patience=PATIENCE)
     except HttpsFailed as failed:
-        return [problem("policy", f"{url}: {failed}", advice)]
+        return [problem("policy", f"{url}: {failed}", _LEAD_THERE)]
     if answer.status != 200:
-        return [problem("policy", f"{url} answers {answer.status}", advice)]
+        return [problem("policy", f"{url} answers {answer.status}", _LEAD_THERE)]
     try:
         served = parse_policy(answer.content)
     except BadPolicy as bad:
-        return [problem("policy", f"{url}: {bad}", advice)]
+        return [problem("policy", f"{url}: {bad}", _LEAD_THERE)]
     if served != policy_of(settings, hostname):
         advice = "See who serves it: it is not what the configuration says (sts)."
         return [problem("policy", f"{url} has another policy ({served.mode.value}: {', '.join(served.mx)})", advice)]
@@ -121,13 +123,12 @@ async def programs(resolver: Resolver, https: Https, domain: str, host: str) -> 
         advice = f"Publish: {name}. CNAME {host}.\nPublish: autodiscover.{domain}. CNAME {host}."
         return [hint("programs", f"{name} does not exist: mail programs have to be told where this host is", advice)]
     url = f"https://{name}/mail/config-v1.1.xml"
-    advice = "Lead HTTPS of that name to the HTTP door (a reverse proxy), with a certificate for it."
     try:
         answer = await https.get(url, max_octets=MAX_POLICY_OCTETS, patience=PATIENCE)
     except HttpsFailed as failed:
-        return [hint("programs", f"{url}: {failed}", advice)]
+        return [hint("programs", f"{url}: {failed}", _LEAD_THERE)]
     if answer.status != 200 or b"<clientConfig" not in answer.content:
-        return [hint("programs", f"{url} answers {answer.status}, and tells no settings", advice)]
+        return [hint("programs", f"{url} answers {answer.status}, and tells no settings", _LEAD_THERE)]
     return [good("programs", f"{url} tells mail programs their settings")]
 
 

@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 
 from pennypost.model.errors import PeerError
+from pennypost.model.text import printable
 from pennypost.proto.smtp.limits import MAX_AUTH_LINE, MAX_REPLY_LINES, MAX_REPLY_OCTETS
 from pennypost.proto.smtp.reply import Reply
 from pennypost.proto.wire import LineBuffer, LineFault
@@ -84,7 +85,7 @@ def _of_one_line(line: bytes) -> Reply | None:
 def _text(octets: bytes) -> str:
     """Make a line one that can be shown: ASCII or UTF-8 (RFC 6531 §3.5); whatever else it holds becomes "?"."""
     text = octets.decode("utf-8", "replace")
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text.replace("\t", " "))
+    return text if text.isprintable() else printable(text.replace("\t", " "))
 
 
 def _reply(code: int, lines: list[str]) -> Reply:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from pennypost.model import errors
 from pennypost.model.errors import MailError
+from pennypost.model.text import printable
 from pennypost.proto.smtp.limits import MAX_REPLY_LINE
 
 
@@ -38,7 +39,7 @@ class Reply:
 
 
 def _line(text: str) -> bytes:
-    safe = "".join(c if c.isprintable() else "?" for c in text).encode("utf-8")
+    safe = printable(text).encode("utf-8")
     if len(safe) > MAX_REPLY_LINE - 2:
         safe = safe[: MAX_REPLY_LINE - 2].decode("utf-8", "ignore").encode("utf-8")  # not within a character
     return safe + b"\r\n"
