@@ -15,7 +15,9 @@ from tests.running import RunningServer, until
 MESSAGES = int(os.environ.get("PENNYPOST_PASSING_MESSAGES", "150"))
 CLIENTS = 8
 ALONE = 20
-"""Messages of one client before the others come: the host is idle at each of them."""
+"""Messages of one client before the others come."""
+PAUSE_SECONDS = 0.1
+"""Between them: the one before is written down by then, and the host is idle."""
 WORKERS = 2
 KILLS = 2
 
@@ -23,8 +25,8 @@ KILLS = 2
 class Client:
     """A mail host that sends message after message, and each again until it is answered 250."""
 
-    def __init__(self, number: int, port: int, messages: int = MESSAGES) -> None:
-        self._number, self._port, self._messages = number, port, messages
+    def __init__(self, number: int, port: int, messages: int = MESSAGES, pause: float = 0.0) -> None:
+        self._number, self._port, self._messages, self._pause = number, port, messages, pause
         self.answered: set[str] = set()
 
     def _addresses(self) -> Iterator[str]:
@@ -52,6 +54,7 @@ class Client:
                 await self._ask(reader, writer, b"Subject: hello\r\n\r\nhello\r\n.\r\n")
                 self.answered.add(address)
                 left.pop(0)
+                await asyncio.sleep(self._pause)
         finally:
             writer.close()
 
@@ -78,7 +81,7 @@ async def test_what_was_answered_for_is_at_the_next_host(tmp_path: Path) -> None
             workers=WORKERS,
         )
         await asyncio.to_thread(server.start)
-        alone = Client(CLIENTS, server.ports["smtp"], ALONE)
+        alone = Client(CLIENTS, server.ports["smtp"], ALONE, PAUSE_SECONDS)
         async with asyncio.timeout(60):
             await alone.run()
         await asyncio.to_thread(
