@@ -67,7 +67,7 @@ def told(sender: RunningServer, identifier: str, *wanted: str) -> str:
         return all(text in story for text in wanted)
 
     try:
-        until(says, 120)  # Postfix warns of a delay at its second attempt
+        until(says)
     except AssertionError:
         pytest.fail(story)
     return story

@@ -64,6 +64,11 @@ class DeliveryReport:
     envelope_id: str | None = None
     bulk: bool = False
 
+    @property
+    def names_nothing(self) -> bool:
+        """Whether it does not say which message it is about."""
+        return self.trace is None and self.message_id is None and self.envelope_id is None
+
 
 def read_report(header: bytes, body: bytes, hostname: str) -> DeliveryReport | None:
     """Read what a message reports, if it does. `body`: what is behind MAX_REPORT_OCTETS is not looked at. `hostname`:

@@ -18,6 +18,7 @@ address with our tag, or by one whose sender is vouched for: by the host that to
 that passed SPF or DKIM and is the recipient's, or that of the host which took it.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -26,6 +27,7 @@ from pennypost.mail import srs
 from pennypost.mail.heard import DeliveryReport, Told, addresses_of, read_report
 from pennypost.mail.queue import verp
 from pennypost.mail.queue.settings import Suppress
+from pennypost.mail.queue.settler import NOTE_SECONDS
 from pennypost.mail.queue.suppressing import GONE_STATUSES
 from pennypost.mail.verification import Verdicts
 from pennypost.message import headers
@@ -42,6 +44,10 @@ from pennypost.store.timeline import Event
 
 MAX_ADDRESSES = 10
 """Addresses a report came to that are looked at. It has one (RFC 3464 §2)."""
+
+TOLD_SECONDS = 5 * NOTE_SECONDS
+"""How long after a message was passed on the timeline tells of it for sure, in whichever worker: a host that reports at
+once can be quicker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,9 @@ async def hear(
     if report is None and not any("=" in address.local_part for address in recipients):
         return None
     message = await store.scan(look)
+    if message is None and report is not None and not report.names_nothing:
+        await asyncio.sleep(TOLD_SECONDS)
+        message = await store.scan(look)
     if message is None:
         return None
     if report is None:  # no report that could be read: still, something has come back

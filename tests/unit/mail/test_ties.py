@@ -9,6 +9,7 @@ from tests.unit.mail.queue.test_manager import REMOTE
 from tests.unit.mail.test_heard import HEADER, STATUS, report
 from tests.unit.mail.test_transaction import STRANGER, address, post, run
 
+from pennypost.mail import ties
 from pennypost.mail.forwarding import Forwarder, ForwardingSettings
 from pennypost.mail.queue import verp
 from pennypost.mail.queue.outbox import Outbox
@@ -94,6 +95,23 @@ async def test_by_the_received_field(world: World) -> None:
             ["y@far.example", "delayed", "4.0.0", ""],
         ],
     }
+
+
+async def test_a_report_that_is_quicker_than_the_timeline(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that was passed on is told of some milliseconds after its next host has it."""
+    accepted = await submit(world, "x@far.example", sent=False)
+    original = await header_of_last(world)
+    came = await world.store.read(lambda tx: tx.fetch_all("SELECT id, at, trace, kind, facts FROM event"))
+    await world.store.write(lambda tx: tx.execute("DELETE FROM event"))
+
+    async def told(_: float) -> None:
+        insert = "INSERT INTO event (id, at, trace, kind, facts) VALUES (?, ?, ?, ?, ?)"
+        await world.store.write(lambda tx: tx.execute_many(insert, came))
+        await note_sent(world, accepted.id, "x@far.example")
+
+    monkeypatch.setattr(ties.asyncio, "sleep", told)
+    await hear(world, report(original=original))
+    assert len(await heard(world, accepted)) == 1
 
 
 @pytest.mark.parametrize("action", ["delivered", "relayed", "expanded"])
