@@ -314,13 +314,17 @@ async def test_accounts_have_words_of_their_own(store: Store) -> None:
 async def test_an_index_made_by_other_rules_is_made_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ann = await account(store)
     index = SqliteSearchIndex(store.settings)
-    assert await index.add(ann, NOT_INDEXED, IndexState(1, 1), [_document(1, "apple")])
+    many = " ".join(f"word{number}" for number in range(10_000))
+    assert await index.add(ann, NOT_INDEXED, IndexState(1, 2), [_document(1, "apple"), _document(2, many)])
     await index.close()
+    file = store.settings.data_dir / search_index.FILE
+    before = file.stat().st_size
     monkeypatch.setattr(search_index, "VERSION", "another")
     again = SqliteSearchIndex(store.settings)
     assert await again.state(ann) == NOT_INDEXED
     assert list((await again.find(ann, query("apple"), True, True, False)).messages) == []
     await again.close()
+    assert file.stat().st_size < before / 2
 
 
 async def test_clearing_makes_everything_pending(store: Store) -> None:

@@ -1,9 +1,10 @@
 """The full-text index on SQLite: FTS5 in a file of its own (docs/decisions/0010).
 
-The table keeps no text, and of each word only in which messages and fields it stands (`detail=column`). Words come as
+The table keeps no text, and of each word only in which messages it stands (`detail=none`). Words come as
 `message.search_text` cuts them, so the tokenizer does no more than split at blanks: `ascii` takes every other character
 for a letter, whatever version of Unicode SQLite knows. Each word stands behind the number of its account, so that a
-search, of beginnings of words too, touches nothing that others have. A row's number is the account's and the message's
+search, of beginnings of words too, touches nothing that others have, and behind the sign of its field: a list of fields
+kept with every word and message would take more than twice the room. A row's number is the account's and the message's
 together.
 
 A file that is damaged, or that was removed, is made anew, also while workers have it open: before each use they look
@@ -50,23 +51,21 @@ _DELETE_STEP = 500
 _LOG_LIMIT = 16 * 1024 * 1024
 """Octets that the log keeps when it begins anew."""
 
-_TAG_END = "\u00b7"
-"""What stands between an account's number and a word: no part of any word, and a letter for the tokenizer."""
+_HEADER, _BODY, _PLAIN_HEADER, _PLAIN_BODY = "\u00b7", "\u00b6", "\u00ab", "\u00bb"
+"""What stands between an account's number and a word, by its field: no part of any word, a letter for the tokenizer."""
 
 _NO_FILE = (0, 0)
 
 _DAMAGED = (apsw.NotADBError, apsw.CorruptError)
 
-VERSION = f"3 {unicodedata.unidata_version}"
+VERSION = f"4 {unicodedata.unidata_version}"
 """What is stored with the index: one that was made by other rules is made anew. Words depend on Unicode's version."""
 
 _SCHEMA = """
 CREATE TABLE meta (version TEXT NOT NULL);
 CREATE TABLE progress (account INTEGER PRIMARY KEY, created_at INTEGER NOT NULL, upto INTEGER NOT NULL);
 CREATE TABLE unsure (id INTEGER PRIMARY KEY);
-CREATE VIRTUAL TABLE text USING fts5(
-  header, body, plain_header, plain_body, content='', contentless_delete=1, detail=column, tokenize='ascii'
-);
+CREATE VIRTUAL TABLE text USING fts5(words, content='', contentless_delete=1, detail=none, tokenize='ascii');
 """
 
 
@@ -218,22 +217,27 @@ def _is_damage(error: apsw.Error) -> bool:
 
 def match_expression(account: AccountId, query: Query, header: bool, body: bool, fuzzy: bool) -> str:
     """Write what FTS5 is to look for. Words are letters and digits only: nothing has to be quoted within them."""
-    fields = [*(("header",) if header else ()), *(("body",) if body else ())]
+    signs = [*((_HEADER,) if header else ()), *((_BODY,) if body else ())]
     if fuzzy:
-        fields += [f"plain_{field}" for field in fields]
-    tag = _tag(account)
-    words = [f'"{tag}{word}"' for word in dict.fromkeys(query.words[:-1])]
-    words.append(f'"{tag}{query.words[-1]}"' + ("" if query.last_is_whole else "*"))
-    columns, wanted = " ".join(fields), " AND ".join(words)
-    return f"{{{columns}}} : ({wanted})"
+        signs += [*((_PLAIN_HEADER,) if header else ()), *((_PLAIN_BODY,) if body else ())]
+
+    def any_field(word: str, end: str) -> str:
+        return "(" + " OR ".join(f'"{account}{sign}{word}"{end}' for sign in signs) + ")"
+
+    words = [any_field(word, "") for word in dict.fromkeys(query.words[:-1])]
+    words.append(any_field(query.words[-1], "" if query.last_is_whole else "*"))
+    return " AND ".join(words)
 
 
-def _tag(account: AccountId) -> str:
-    return f"{account}{_TAG_END}"
-
-
-def _tagged(words: str, tag: str) -> str:
-    return tag + words.replace(" ", " " + tag) if words else ""
+def _tagged(account: AccountId, words: Words) -> str:
+    """Put before each word whose it is, and in which field it stands."""
+    fields = (
+        (_HEADER, words.header),
+        (_BODY, words.body),
+        (_PLAIN_HEADER, words.plain_header),
+        (_PLAIN_BODY, words.plain_body),
+    )
+    return " ".join([f"{account}{sign}" + text.replace(" ", f" {account}{sign}") for sign, text in fields if text])
 
 
 def _rows(account: AccountId) -> tuple[int, int]:
@@ -303,6 +307,7 @@ def _make(connection: apsw.Connection) -> None:
         _end(connection, "ROLLBACK")
         raise
     connection.execute("COMMIT")
+    connection.execute("VACUUM")  # what other rules had made is given back: quick, since nothing is in it now
 
 
 def _end(connection: apsw.Connection, how: str) -> None:
@@ -343,20 +348,16 @@ def _add(
         return False
     if before != NOT_INDEXED and (before.created_at != after.created_at or after.upto < before.upto):
         _forget(connection, account)
-    low, tag = _rows(account)[0], _tag(account)
+    low = _rows(account)[0]
     connection.executemany(
-        "INSERT INTO text (rowid, header, body, plain_header, plain_body) VALUES (?, ?, ?, ?, ?)",
-        [(low + one.message, *[_tagged(text, tag) for text in _columns(one.words)]) for one in new if one.words.whole],
+        "INSERT INTO text (rowid, words) VALUES (?, ?)",
+        [(low + one.message, _tagged(account, one.words)) for one in new if one.words.whole],
     )
     connection.executemany(
         "INSERT INTO unsure VALUES (?)", [(low + one.message,) for one in new if not one.words.whole]
     )
     connection.execute("INSERT OR REPLACE INTO progress VALUES (?, ?, ?)", (account, *after))
     return True
-
-
-def _columns(words: Words) -> tuple[str, ...]:
-    return words.header, words.body, words.plain_header, words.plain_body
 
 
 def _find(connection: apsw.Connection, account: AccountId, match: str) -> Hits:
