@@ -25,7 +25,15 @@ CASES = {
     "entry modseq": ("UPDATE entry SET modseq = 10000 WHERE uid = 2", {Kind.MODSEQ}),
     "mailbox modseq": ("UPDATE mailbox SET highest_modseq = 10000 WHERE name = 'Sent'", {Kind.MODSEQ}),
     "account modseq": ("UPDATE account SET modseq = 3", {Kind.MODSEQ}),
-    "no message": ("DELETE FROM message WHERE id = (SELECT MIN(id) FROM message)", {Kind.NO_MESSAGE, Kind.QUOTA}),
+    "no message": (
+        "DELETE FROM message WHERE id = (SELECT MIN(id) FROM message)",
+        {Kind.NO_MESSAGE, Kind.QUOTA, Kind.UNUSED},
+    ),
+    "another slot": (
+        "UPDATE entry SET slot = slot + 1 WHERE uid = 1 AND mailbox = 1",
+        {Kind.NO_MESSAGE, Kind.NO_ENTRY, Kind.QUOTA},
+    ),
+    "unused": ("INSERT INTO blob (hash, size, codec, data, created_at) VALUES (X'', 0, 0, X'', 0)", {Kind.UNUSED}),
     "no entry": (
         "DELETE FROM entry WHERE uid = 3 AND mailbox = 1",
         {Kind.NO_ENTRY, Kind.QUOTA, Kind.COUNTER},

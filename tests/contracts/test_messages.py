@@ -34,7 +34,10 @@ async def test_append(world: World) -> None:
     ]
     used = (await world.read(directory.account, account)).used_octets
     assert used == 2 * (len(header()) + len(b"Hello.\r\n")) == sum(e.size for e in entries)
-    assert await world.sql("SELECT COUNT(*) FROM blob") == [(1,)]
+    assert await world.sql("SELECT COUNT(*) FROM blob") == [(2,)]  # small ones are not shared
+    for _ in range(2):
+        await world.append(account, inbox.id, body=b"Hello.\r\n" * 1000)
+    assert await world.sql("SELECT COUNT(*) FROM blob") == [(3,)]
 
 
 async def test_append_is_refused_whole(world: World) -> None:

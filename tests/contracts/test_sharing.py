@@ -219,7 +219,8 @@ async def test_copy_takes_what_rights_let_it_take(world: World) -> None:
     assert [(entry.flags, entry.keywords, entry.modseq) for entry in found] == [(0, None, copied.modseq)] * 2
     assert await world.read(seen.unseen, ann, inbox, bob) == 1
     rows = await world.sql("SELECT account, COUNT(DISTINCT blob), COUNT(*) FROM message GROUP BY account")
-    assert rows == [(ann, 1, 2), (bob, 1, 2)]
+    assert rows == [(ann, 2, 2), (bob, 2, 2)]
+    assert await world.sql("SELECT COUNT(*) FROM blob") == [(2,)]
 
 
 async def test_move_out_of_anothers_mailbox_keeps_what_the_reader_saw(world: World) -> None:

@@ -90,7 +90,7 @@ class Housekeeper:
         now = asyncio.get_running_loop().time()
         if now >= self._next_collection:
             self._next_collection = now + COLLECTION_INTERVAL.total_seconds()
-            found = await collect(store, store.settings.blob_grace)
+            found = await collect(store, store.settings.blob_grace, store.settings.blob_patience)
             if found.rows or found.files or found.leftovers:
                 _log.info("bodies collected", rows=found.rows, files=found.files, leftovers=found.leftovers)
             await self._prune_changes()

@@ -365,6 +365,8 @@ class MailTransaction(ABC):
             enqueued = await self._post.outbox.put(tx, queued, sending.places)
             outgoing.append(Outgoing(enqueued, sending.places, queued, prepared.draft))
             names.append(f"q{enqueued.queued}")
+        if not names:
+            await blobs.note_unused(tx, blob)
         await timeline.record(tx, trace, *self._reception(parcel, destinations, names))
         held = self._envelope.hold is not None
         told = [

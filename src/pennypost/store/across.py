@@ -105,12 +105,14 @@ async def _entries(tx: Transaction, source: Source, uids: Sequence[Uid]) -> list
 
 _NAMES = [column for column in MESSAGE_COLUMNS.split(", ") if column != "thread"]
 _COLUMNS = ", ".join(_NAMES)
+_FROM_MESSAGE = ", ".join(f"m.{column}" for column in _NAMES)
 _HEADER = _NAMES.index("header")
 _INSERT = f"INSERT INTO message (account, id, thread, {_COLUMNS}) VALUES (?, ?, ?{', ?' * len(_NAMES)})"
 _INSERT_ENTRY = (
-    "INSERT INTO entry (account, mailbox, uid, message, flags, keywords, modseq, received_at, size, saved_at) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO entry (account, mailbox, uid, message, flags, keywords, modseq, received_at, size, saved_at, slot) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, last_insert_rowid())"
 )
+"""Right after its message was inserted, whose slot it names."""
 
 
 async def _put(
@@ -127,7 +129,10 @@ async def _put(
     rows: dict[int, Row] = {}
     for piece in sets.pieces(sorted({row[1] for row in entries})):
         for row in await tx.fetch_all(
-            f"SELECT id, {_COLUMNS} FROM message WHERE account = ? AND id {piece.clause}", source.account, *piece.values
+            f"SELECT e.message, {_FROM_MESSAGE} FROM entry e JOIN message m ON m.slot = e.slot "
+            f"WHERE e.account = ? AND e.message {piece.clause}",
+            source.account,
+            *piece.values,
         ):
             rows[row[0]] = row[1:]
     now = to_microseconds(tx.now)

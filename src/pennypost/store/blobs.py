@@ -6,11 +6,17 @@ pieces, so that nothing else waits. Then `put`, in the transaction that also mak
 or finds the row that is there. A file is therefore safe on disk before the commit that names it; a draft that is never
 put leaves a file that nobody knows.
 
-*Collection.* What nothing refers to is removed after a grace period: rows first, then files. A body may come again at
-that very moment, so the two meet under the writers' lock, where there is one transaction at a time:
+*Sharing.* A large body has one row, however often it comes; so has a small one of a message that goes to several
+mailboxes at once. A small one that comes again in another transaction gets another row: finding the first would take
+an index of all hashes, whose pages cost a delivery more than the body.
 
-- A row is deleted by a transaction that finds it unreferenced and last put before the grace period. A `put` of the same
-  body comes before it (and the row is young) or after it (and makes a new row).
+*Collection.* What nothing refers to is removed after a grace period: rows first, then files. Who deletes a row that
+refers to a body notes the body (`note_dropped`); the collector walks through all that may refer to it (`collection`). A
+body may come again at that very moment, so the two meet under the writers' lock, where there is one transaction at a
+time:
+
+- A row is deleted by a transaction that finds it last put before the grace period, after nothing was found that
+  refers to it. A `put` of the same body comes before it (and the row is young) or after it (and makes a new row).
 - A file is unlinked inside a transaction that finds no row naming it, and only if it was written before the grace
   period. A `put` looks, in its transaction, whether its draft's file is there. Drafting writes the file anew even when
   there is one, so the file of a draft on its way to `put` is young.
@@ -33,7 +39,7 @@ from zstandard import ZstdCompressor
 from pennypost.model.errors import ServerBusy
 from pennypost.model.ids import BlobId
 from pennypost.store.blob_files import FRAME, RAW, ZSTD, BlobFile, DamagedFile, decompress, write_file
-from pennypost.store.engine import Row, Transaction, to_microseconds
+from pennypost.store.engine import Row, Transaction, Value, to_microseconds
 from pennypost.store.settings import StoreSettings
 from pennypost.store.spool import Spool
 
@@ -47,6 +53,13 @@ _COMPRESS_FROM = 256
 
 _WORTHWHILE = 0.94
 """A body that does not get smaller than this is kept as it is: it is read without a step."""
+
+_SHARED = "size >= 4096 OR place IS NOT NULL"
+"""Bodies that have one row however often they are put. In the words of the index that finds them."""
+_SHARED_FROM = 4096
+
+BY_HASH = f"hash = ? AND ({_SHARED})"
+"""The condition that finds the row of a shared body."""
 
 _COLUMNS = "size, codec, data, place"
 
@@ -269,21 +282,37 @@ async def put(tx: Transaction, draft: BlobDraft) -> BlobId:
     if draft.file is not None and not draft.file.exists():
         raise ServerBusy
     now = to_microseconds(tx.now)
-    row = await tx.fetch_one(
-        "INSERT INTO blob (hash, size, codec, data, place, created_at) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (hash) DO UPDATE SET created_at = excluded.created_at WHERE blob.created_at < ? RETURNING id",
-        draft.hash,
-        draft.size,
-        draft.codec,
-        draft.data,
-        draft.place,
-        now,
-        now - REFRESH // timedelta(microseconds=1),
-    )
-    if row is None:  # there already, and put just now
-        row = await tx.fetch_one("SELECT id FROM blob WHERE hash = ?", draft.hash)
-        assert row is not None
+    values = draft.hash, draft.size, draft.codec, draft.data, draft.place, now
+    if draft.place is None and draft.size < _SHARED_FROM:
+        row = await tx.fetch_one(f"{_INSERT} RETURNING id", *values)
+    else:
+        row = await tx.fetch_one(_INSERT_SHARED, *values, now - REFRESH // timedelta(microseconds=1))
+        if row is None:  # there already, and put just now
+            row = await tx.fetch_one(f"SELECT id FROM blob WHERE {BY_HASH}", draft.hash)
+    assert row is not None
     return BlobId(row[0])
+
+
+_INSERT = "INSERT INTO blob (hash, size, codec, data, place, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT_SHARED = (
+    f"{_INSERT} ON CONFLICT (hash) WHERE {_SHARED} "
+    "DO UPDATE SET created_at = excluded.created_at WHERE blob.created_at < ? RETURNING id"
+)
+
+
+async def note_unused(tx: Transaction, blob: BlobId) -> None:
+    """Note that nothing refers to a body that was put."""
+    await note_dropped(tx, "(SELECT ? AS blob) none WHERE TRUE", blob)
+
+
+async def note_dropped(tx: Transaction, rows: str, *values: Value) -> None:
+    """Note that rows which refer to bodies are to be deleted. `rows`: "table WHERE condition", with its values."""
+    await tx.execute(
+        f"INSERT INTO dropped_blob (blob, dropped_at) SELECT DISTINCT blob, ? FROM {rows} "
+        "ON CONFLICT (blob) DO UPDATE SET dropped_at = excluded.dropped_at",
+        to_microseconds(tx.now),
+        *values,
+    )
 
 
 async def _row(tx: Transaction, blob: BlobId) -> Row:

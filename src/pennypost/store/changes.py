@@ -4,12 +4,17 @@ Snapshots of open mailboxes, QRESYNC (RFC 7162 §3.2), states of JMAP (RFC 8620 
 account has one modification sequence; every operation advances it once (`advance`, or `quota.charge`) and marks all it
 touches with the last number it was given. Rows that are old may be pruned: up to `changes_floor` the log is not whole,
 and who asks for older compares in full.
+
+That a new message came is in no row of the log, since deliveries are what happens most: its id is the number that it
+came with, and the index of entries by message tells the rest. Readers look there, too. What is copied or moved is in
+the log.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
+from operator import itemgetter
 
 from pennypost.model.errors import NoSuchAccount
 from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid
@@ -23,7 +28,7 @@ class ChangeKind(IntEnum):
     EXPUNGED = 1
     """Entries left the mailbox. Their messages are gone too, unless they have other entries."""
     APPENDED = 2
-    """Entries came into the mailbox; a message whose id is not new was moved here or lies elsewhere too."""
+    """Entries were copied or moved into the mailbox, or given one more; and, made by `since`, messages came."""
     UPDATED = 3
     """Flags or keywords of entries changed."""
     MAILBOX_CREATED = 4
@@ -102,12 +107,25 @@ async def since(
         return None
     if modseq >= newest:
         return []
-    sql = "SELECT modseq, mailbox, kind, uids, messages FROM change WHERE account = ? AND modseq > ? AND kind < 7 "
-    if mailbox is None:
-        rows = await tx.fetch_all(sql + "ORDER BY modseq, mailbox, kind", account, modseq)
-    else:
-        rows = await tx.fetch_all(sql + "AND mailbox = ? ORDER BY modseq, kind", account, modseq, mailbox)
-    return [Change(row[0], row[1], ChangeKind(row[2]), row[3], row[4]) for row in rows]
+    rows = await tx.fetch_all(
+        "SELECT modseq, mailbox, kind, uids, messages FROM change WHERE account = ? AND modseq > ? AND kind < 7",
+        account,
+        modseq,
+    )
+    told = {(row[1], uid) for row in rows if row[2] == ChangeKind.APPENDED for uid in sets.numbers(row[3])}
+    came = await tx.fetch_all(
+        "SELECT message, mailbox, uid FROM entry WHERE account = ? AND message > ?", account, modseq
+    )
+    rows += [
+        (message, where, ChangeKind.APPENDED, str(uid), str(message))
+        for message, where, uid in came
+        if (where, uid) not in told
+    ]
+    return [
+        Change(row[0], row[1], ChangeKind(row[2]), row[3], row[4])
+        for row in sorted(rows, key=itemgetter(0, 1, 2))
+        if mailbox in (None, row[1])
+    ]
 
 
 async def touched(
@@ -132,7 +150,8 @@ async def touched(
     )
     if any(itself for _, itself in rows):
         return newest, None
-    return newest, frozenset(mailbox for mailbox, _ in rows)
+    came = await tx.fetch_all("SELECT DISTINCT mailbox FROM entry WHERE account = ? AND message > ?", account, modseq)
+    return newest, frozenset([row[0] for row in rows] + [row[0] for row in came])
 
 
 async def vanished(

@@ -47,6 +47,8 @@ class InconsistencyKind(Enum):
     """A message whose sizes, header or index cannot be right."""
     ENTRY = "entry"
     """An entry that says other than its message or than another entry of it."""
+    UNUSED = "unused"
+    """A body that nothing refers to, and that no collection will find."""
     ORPHAN = "orphan"
     """A row that belongs to an account, domain or message that is not there."""
 
@@ -126,7 +128,9 @@ async def _check_account(tx: Transaction, account: AccountId) -> list[Inconsiste
     where = f"account {account}"
     found: list[Inconsistency] = []
     real = await tx.fetch_one(
-        "SELECT COALESCE(SUM(size), 0), COUNT(*), COALESCE(MAX(id), 0) FROM message WHERE account = ?", account
+        "SELECT COALESCE(SUM(m.size), 0), COUNT(*), COALESCE(MAX(m.id), 0) "
+        "FROM (SELECT DISTINCT slot FROM entry WHERE account = ?) e JOIN message m ON m.slot = e.slot",
+        account,
     )
     assert real is not None
     _compare(found, InconsistencyKind.QUOTA, where, "used octets", used, real[0])
@@ -236,18 +240,19 @@ async def _check_messages(engine: Engine, account: AccountId) -> AsyncIterator[I
 
 async def _message_batch(tx: Transaction, account: AccountId, after: int) -> tuple[list[Inconsistency], int, int]:
     rows = await tx.fetch_all(
-        "SELECT m.id, m.blob, m.size, m.header_size, LENGTH(m.header), b.size, m.mime_index, m.thread, "
-        "(SELECT COUNT(*) FROM entry e WHERE e.account = m.account AND e.message = m.id) "
-        "FROM message m LEFT JOIN blob b ON b.id = m.blob WHERE m.account = ? AND m.id > ? ORDER BY m.id LIMIT ?",
+        "SELECT e.message, m.blob, m.size, m.header_size, LENGTH(m.header), b.size, m.mime_index, m.thread "
+        "FROM (SELECT DISTINCT message, slot FROM entry WHERE account = ? AND message > ? ORDER BY message LIMIT ?) e "
+        "LEFT JOIN message m ON m.slot = e.slot AND m.id = e.message LEFT JOIN blob b ON b.id = m.blob "
+        "ORDER BY e.message",
         account,
         after,
         BATCH,
     )
     found: list[Inconsistency] = []
-    for identifier, blob, size, header_size, header_length, body_size, mime_index, thread, entries in rows:
+    for identifier, blob, size, header_size, header_length, body_size, mime_index, thread in rows:
         where = f"account {account} message {identifier}"
-        if not entries:
-            found.append(Inconsistency(InconsistencyKind.NO_ENTRY, where, "it lies in no mailbox"))
+        if size is None:
+            continue  # its entry tells that it is not there
         if header_size != header_length:
             detail = f"header of {header_length} octets, said to be {header_size}"
             found.append(Inconsistency(InconsistencyKind.MESSAGE, where, detail))
@@ -271,7 +276,7 @@ async def _entry_batch(
 ) -> tuple[list[Inconsistency], int, tuple[int, int]]:
     rows = await tx.fetch_all(
         "SELECT e.mailbox, e.uid, e.message, e.size, e.received_at, m.size, m.received_at "
-        "FROM entry e LEFT JOIN message m ON m.account = e.account AND m.id = e.message "
+        "FROM entry e LEFT JOIN message m ON m.slot = e.slot AND m.account = e.account AND m.id = e.message "
         "WHERE e.account = ? AND (e.mailbox, e.uid) > (?, ?) ORDER BY e.mailbox, e.uid LIMIT ?",
         account,
         *after,
@@ -333,6 +338,14 @@ _ORPHANS = {
     "a next hop served by nobody": "SELECT hop, server FROM destination t WHERE server IS NOT NULL AND NOT EXISTS "
     "(SELECT 1 FROM sender s WHERE s.holder = t.server) LIMIT 100",
 }
+_NO_ENTRY = (
+    "SELECT account, id FROM message m WHERE NOT EXISTS "
+    "(SELECT 1 FROM entry e WHERE e.account = m.account AND e.message = m.id AND e.slot = m.slot) LIMIT 100"
+)
+_UNUSED = (
+    "SELECT id FROM blob WHERE id NOT IN (SELECT blob FROM message UNION SELECT blob FROM queued "
+    "UNION SELECT blob FROM dropped_blob) LIMIT 100"
+)
 _NO_BLOB = "SELECT id, blob FROM queued q WHERE NOT EXISTS (SELECT 1 FROM blob b WHERE b.id = q.blob) LIMIT 100"
 
 
@@ -342,6 +355,11 @@ async def _check_orphans(tx: Transaction) -> list[Inconsistency]:
     for detail, sql in _ORPHANS.items():
         for owner, identifier in await tx.fetch_all(sql):
             found.append(Inconsistency(InconsistencyKind.ORPHAN, f"{owner} {identifier}", detail))
+    for account, message in await tx.fetch_all(_NO_ENTRY):
+        where = f"account {account} message {message}"
+        found.append(Inconsistency(InconsistencyKind.NO_ENTRY, where, "it lies in no mailbox"))
+    for (blob,) in await tx.fetch_all(_UNUSED):
+        found.append(Inconsistency(InconsistencyKind.UNUSED, f"blob {blob}", "nothing refers to it"))
     for queued, blob in await tx.fetch_all(_NO_BLOB):
         found.append(Inconsistency(InconsistencyKind.NO_BLOB, f"queued {queued}", f"blob {blob} is not there"))
     return found

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from pennypost.store.blob_files import FOLDER, TEMPORARY, hash_of
-from pennypost.store.blobs import REFRESH
+from pennypost.store.blobs import BY_HASH, REFRESH
 from pennypost.store.engine import Transaction, to_microseconds
 from pennypost.store.store import Store
 
@@ -17,10 +18,10 @@ _ROWS_PER_STEP = 100
 _FILES_PER_STEP = 20
 """What one transaction removes: it holds up the writers of all processes."""
 
-_UNUSED = (
-    "created_at < ? AND NOT EXISTS (SELECT 1 FROM message WHERE message.blob = blob.id)"
-    " AND NOT EXISTS (SELECT 1 FROM queued WHERE queued.blob = blob.id)"
-)
+_MOST = 100_000
+"""Bodies that one collection looks for."""
+_ROWS_PER_LOOK = 20_000
+"""Rows that may refer to bodies, read in one snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,44 +33,95 @@ class Collected:
     leftovers: int
 
 
-async def collect(store: Store, grace: timedelta) -> Collected:
+async def collect(store: Store, grace: timedelta, patience: timedelta = timedelta(0)) -> Collected:
     """Remove unreferenced bodies last put before `grace`, and files of that age that no row names.
 
-    `grace` must be longer than any message takes from its draft to its transaction. One worker at a time is enough;
-    several do no harm. In small transactions: a delivery waits for one of them at most.
+    `grace` must be longer than any message takes from its draft to its transaction. Looking for what refers to a body
+    reads all messages: it is put off until the bodies that may be unreferenced are a hundredth of all, or the first of
+    them has been so for as long as `patience`. One worker at a time is enough; several do no harm. In small
+    transactions: a delivery waits for one of them at most.
     """
-    rows = await _collect_rows(store, grace + REFRESH)
+    rows = await _collect_rows(store, grace + REFRESH, patience)
     files, leftovers = await _collect_files(store, grace)
     return Collected(rows, files, leftovers)
 
 
-async def _collect_rows(store: Store, grace: timedelta) -> int:
-    removed, last = 0, 0
-    while found := await _unused(store, last, grace):
-        removed += await _delete(store, found, grace)
-        last = found[-1]
+async def _collect_rows(store: Store, grace: timedelta, patience: timedelta) -> int:
+    dropped = await store.scan(lambda tx: _dropped(tx, grace, patience))
+    if not dropped:
+        return 0
+    used = await _used(store, dropped.keys())
+    unused = [blob for blob in dropped if blob not in used]
+    removed = 0
+    for start in range(0, len(unused), _ROWS_PER_STEP):
+        removed += await _delete(store, unused[start : start + _ROWS_PER_STEP], grace)
+    settled = [(blob, dropped[blob]) for blob in used]
+    for start in range(0, len(settled), _ROWS_PER_STEP):
+        await _settle(store, settled[start : start + _ROWS_PER_STEP])
     return removed
 
 
-async def _unused(store: Store, after: int, grace: timedelta) -> list[int]:
-    """Give some bodies that nothing refers to, in ascending order from above `after`."""
+async def _dropped(tx: Transaction, grace: timedelta, patience: timedelta) -> dict[int, int]:
+    """Give bodies that a row named which is gone, and when that was last, the oldest first; none while it is not worth
+    to look for others."""
+    rows = await tx.fetch_all(
+        "SELECT d.blob, d.dropped_at FROM dropped_blob d JOIN blob b ON b.id = d.blob WHERE b.created_at < ? "
+        "ORDER BY d.dropped_at, d.blob LIMIT ?",
+        to_microseconds(tx.now - grace),
+        _MOST,
+    )
+    if not rows:
+        return {}
+    count = await tx.fetch_one("SELECT COALESCE(SUM(message_count), 0) FROM account")
+    assert count is not None
+    waited = rows[0][1] <= to_microseconds(tx.now - patience)
+    return dict(rows) if waited or len(rows) >= min(_MOST, count[0] // 100) else {}
 
-    async def operation(tx: Transaction) -> list[int]:
-        before = to_microseconds(tx.now - grace)
-        sql = f"SELECT id FROM blob WHERE id > ? AND {_UNUSED} ORDER BY id LIMIT ?"
-        return [row[0] for row in await tx.fetch_all(sql, after, before, _ROWS_PER_STEP)]
 
-    return await store.scan(operation)
+async def _used(store: Store, blobs: Collection[int]) -> set[int]:
+    """Give those of the bodies that some row names.
+
+    In steps, each a snapshot of its own, by ascending slots. What comes meanwhile does no harm: a message that comes
+    makes its body young, and a copy of a message has a higher slot than the message, so it is read yet if that is.
+    """
+    used: set[int] = set()
+    for sql in (
+        "SELECT slot, blob FROM message WHERE slot > ? ORDER BY slot LIMIT ?",
+        "SELECT id, blob FROM queued WHERE id > ? ORDER BY id LIMIT ?",
+    ):
+        last: int | None = 0
+        while last is not None:
+            last, found = await store.scan(partial(_named, sql=sql, after=last, blobs=blobs))
+            used |= found
+    return used
 
 
-async def _delete(store: Store, blobs: list[int], grace: timedelta) -> int:
-    """Delete those of the bodies that are unused still."""
+async def _named(tx: Transaction, sql: str, after: int, blobs: Collection[int]) -> tuple[int | None, set[int]]:
+    """Read some rows that name bodies. Gives the last of them, None if that is all, and those of `blobs` they name."""
+    rows = await tx.fetch_all(sql, after, _ROWS_PER_LOOK)
+    found = {blob for _, blob in rows if blob in blobs}
+    return (rows[-1][0] if len(rows) == _ROWS_PER_LOOK else None), found
+
+
+async def _delete(store: Store, blobs: Sequence[int], grace: timedelta) -> int:
+    """Delete those of the bodies that are old still. Nothing referred to them since they were."""
 
     async def operation(tx: Transaction) -> int:
         before = to_microseconds(tx.now - grace)
-        return sum([await tx.execute(f"DELETE FROM blob WHERE id = ? AND {_UNUSED}", blob, before) for blob in blobs])
+        removed = 0
+        for blob in blobs:
+            if await tx.execute("DELETE FROM blob WHERE id = ? AND created_at < ?", blob, before):
+                await tx.execute("DELETE FROM dropped_blob WHERE blob = ?", blob)
+                removed += 1
+        return removed
 
     return await store.write_large(operation)
+
+
+async def _settle(store: Store, used: Sequence[tuple[int, int]]) -> None:
+    """Look no more for bodies that other rows name, unless one of these went meanwhile."""
+    sql = "DELETE FROM dropped_blob WHERE blob = ? AND dropped_at = ?"
+    await store.write_large(lambda tx: tx.execute_many(sql, used))
 
 
 async def _collect_files(store: Store, grace: timedelta) -> tuple[int, int]:
@@ -102,7 +154,7 @@ async def _orphans(tx: Transaction, files: list[tuple[bytes, str]]) -> list[tupl
     """Give those of the files that no row names."""
     orphans = []
     for hash, place in files:
-        row = await tx.fetch_one("SELECT place FROM blob WHERE hash = ?", hash)
+        row = await tx.fetch_one(f"SELECT place FROM blob WHERE {BY_HASH}", hash)
         if row is None or row[0] != place:
             orphans.append((hash, place))
     return orphans

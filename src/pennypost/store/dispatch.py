@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 
 from pennypost.model.envelope import Recipient
 from pennypost.model.ids import DeliveryId, ModSeq, QueuedId
+from pennypost.store import blobs
 from pennypost.store.engine import Row, Transaction, from_microseconds, to_microseconds
 from pennypost.store.queue import QUEUE, DeliveryState, make_due, recipient_of
 
@@ -33,7 +34,7 @@ _DEFERRED = f"state = {DeliveryState.DEFERRED:d}"
 
 _ALL = 2**31
 
-_DROP = "DELETE FROM queued WHERE id = ? AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.queued = queued.id)"
+_DONE = "queued WHERE id = ? AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.queued = queued.id)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,12 +334,14 @@ async def reroute(tx: Transaction, holder: str, deliveries: Sequence[DeliveryId]
 
 async def drop_if_done(tx: Transaction, queued: QueuedId) -> None:
     """Remove a message that has no delivery any more."""
-    await tx.execute(_DROP, queued)
+    await blobs.note_dropped(tx, _DONE, queued)
+    await tx.execute(f"DELETE FROM {_DONE}", queued)
 
 
 async def drop_done(tx: Transaction, messages: Sequence[QueuedId]) -> None:
     """Remove those of some messages that have no delivery any more."""
-    await tx.execute_many(_DROP, [(queued,) for queued in messages])
+    for queued in messages:
+        await drop_if_done(tx, queued)
 
 
 async def set_pace(tx: Transaction, holder: str, hop: str, pace: Pace) -> None:

@@ -259,7 +259,7 @@ async def forget(tx: Transaction, memory: timedelta, limit: int = 1000) -> int:
     Gives how many rows."""
     gone = await tx.execute(
         "DELETE FROM junk_message WHERE (account, message) IN (SELECT account, message FROM junk_message j "
-        "WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.account = j.account AND m.id = j.message) LIMIT ?)",
+        "WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.account = j.account AND e.message = j.message) LIMIT ?)",
         limit,
     )
     gone += await tx.execute(
@@ -337,7 +337,8 @@ async def find_by_message_id(tx: Transaction, account: AccountId, message_id: by
     messages: for an administrator, not for mail that comes."""
     bare = message_id.strip(b" \t<>")
     row = await tx.fetch_one(
-        "SELECT id FROM message WHERE account = ? AND message_id_field IN (?, ?) ORDER BY id DESC LIMIT 1",
+        "SELECT e.message FROM entry e JOIN message m ON m.slot = e.slot "
+        "WHERE e.account = ? AND m.message_id_field IN (?, ?) ORDER BY e.message DESC LIMIT 1",
         account,
         bare,
         b"<%b>" % bare,

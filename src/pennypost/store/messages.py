@@ -83,9 +83,10 @@ _INSERT_MESSAGE = (
     "links, is_reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_ENTRY = (
-    "INSERT INTO entry (account, mailbox, uid, message, flags, keywords, modseq, received_at, size, saved_at) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO entry (account, mailbox, uid, message, flags, keywords, modseq, received_at, size, saved_at, slot) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, last_insert_rowid())"
 )
+"""Right after its message was inserted, whose slot it names."""
 
 
 async def append(tx: Transaction, account: AccountId, mailbox: MailboxId, message: NewMessage) -> Appended:
@@ -140,7 +141,7 @@ async def append(tx: Transaction, account: AccountId, mailbox: MailboxId, messag
         size,
         to_microseconds(tx.now),
     )
-    await record(tx, account, modseq, mailbox, ChangeKind.APPENDED, (uid,), (identifier,))
+    tx.changed(account, modseq)  # that the entry is there says the rest: `changes`
     return Appended(identifier, uid, uid_validity, modseq)
 
 
@@ -199,14 +200,15 @@ async def _expunge(
         chosen = [(f"{which}AND uid {piece.clause} ", piece.values) for piece in sets.pieces(sorted(set(uids)))]
     gone: list[Row] = []
     for entries_, values in chosen:  # read, then removed: RETURNING takes three times as long
-        rows = await tx.fetch_all(f"SELECT uid, message, flags, size {entries_}ORDER BY uid", account, mailbox, *values)
+        sql = f"SELECT uid, message, flags, size, slot {entries_}ORDER BY uid"
+        rows = await tx.fetch_all(sql, account, mailbox, *values)
         if rows:
             gone += rows
             await tx.execute(f"DELETE {entries_}", account, mailbox, *values)
     if not gone:
         return [], row[1]
-    modseq = await removal.drop_messages(tx, account, [(message, size) for _, message, _, size in gone])
-    figures = counters.total([(flags, size) for _, _, flags, size in gone])
+    modseq = await removal.drop_messages(tx, account, [(message, size, slot) for _, message, _, size, slot in gone])
+    figures = counters.total([(flags, size) for _, _, flags, size, _ in gone])
     await counters.add(tx, account, mailbox, modseq, figures.negated())
     removed = [entry[0] for entry in gone]
     await record(tx, account, modseq, mailbox, ChangeKind.EXPUNGED, removed, [entry[1] for entry in gone])
@@ -287,11 +289,11 @@ FETCH_BATCH = 512
 @lru_cache(maxsize=256)
 def _fetch_sql(columns: tuple[Column, ...], clause: str, bodies: bool) -> str:
     asked = "".join(f", {column.value}" for column in columns)
-    table = "message m"
+    tables = "entry e JOIN message m ON m.slot = e.slot"
     if bodies:
         asked += ", b.size, b.codec, b.data, b.place"
-        table = "message m LEFT JOIN blob b ON b.id = m.blob"  # a message whose body was lost is not taken for gone
-    return f"SELECT m.id{asked} FROM {table} WHERE m.account = ? AND m.id {clause}"
+        tables += " LEFT JOIN blob b ON b.id = m.blob"  # a message whose body was lost is not taken for gone
+    return f"SELECT e.message{asked} FROM {tables} WHERE e.account = ? AND e.message {clause}"
 
 
 async def fetch(
@@ -319,7 +321,7 @@ async def fetch(
 def _fetch_by_uid_sql(columns: tuple[Column, ...]) -> str:
     asked = "".join(f", {column.value}" for column in columns)
     return (
-        f"SELECT e.uid, e.message{asked} FROM entry e JOIN message m ON m.account = e.account AND m.id = e.message "
+        f"SELECT e.uid, e.message{asked} FROM entry e JOIN message m ON m.slot = e.slot "
         "WHERE e.account = ? AND e.mailbox = ? AND e.uid BETWEEN ? AND ? ORDER BY e.uid LIMIT ?"
     )
 
@@ -342,13 +344,20 @@ async def fetch_by_uid(
 
 async def thread_of(tx: Transaction, account: AccountId, message: MessageId) -> ThreadId | None:
     """Give the thread a message belongs to (RFC 8474 §5.2), or None when the message is gone."""
-    row = await tx.fetch_one("SELECT thread FROM message WHERE account = ? AND id = ?", account, message)
+    row = await tx.fetch_one(
+        "SELECT m.thread FROM entry e JOIN message m ON m.slot = e.slot WHERE e.account = ? AND e.message = ?",
+        account,
+        message,
+    )
     return ThreadId(row[0]) if row else None
 
 
 async def find_by_message_id_field(tx: Transaction, account: AccountId, message_id_field: bytes) -> list[MessageId]:
     """Find messages by their normalized Message-ID. Reads a column of all of the account's messages: for `scan`."""
     rows = await tx.fetch_all(
-        "SELECT id FROM message WHERE account = ? AND message_id_field = ? ORDER BY id", account, message_id_field
+        "SELECT DISTINCT e.message FROM entry e JOIN message m ON m.slot = e.slot "
+        "WHERE e.account = ? AND m.message_id_field = ? ORDER BY e.message",
+        account,
+        message_id_field,
     )
     return [MessageId(identifier) for (identifier,) in rows]

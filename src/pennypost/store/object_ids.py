@@ -4,10 +4,7 @@ from pennypost.model.ids import AccountId, MailboxId, MessageId, ThreadId, Uid
 from pennypost.store import sets
 from pennypost.store.engine import Transaction
 
-_JOINED = (
-    "SELECT e.uid FROM entry e JOIN message m ON m.account = e.account AND m.id = e.message "
-    "WHERE e.account = ? AND e.mailbox = ? "
-)
+_JOINED = "SELECT e.uid FROM entry e JOIN message m ON m.slot = e.slot WHERE e.account = ? AND e.mailbox = ? "
 
 
 async def by_origin(tx: Transaction, account: AccountId, mailbox: MailboxId, origin: MessageId) -> list[Uid]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pennypost.model.address import Address
 from pennypost.model.envelope import Recipient
 from pennypost.model.ids import AccountId, DeliveryId, ModSeq, QueuedId
+from pennypost.store import dispatch
 from pennypost.store.engine import Row, Transaction, Value, from_microseconds, to_microseconds
 from pennypost.store.queue import QUEUE, DeliveryState, make_due, recipient_of, reverse_path_of
 
@@ -233,18 +234,14 @@ async def remove(tx: Transaction, chosen: Sequence[DeliveryId]) -> list[Delivery
         )
         if row is not None:
             removed.append(delivery)
-            await tx.execute(
-                "DELETE FROM queued WHERE id = ? AND NOT EXISTS (SELECT 1 FROM delivery WHERE queued = ?)",
-                row[0],
-                row[0],
-            )
+            await dispatch.drop_if_done(tx, row[0])
     return removed
 
 
 async def drop(tx: Transaction, queued: QueuedId) -> None:
     """Take a whole message out of the queue, also what is leased: whoever has it must know before it is sent."""
     await tx.execute("DELETE FROM delivery WHERE queued = ?", queued)
-    await tx.execute("DELETE FROM queued WHERE id = ?", queued)
+    await dispatch.drop_if_done(tx, queued)
 
 
 async def _change(

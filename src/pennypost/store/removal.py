@@ -2,27 +2,28 @@
 
 A mailbox or an account that is removed is gone for everybody in the transaction that says so: it is marked, its name
 is free again, and no operation finds it. Its rows follow in steps of bounded size (`step`), driven by housekeeping or
-by the command that removed it (`finish`). Blobs are not touched: the collector sees that nothing refers to them.
+by the command that removed it (`finish`). Blobs are not touched, but noted: the collector looks whether others refer
+to them.
 """
 
 from collections.abc import Sequence
 
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq
-from pennypost.store import acl, annotations, quota, seen, sets, url_keys
+from pennypost.store import acl, annotations, blobs, quota, seen, sets, url_keys
 from pennypost.store.engine import Engine, Row, Transaction
 
 STEP = 1000
 """Rows of one kind removed in one transaction."""
 
 
-async def drop_messages(tx: Transaction, account: AccountId, entries: Sequence[tuple[MessageId, int]]) -> ModSeq:
+async def drop_messages(tx: Transaction, account: AccountId, entries: Sequence[tuple[MessageId, int, int]]) -> ModSeq:
     """Settle the account after entries went: remove the messages that have none left, and count.
 
-    `entries`: message and size of each entry that was deleted. Gives the operation's number of the modification
+    `entries`: message, size and slot of each entry that was deleted. Gives the operation's number of the modification
     sequence. Works for an account that is marked as removed, too.
     """
     row = await tx.fetch_one("SELECT entry_count - message_count FROM account WHERE id = ?", account)
-    gone = dict(entries)
+    gone = {message: (slot, size) for message, size, slot in entries}
     if row is not None and row[0]:  # some message lies in several mailboxes
         for piece in sets.pieces(sorted(gone)):
             rows = await tx.fetch_all(
@@ -32,13 +33,11 @@ async def drop_messages(tx: Transaction, account: AccountId, entries: Sequence[t
             )
             for (message,) in rows:
                 gone.pop(message, None)
-    for piece in sets.pieces(sorted(gone)):
-        await tx.execute(
-            f"DELETE FROM message WHERE account = ? AND id {piece.clause}",
-            account,
-            *piece.values,
-        )
-    return await quota.release(tx, account, octets=sum(gone.values()), messages=len(gone), entries=len(entries))
+    for piece in sets.pieces(sorted([slot for slot, _ in gone.values()])):
+        await blobs.note_dropped(tx, f"message WHERE slot {piece.clause}", *piece.values)
+        await tx.execute(f"DELETE FROM message WHERE slot {piece.clause}", *piece.values)
+    octets = sum([size for _, size in gone.values()])
+    return await quota.release(tx, account, octets=octets, messages=len(gone), entries=len(entries))
 
 
 async def remove_mailbox(tx: Transaction, account: AccountId, mailbox: MailboxId, total: int) -> None:
@@ -93,7 +92,7 @@ async def finish(store: Engine) -> int:
 async def _empty(tx: Transaction, account: AccountId, mailbox: MailboxId, limit: int) -> int:
     """Remove the first entries of a marked mailbox. Gives how many there were."""
     rows: list[Row] = await tx.fetch_all(
-        "SELECT uid, message, size FROM entry WHERE account = ? AND mailbox = ? ORDER BY uid LIMIT ?",
+        "SELECT uid, message, size, slot FROM entry WHERE account = ? AND mailbox = ? ORDER BY uid LIMIT ?",
         account,
         mailbox,
         limit,
@@ -102,7 +101,7 @@ async def _empty(tx: Transaction, account: AccountId, mailbox: MailboxId, limit:
         await tx.execute(
             "DELETE FROM entry WHERE account = ? AND mailbox = ? AND uid <= ?", account, mailbox, rows[-1][0]
         )
-        await drop_messages(tx, account, [(message, size) for _, message, size in rows])
+        await drop_messages(tx, account, [(message, size, slot) for _, message, size, slot in rows])
     return len(rows)
 
 

@@ -306,10 +306,15 @@ def _continues(before: IndexState, after: IndexState) -> bool:
     return before.created_at == after.created_at and before.upto <= after.upto
 
 
-_PENDING = "SELECT id, size FROM message WHERE account = ? AND id > ? ORDER BY id LIMIT ?"
-_TEXT = "SELECT header, mime_index, blob FROM message WHERE account = ? AND id = ?"
-_THERE = "SELECT id FROM message WHERE account = ? AND id BETWEEN ? AND ?"
-_COUNTS = "SELECT COUNT(*), COALESCE(SUM(id > ?), 0) FROM message WHERE account = ?"
+_PENDING = "SELECT DISTINCT message, size FROM entry WHERE account = ? AND message > ? ORDER BY message LIMIT ?"
+_TEXT = (
+    "SELECT m.header, m.mime_index, m.blob FROM entry e JOIN message m ON m.slot = e.slot "
+    "WHERE e.account = ? AND e.message = ?"
+)
+_THERE = "SELECT DISTINCT message FROM entry WHERE account = ? AND message BETWEEN ? AND ?"
+_COUNTS = (
+    "SELECT COUNT(*), COALESCE(SUM(message > ?), 0) FROM (SELECT DISTINCT message FROM entry WHERE account = ?) there"
+)
 
 
 async def _accounts(tx: Transaction) -> list[Row]:

@@ -58,6 +58,9 @@ class StoreSettings:
     blob_grace: timedelta = timedelta(hours=1)
     """How long a body that nothing refers to is kept."""
 
+    blob_patience: timedelta = timedelta(days=1)
+    """How long such a body may wait beyond that, while there are few: looking for them reads all messages."""
+
     change_memory: timedelta = timedelta(days=90)
     """How long the log of changes reaches back. A client that was away longer reads its mailboxes anew."""
 

@@ -252,14 +252,23 @@ class Snapshot(_Columns):
         touched, expunged, highest = _sum_up(rows)
         if any(kind == ChangeKind.MAILBOX_UPDATED for _, kind, _ in rows):
             highest = max(highest, await self._told_of_mailbox(tx))
-        if len(touched) > LOOP_ROWS:
+        last = self.uids[-1] if self.uids else 0
+        known = [uid for uid in touched if uid <= last]
+        if len(known) > LOOP_ROWS:
             return None
         fresh: list[Row] = []
-        for piece in sets.pieces(sorted(touched)):
+        for piece in sets.pieces(sorted(known)):
             fresh += await tx.fetch_all(
                 f"{_COLUMNS} AND uid {piece.clause} ORDER BY uid", self.account, self.mailbox, *piece.values
             )
-        fresh = await self._as_read(tx, fresh)
+        # What came is found by its UIDs: the log does not tell of all of it.
+        came = await tx.fetch_all(
+            f"{_COLUMNS} AND uid > ? ORDER BY uid LIMIT ?", self.account, self.mailbox, last, LOOP_ROWS + 1
+        )
+        if len(came) > LOOP_ROWS:
+            return None
+        highest = max([highest, *(row[4] for row in came)])
+        fresh = await self._as_read(tx, fresh + came)
         removed = bool(rows) and rows[-1][1] == ChangeKind.MAILBOX_REMOVED
         return _Steps(newest, ModSeq(max(highest, self.highest_modseq)), removed, fresh, expunged)
 

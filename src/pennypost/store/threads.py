@@ -115,7 +115,8 @@ async def _unused(tx: Transaction, account: AccountId) -> tuple[ModSeq, list[int
     if row is None or row[2] <= KEYS_PER_MESSAGE * row[1] + SPARE_KEYS:
         return ModSeq(0), []
     rows = await tx.fetch_all(
-        "SELECT key FROM thread_key WHERE account = ? AND thread NOT IN (SELECT thread FROM message WHERE account = ?) "
+        "SELECT key FROM thread_key WHERE account = ? AND thread NOT IN (SELECT m.thread "
+        "FROM entry e JOIN message m ON m.slot = e.slot WHERE e.account = ?) "
         "ORDER BY key",
         account,
         account,

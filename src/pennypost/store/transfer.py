@@ -32,7 +32,7 @@ MESSAGE_COLUMNS = (
 _FROM_MESSAGE = ", ".join(f"m.{column.strip()}" for column in MESSAGE_COLUMNS.split(","))
 _WHERE = "WHERE account = ? AND mailbox = ? AND uid "
 _INSERT_ENTRIES = (
-    "INSERT INTO entry (account, mailbox, uid, message, flags, keywords, modseq, received_at, size, saved_at) "
+    "INSERT INTO entry (account, mailbox, uid, message, slot, flags, keywords, modseq, received_at, size, saved_at) "
 )
 
 
@@ -50,14 +50,15 @@ async def copy(
     count = len(found)
     modseq = await quota.charge(tx, account, numbers=count, octets=figures.octets, messages=count, entries=count)
     first_uid, uid_validity = await counters.reserve(tx, account, target, modseq, figures)
-    before_id, before_uid = modseq - count, first_uid - 1
+    before_id, before_uid, before_slot = modseq - count, first_uid - 1, await _last_slot(tx)
     now = to_microseconds(tx.now)
     for piece in sets.pieces([entry[0] for entry in found]):
         await tx.execute(
-            f"INSERT INTO message (account, id, origin, {MESSAGE_COLUMNS}) "
-            f"SELECT m.account, ? + row_number() OVER (ORDER BY e.uid), coalesce(m.origin, m.id), {_FROM_MESSAGE} "
-            "FROM entry e JOIN message m ON m.account = e.account AND m.id = e.message "
+            f"INSERT INTO message (slot, account, id, origin, {MESSAGE_COLUMNS}) "
+            "SELECT ? + row_number() OVER (ORDER BY e.uid), m.account, ? + row_number() OVER (ORDER BY e.uid), "
+            f"coalesce(m.origin, m.id), {_FROM_MESSAGE} FROM entry e JOIN message m ON m.slot = e.slot "
             f"WHERE e.account = ? AND e.mailbox = ? AND e.uid {piece.clause} ORDER BY e.uid",
+            before_slot,
             before_id,
             account,
             source,
@@ -65,11 +66,12 @@ async def copy(
         )
         await tx.execute(
             f"{_INSERT_ENTRIES} SELECT account, ?, ? + row_number() OVER (ORDER BY uid), "
-            "? + row_number() OVER (ORDER BY uid), flags, keywords, ?, received_at, size, ? "
-            f"FROM entry {_WHERE} {piece.clause} ORDER BY uid",
+            "? + row_number() OVER (ORDER BY uid), ? + row_number() OVER (ORDER BY uid), flags, keywords, ?, "
+            f"received_at, size, ? FROM entry {_WHERE} {piece.clause} ORDER BY uid",
             target,
             before_uid,
             before_id,
+            before_slot,
             modseq,
             now,
             account,
@@ -78,6 +80,7 @@ async def copy(
         )
         before_id += len(piece.numbers)
         before_uid += len(piece.numbers)
+        before_slot += len(piece.numbers)
     new_uids = [Uid(first_uid + position) for position in range(count)]
     new_ids = [MessageId(modseq - count + 1 + position) for position in range(count)]
     await record(tx, account, modseq, target, ChangeKind.APPENDED, new_uids, new_ids)
@@ -107,8 +110,8 @@ async def move(
     now = to_microseconds(tx.now)
     for piece in sets.pieces([entry[0] for entry in found]):
         await tx.execute(
-            f"{_INSERT_ENTRIES} SELECT account, ?, ? + row_number() OVER (ORDER BY uid), message, flags, keywords, "
-            f"?, received_at, size, ? FROM entry {_WHERE} {piece.clause} ORDER BY uid",
+            f"{_INSERT_ENTRIES} SELECT account, ?, ? + row_number() OVER (ORDER BY uid), message, slot, flags, "
+            f"keywords, ?, received_at, size, ? FROM entry {_WHERE} {piece.clause} ORDER BY uid",
             target,
             before_uid,
             modseq,
@@ -143,20 +146,21 @@ async def place(tx: Transaction, account: AccountId, message: MessageId, mailbox
     if await _in_target(tx, account, mailbox, [message]):
         raise MailboxExists("The message is in this mailbox already")
     row = await tx.fetch_one(
-        "SELECT flags, keywords, received_at, size FROM entry WHERE account = ? AND mailbox = ? AND uid = ?",
+        "SELECT slot, flags, keywords, received_at, size FROM entry WHERE account = ? AND mailbox = ? AND uid = ?",
         account,
         *other,
     )
     assert row is not None
-    flags, keywords, received_at, size = row
+    slot, flags, keywords, received_at, size = row
     modseq = await quota.charge(tx, account, numbers=1, octets=0, messages=0, entries=1)
     uid, _ = await counters.reserve(tx, account, mailbox, modseq, counters.of_entry(flags, size))
     await tx.execute(
-        f"{_INSERT_ENTRIES} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"{_INSERT_ENTRIES} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         account,
         mailbox,
         uid,
         message,
+        slot,
         flags,
         keywords,
         modseq,
@@ -179,6 +183,12 @@ async def _entries(tx: Transaction, account: AccountId, mailbox: MailboxId, uids
             *piece.values,
         )
     return found
+
+
+async def _last_slot(tx: Transaction) -> int:
+    """Give the last slot of a message that is taken."""
+    row = await tx.fetch_one("SELECT COALESCE(MAX(slot), 0) FROM message")
+    return row[0] if row is not None else 0
 
 
 async def _in_target(

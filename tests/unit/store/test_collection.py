@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from pennypost.model.ids import BlobId
-from pennypost.store.blobs import REFRESH, BlobDraft, put
-from pennypost.store.collection import Collected, _delete, _unlink, _unused, collect
+from pennypost.store.blobs import REFRESH, BlobDraft, note_dropped, note_unused, put
+from pennypost.store.collection import Collected, _delete, _dropped, _unlink, _used, collect
 from pennypost.store.settings import StoreSettings
 from pennypost.store.store import Store
 
@@ -44,6 +44,13 @@ async def keep(store: Store, draft: BlobDraft) -> BlobId:
     return await store.write(lambda tx: put(tx, draft))
 
 
+async def drop(store: Store, draft: BlobDraft) -> BlobId:
+    """Put a body that nothing refers to."""
+    blob = await keep(store, draft)
+    await store.write(lambda tx: note_unused(tx, blob))
+    return blob
+
+
 async def refer(store: Store, blob: BlobId) -> None:
     """Let a row of the queue refer to a body."""
     await store.write(
@@ -71,7 +78,7 @@ async def test_the_unreferenced_go_after_the_grace_period(store: Store, clock: C
     kept = await keep(store, store.blobs.draft(b"kept"))
     await refer(store, kept)
     for number in range(250):
-        await keep(store, store.blobs.draft(b"dropped %d" % number))
+        await drop(store, store.blobs.draft(b"dropped %d" % number))
     assert (await collect(store, GRACE)).rows == 0
     clock.now += LATER
     assert (await collect(store, GRACE)).rows == 250
@@ -82,8 +89,8 @@ async def test_the_unreferenced_go_after_the_grace_period(store: Store, clock: C
 async def test_a_file_goes_after_its_row(store: Store, clock: Clock) -> None:
     dropped = await store.blobs.draft_large(LARGE)
     kept = await store.blobs.draft_large(LARGE + b"!")
-    await keep(store, dropped)
-    await refer(store, await keep(store, kept))
+    await drop(store, dropped)
+    await refer(store, await drop(store, kept))
     assert dropped.file is not None
     assert kept.file is not None
     for file in (dropped.file, kept.file):
@@ -117,29 +124,82 @@ async def test_files_that_no_row_names_and_leftovers_go(store: Store) -> None:
     ]
 
 
+AGAIN = b"A body that is shared.\r\n" * 200
+
+
 async def test_a_body_that_comes_again_is_young_again(store: Store, clock: Clock) -> None:
-    blob = await keep(store, store.blobs.draft(b"again"))
+    blob = await drop(store, store.blobs.draft(AGAIN))
     clock.now += LATER
-    assert await keep(store, store.blobs.draft(b"again")) == blob
+    assert await keep(store, store.blobs.draft(AGAIN)) == blob
     assert (await collect(store, GRACE)).rows == 0
 
 
+async def test_a_small_body_that_comes_again_is_another(store: Store) -> None:
+    blob = await keep(store, store.blobs.draft(b"small"))
+    assert await keep(store, store.blobs.draft(b"small")) != blob
+
+
 async def test_a_put_between_looking_and_deleting_wins(store: Store, clock: Clock) -> None:
-    blob = await keep(store, store.blobs.draft(b"contested"))
+    blob = await drop(store, store.blobs.draft(AGAIN))
     clock.now += LATER
-    assert await _unused(store, 0, GRACE) == [blob]
-    assert await keep(store, store.blobs.draft(b"contested")) == blob
+    assert list(await store.scan(lambda tx: _dropped(tx, GRACE, timedelta(0)))) == [blob]
+    assert await _used(store, [blob]) == set()
+    assert await keep(store, store.blobs.draft(AGAIN)) == blob
     assert await _delete(store, [blob], GRACE) == 0
-    assert await store.read(lambda tx: store.blobs.read(tx, blob)) == b"contested"
+    assert await store.read(lambda tx: store.blobs.read(tx, blob)) == AGAIN
 
 
 async def test_a_put_after_deleting_makes_a_new_row(store: Store, clock: Clock) -> None:
-    draft = store.blobs.draft(b"contested")
-    blob = await keep(store, draft)
+    draft = store.blobs.draft(AGAIN)
+    blob = await drop(store, draft)
     clock.now += LATER
     assert await _delete(store, [blob], GRACE) == 1
     again = await keep(store, draft)
-    assert await store.read(lambda tx: store.blobs.read(tx, again)) == b"contested"
+    assert await store.read(lambda tx: store.blobs.read(tx, again)) == AGAIN
+
+
+async def test_what_another_row_names_stays_until_that_goes(store: Store, clock: Clock) -> None:
+    blob = await drop(store, store.blobs.draft(b"named by two"))
+    await refer(store, blob)
+    clock.now += LATER
+    assert (await collect(store, GRACE)).rows == 0
+    assert await store.read(lambda tx: tx.fetch_all("SELECT * FROM dropped_blob")) == []
+    await store.write(lambda tx: note_dropped(tx, "queued WHERE blob = ?", blob))
+    await store.write(lambda tx: tx.execute("DELETE FROM queued"))
+    assert (await collect(store, GRACE)).rows == 1
+
+
+async def test_all_rows_that_may_name_a_body_are_read(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pennypost.store.collection._ROWS_PER_LOOK", 3)
+    named = [await drop(store, store.blobs.draft(b"%d" % number)) for number in range(12)]
+    for blob in named[::2]:
+        await refer(store, blob)
+    assert await _used(store, named) == set(named[::2])
+    clock.now += LATER
+    assert (await collect(store, GRACE)).rows == 6
+    assert await count(store) == 6
+
+
+async def test_few_that_were_dropped_lately_wait(store: Store, clock: Clock) -> None:
+    await store.write(lambda tx: tx.execute(ACCOUNT_OF_1000))
+    await drop(store, store.blobs.draft(b"one"))
+    clock.now += LATER
+    assert (await collect(store, GRACE, timedelta(days=1))).rows == 0
+    clock.now += timedelta(days=1)
+    assert (await collect(store, GRACE, timedelta(days=1))).rows == 1
+    for number in range(10):
+        await drop(store, store.blobs.draft(b"%d" % number))
+    clock.now += LATER
+    assert (await collect(store, GRACE, timedelta(days=1))).rows == 10
+
+
+ACCOUNT_OF_1000 = (
+    "INSERT INTO account (id, name, display_name, domain, enabled, removed, created_at, modseq, changes_floor, "
+    "last_uid_validity, used_octets, message_count, entry_count) "
+    "VALUES (1, 'a', '', 1, 1, 0, 0, 0, 0, 0, 0, 1000, 1000)"
+)
 
 
 @pytest.mark.parametrize("moment", ["drafted", "put"])

@@ -65,6 +65,45 @@ def test_ours_are_numbered_without_a_gap() -> None:
     assert "CREATE TABLE domain" in found[0]
 
 
+BEFORE_SLOTS = """
+INSERT INTO blob (id, hash, size, codec, data, created_at) VALUES
+  (1, X'01', 9000, 0, X'', 70), (2, X'02', 5, 0, X'', 71), (3, X'03', 5, 0, X'', 72), (4, X'04', 5, 0, X'', 73);
+INSERT INTO queued (id, blob, header, size, body, smtputf8, require_tls, created_at)
+  VALUES (1, 4, X'', 5, '8BITMIME', 0, 0, 0);
+INSERT INTO message (account, id, blob, size, header_size, received_at, thread, has_attachment, base_subject, sort_from,
+  sort_to, sort_cc, header, envelope, bodystructure, mime_index, links, is_reply, origin)
+  VALUES (2, 7, 1, 11, 1, 100, 7, 0, 'b', 'f', 't', 'c', X'aa', X'bb', X'cc', X'dd', X'ee', 1, 3),
+  (1, 8, 2, 12, 1, 101, 8, 0, 'b', 'f', 't', 'c', X'aa', X'bb', X'cc', X'dd', NULL, 0, NULL);
+INSERT INTO entry (account, mailbox, uid, message, flags, keywords, modseq, received_at, size, saved_at) VALUES
+  (1, 1, 1, 8, 3, 'k', 9, 101, 12, 200), (2, 1, 4, 7, 0, NULL, 9, 100, 11, 201), (2, 2, 1, 7, 0, NULL, 9, 100, 11, 202),
+  (2, 2, 2, 6, 0, NULL, 9, 100, 11, 203);
+"""
+
+
+def test_messages_get_slots_and_bodies_that_nothing_names_are_noted(tmp_path: Path) -> None:
+    migrations = known_migrations()
+    run(tmp_path, migrations[:15])
+    rows(tmp_path, BEFORE_SLOTS)
+    run(tmp_path, migrations)
+    assert rows(tmp_path, "SELECT slot, account, id, blob, links, is_reply, origin, header FROM message") == [
+        (1, 2, 7, 1, b"\xee", 1, 3, b"\xaa"),
+        (2, 1, 8, 2, None, 0, None, b"\xaa"),
+    ]
+    assert rows(tmp_path, "SELECT account, mailbox, uid, message, slot, flags, keywords FROM entry") == [
+        (1, 1, 1, 8, 2, 3, "k"),
+        (2, 1, 4, 7, 1, 0, None),
+        (2, 2, 1, 7, 1, 0, None),
+        (2, 2, 2, 6, 0, 0, None),  # its message was lost before
+    ]
+    assert rows(tmp_path, "SELECT * FROM dropped_blob") == [(3, 72)]
+    assert rows(tmp_path, "SELECT id, hash, size FROM blob") == [
+        (1, b"\x01", 9000),
+        (2, b"\x02", 5),
+        (3, b"\x03", 5),
+        (4, b"\x04", 5),
+    ]
+
+
 CHILD = """
 import asyncio, sys
 from pathlib import Path
