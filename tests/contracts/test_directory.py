@@ -130,6 +130,15 @@ async def test_an_account_goes_in_steps(world: World) -> None:
     assert len(await world.uids(other, await world.inbox(other))) == 2
 
 
+async def test_the_number_of_an_account_is_never_given_again(world: World) -> None:
+    account = await world.account()
+    await world.write(directory.remove_account, account)
+    while await world.write(removal.step):
+        pass
+    assert await world.sql("SELECT id FROM account") == []
+    assert await world.account("bob@example.org") > account
+
+
 # -- Aliases
 
 

@@ -167,10 +167,14 @@ async def add_account(
     domain = await require_domain(tx, split_key(key)[1])
     if await tx.fetch_one("SELECT 1 FROM address WHERE address = ? LIMIT 1", key) is not None:
         raise AlreadyExists("The address exists already")
-    row = await tx.fetch_one(
-        "INSERT INTO account (name, display_name, domain, enabled, removed, quota_octets, created_at, modseq, "
+    row = await tx.fetch_one("UPDATE account_number SET last = last + 1 RETURNING last")
+    assert row is not None
+    identifier = AccountId(row[0])
+    await tx.execute(
+        "INSERT INTO account (id, name, display_name, domain, enabled, removed, quota_octets, created_at, modseq, "
         "changes_floor, last_uid_validity, used_octets, message_count, entry_count, shared) "
-        "VALUES (?, ?, ?, 1, 0, ?, ?, 0, 0, 0, 0, 0, 0, ?) RETURNING id",
+        "VALUES (?, ?, ?, ?, 1, 0, ?, ?, 0, 0, 0, 0, 0, 0, ?)",
+        identifier,
         key,
         display_name,
         domain.id,
@@ -178,8 +182,6 @@ async def add_account(
         to_microseconds(tx.now),
         int(shared),
     )
-    assert row is not None
-    identifier = AccountId(row[0])
     await tx.execute("INSERT INTO address (address, position, account) VALUES (?, 0, ?)", key, identifier)
     await mailboxes.create_defaults(tx, identifier)
     if password_hash is not None:
