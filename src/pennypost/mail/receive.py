@@ -5,9 +5,7 @@ Percent signs, exclamation marks and quoted at-signs in a local part have no mea
 5321 §4.1.1.3, appendix C).
 """
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,9 +14,9 @@ import structlog
 from pennypost.clients.screening.shape import Ruling
 from pennypost.junk.evidence import Evidence as Reason
 from pennypost.mail import srs
+from pennypost.mail.brought import Brought
 from pennypost.mail.dmarc_feedback import Feedback
 from pennypost.mail.dmarc_feedback import may_hold_report as may_hold_aggregate
-from pennypost.mail.dmarc_feedback import report_in as aggregate_in
 from pennypost.mail.forwarding import Evidence, seal
 from pennypost.mail.greylisting import Doubt, Outcome, decide, doubt
 from pennypost.mail.heard import MAX_REPORT_OCTETS
@@ -29,7 +27,7 @@ from pennypost.mail.route import LocalTarget, Route, route
 from pennypost.mail.screened import ScreenedTransaction
 from pennypost.mail.screening import Screeners
 from pennypost.mail.ties import Heard, Reporter, hear
-from pennypost.mail.tls_reports import is_signed, may_hold_report, report_in
+from pennypost.mail.tls_reports import is_signed, may_hold_report
 from pennypost.mail.transaction import Destination, Parcel, Post, Sending, Stored
 from pennypost.mail.verification import Filing, Handling, Verdicts, filing
 from pennypost.mail.verifier import Verifier, in_short, outcomes
@@ -49,12 +47,11 @@ from pennypost.model.errors import (
 )
 from pennypost.model.ids import AccountId
 from pennypost.model.verification import DmarcResult
-from pennypost.store import dmarc, junk, quota, suppression, timeline, tls_results
+from pennypost.net.incident import log_incident
+from pennypost.store import junk, quota, suppression, timeline
 from pennypost.store.engine import Transaction
 from pennypost.store.timeline import EventKind, trace_number
-from pennypost.store.tls_results import ReceivedReport
 from pennypost.verify.dmarc import Forgery, find_author
-from pennypost.verify.dmarc.report import Report
 
 _log = structlog.stdlib.get_logger("pennypost.receive")
 
@@ -106,12 +103,10 @@ class Receiver:
 
 
 class _Incoming(ScreenedTransaction):
-    _report: ReceivedReport | None = None
     _heard: Heard | None = None
     is_unverified = False
     """Whether the client is a stranger whose mail nobody verifies."""
 
-    _dmarc_report: Report | None = None
     _found: Verdicts | None = None
 
     def __init__(
@@ -133,6 +128,7 @@ class _Incoming(ScreenedTransaction):
         self._top = b""
         self._doubt: Doubt | None = None
         self._held = False
+        self._brought = Brought(post.store)
 
     async def accept(self) -> Acceptance:
         """Store the message, and beside it what it reports on our TLS (RFC 8460) or our mail (RFC 9990)."""
@@ -144,12 +140,7 @@ class _Incoming(ScreenedTransaction):
             raise
         if self._inspection is not None:
             self._inspection.delivered(self._with_recipients(), acceptance.size, acceptance.stored)
-        report, aggregate = self._report, self._dmarc_report
-        with suppress(MailError):  # the message itself is safe
-            if report is not None:
-                await self._store.write(lambda tx: tls_results.put_report(tx, report))
-            if aggregate is not None:
-                await self._store.write_large(lambda tx: dmarc.put_report(tx, aggregate))
+        await self._brought.keep()
         return acceptance
 
     async def _judge_sender(self, envelope: Envelope) -> None:
@@ -293,7 +284,7 @@ class _Incoming(ScreenedTransaction):
             header = await self._inspect(self._inspection, header)
         size = self._spool.size
         if may_hold_report(header, size) and self._reporter_signed(header):
-            self._report = await asyncio.to_thread(report_in, bytes(self._spool.octets()), now)
+            await self._brought.read_on_tls(bytes(self._spool.octets()), now)
         recipients = (destination.recipient.address for destination in self._destinations)
         if self._verifier is not None and may_hold_aggregate(recipients, size, self._verifier.settings):
             await self._take_aggregate()
@@ -304,16 +295,21 @@ class _Incoming(ScreenedTransaction):
     async def _hear(self, header: bytes) -> None:
         """Find out whether the message is a report on one of ours."""
         start = self._spool.header_size()
-        self._heard = await hear(
-            self._store,
-            self._post.hostname,
-            self._post.outbox.router.settings.suppress,
-            [destination.recipient.address for destination in self._destinations],
-            [target.account for destination in self._destinations for target in destination.route.local],
-            header,
-            self._spool.octets()[start : start + MAX_REPORT_OCTETS],
-            Reporter(self._client.peer.ip, self._found, self._verifier is None and not self.is_unverified),
-        )
+        try:
+            self._heard = await hear(
+                self._store,
+                self._post.hostname,
+                self._post.outbox.router.settings.suppress,
+                [destination.recipient.address for destination in self._destinations],
+                [target.account for destination in self._destinations for target in destination.route.local],
+                header,
+                self._spool.octets()[start : start + MAX_REPORT_OCTETS],
+                Reporter(self._client.peer.ip, self._found, self._verifier is None and not self.is_unverified),
+            )
+        except MailError:
+            raise
+        except Exception as problem:  # whatever it says, it is mail for somebody
+            log_incident("report.hear", problem)
 
     def _reporter_signed(self, header: bytes) -> bool:
         """Whether a report on our TLS is from whom it says. Who is not verified here we trust."""
@@ -368,7 +364,7 @@ class _Incoming(ScreenedTransaction):
         """Read the report in a message, if it really is from whom it says (RFC 9990 §3.5.2)."""
         found = self._found
         if found is not None and found.dmarc is not None and found.dmarc.result is DmarcResult.PASS:
-            self._dmarc_report = await asyncio.to_thread(aggregate_in, bytes(self._spool.octets()))
+            await self._brought.read_on_mail(bytes(self._spool.octets()))
 
     def _filing(self, target: LocalTarget) -> Filing:
         judgement = self._judgements.get(target.account)

@@ -37,6 +37,7 @@ from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Recipient
 from pennypost.model.errors import ScreenerDeferred, ScreenerRefused
 from pennypost.model.peer import Peer
+from pennypost.net.incident import log_incident
 from pennypost.store.spool import Spool, Spools
 
 _log = structlog.stdlib.get_logger("pennypost.screening")
@@ -173,7 +174,10 @@ class Inspection:
         """Tell those who want to know that the message is stored."""
         for asked in self._asked:
             if Moment.DELIVERED in asked.guard.screener.moments:
-                asked.screening.delivered(envelope, size, stored)
+                try:
+                    asked.screening.delivered(envelope, size, stored)
+                except Exception as problem:  # it is stored: nothing may say otherwise
+                    log_incident("screening.delivered", problem, screener=asked.guard.screener.name)
 
     def file_as_junk(self, note: str) -> None:
         """Let the message be junk at least."""
@@ -186,7 +190,10 @@ class Inspection:
         for asked in self._asked:
             if not asked.finished:
                 asked.finished = True
-                asked.screening.end()
+                try:
+                    asked.screening.end()
+                except Exception as problem:
+                    log_incident("screening.end", problem, screener=asked.guard.screener.name)
 
     # -- Asking
 

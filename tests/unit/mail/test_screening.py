@@ -378,3 +378,17 @@ async def test_no_new_connection_is_tried_while_the_breaker_is_open(world: World
             await reception.sender(Envelope(SENDER))
         told.sender_ = REFUSED  # it would answer now, and is not asked
         reception.discard()
+
+
+async def test_one_that_fails_when_all_is_stored_changes_nothing(world: World) -> None:
+    class Clumsy(Told):
+        def delivered(self, envelope: Envelope, size: int, stored: Sequence[str]) -> None:
+            raise ZeroDivisionError
+
+        def end(self) -> None:
+            super().end()
+            raise ZeroDivisionError
+
+    after = Told()
+    assert (await receive(world, Clumsy(), after)).outcomes == (None,)
+    assert len(await stored(world, world.anna)) == len(after.stored) == 1
