@@ -22,6 +22,8 @@ REPORT = TlsReport("them", "p@them.example", "1@them", DAY, DAY, ())
 MESSAGE = build_mail(
     REPORT, "penny.test", "p@them.example", ["anna@penny.test"], gzip.compress(write_report(REPORT)), DAY
 )
+    REPORT, "penny.test", "p@them.example", ["anna@penny.test"], gzip.compress(write_report(REPORT)), DAY
+)
 
 
 async def reports(world: World) -> int:
