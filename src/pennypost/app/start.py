@@ -78,7 +78,9 @@ def _run(loaded: Loaded, sockets: list[Sockets], log: LogOutput) -> int:
     gc.collect()
     gc.freeze()  # so that the collector does not touch, and thereby copy, what the workers share
     try:
-        return Supervisor(len(sockets), work, service, config.server.stop_time.total_seconds()).run()
+        assert spread is not None
+        stop_seconds = config.server.stop_time.total_seconds()
+        return Supervisor(len(sockets), work, service, stop_seconds, spread.gone).run()
     finally:
         if spread is not None:
             spread.close()

@@ -107,13 +107,22 @@ class _Worker:
 
 
 class Supervisor:
-    """Runs `count` workers until SIGTERM or SIGINT. SIGHUP is passed on to them. Use it in the main thread only."""
+    """Runs `count` workers until SIGTERM or SIGINT. SIGHUP is passed on to them. Use it in the main thread only.
+    `died`: hears of each worker that ended."""
 
-    def __init__(self, count: int, work: Work, service: ServiceManager, stop_seconds: float) -> None:
+    def __init__(
+        self,
+        count: int,
+        work: Work,
+        service: ServiceManager,
+        stop_seconds: float,
+        died: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._workers = [_Worker(number) for number in range(count)]
         self._work = work
         self._service = service
         self._stop_seconds = stop_seconds
+        self._died = died
         self._selector = selectors.DefaultSelector()
         self._all_ready = False
         self._kill_at: float | None = None
@@ -260,6 +269,7 @@ class Supervisor:
             if not pid:
                 continue
             worker.pid = 0
+            self._died(worker.number)
             if worker.pipe >= 0:
                 self._selector.unregister(worker.pipe)
                 os.close(worker.pipe)

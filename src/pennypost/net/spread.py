@@ -8,7 +8,8 @@ octet was read, through a socket that the other listens to; to the client nothin
 Who has how many stands in memory that all workers share. Each number is written by one worker only, so nothing is
 locked: how many connections a worker has; how many it has handed to each other; how many of those from each other it
 has taken up. What was handed over and not taken up yet counts for the worker it was handed to, or a burst would go
-to one. A worker that died finds what was handed to it when it is there again.
+to one. One that is not there, or not ready yet, is handed nothing: it says itself when it takes connections up, and the
+supervisor says so of one that died (`Spread.gone`). What had been handed to that one it finds when it is there again.
 """
 
 import asyncio
@@ -35,9 +36,23 @@ class Spread:
         self.names = tuple(names)
         self.workers = workers
         self.row = 1 + 2 * workers
-        self._map = mmap.mmap(-1, max(1, len(names)) * workers * self.row * _ONE)
+        self.ready = len(names) * workers * self.row
+        """Where it stands who takes up what is handed to him."""
+        self._map = mmap.mmap(-1, (self.ready + workers) * _ONE)
         self.cells = memoryview(self._map).cast("q")
         self.channels = [_channel() for _ in range(workers)]
+
+    def present(self, worker: int) -> None:
+        """Say that a worker takes up what is handed to it."""
+        self.cells[self.ready + worker] = 1
+
+    def gone(self, worker: int) -> None:
+        """Say that a worker does not, for now."""
+        self.cells[self.ready + worker] = 0
+
+    def others(self, worker: int) -> list[int]:
+        """Give the other workers that do."""
+        return [other for other in range(self.workers) if other != worker and self.cells[self.ready + other]]
 
     def close(self) -> None:
         """Let go of the descriptors. Those whom somebody has handed over and nobody took up are cut off."""
@@ -84,9 +99,10 @@ class Share:
         in either case: close it."""
         spread = self._spread
         own = self._load(self._worker)
-        if not own:
+        others = spread.others(self._worker) if own else []
+        if not others:
             return False
-        fewest, other = min((self._load(worker), worker) for worker in range(spread.workers) if worker != self._worker)
+        fewest, other = min((self._load(worker), worker) for worker in others)
         if fewest >= own - (own >> _TOLERANCE):
             return False
         try:
@@ -111,6 +127,9 @@ class WorkerSpread:
     """What one worker takes up. Make it on the worker's loop."""
 
     def __init__(self, spread: Spread, worker: int) -> None:
+        spread.gone(worker)
+        self._spread = spread
+        self._worker = worker
         self._channel = spread.channels[worker][0]
         self._shares = [Share(spread, index, worker) for index in range(len(spread.names))]
         self._by_name = dict(zip(spread.names, self._shares, strict=True))
@@ -125,10 +144,13 @@ class WorkerSpread:
         """Call `adopt` with the listener's name and the socket of each connection that is handed over from now on."""
         self._adopt = adopt
         asyncio.get_running_loop().add_reader(self._channel, self._take_up)
+        self._spread.present(self._worker)
 
     def stop(self) -> None:
-        """Take up no more. Idempotent."""
+        """Take up what was handed over so far, and no more. Idempotent."""
+        self._spread.gone(self._worker)
         if self._adopt is not None:
+            self._take_up()
             self._adopt = None
             asyncio.get_running_loop().remove_reader(self._channel)
 
@@ -153,5 +175,6 @@ class WorkerSpread:
                 os.close(descriptor)
             return
         sock.setblocking(False)
+        sock.set_inheritable(False)  # which Python sees to but for descriptors that come this way (PEP 446)
         assert self._adopt is not None
         self._adopt(name, sock)

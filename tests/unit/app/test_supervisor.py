@@ -41,7 +41,8 @@ PROGRAM = """
             time.sleep(60)
         return 0
 
-    sys.exit(Supervisor(2, work, ServiceManager(), 0.1).run())
+    died = lambda number: (folder / f"died-{number}").touch()
+    sys.exit(Supervisor(2, work, ServiceManager(), 0.1, died).run())
 """
 
 
@@ -88,6 +89,8 @@ def test_a_killed_worker_is_started_again_and_the_end_is_orderly(start: Callable
     first, other = run.pid(0), run.pid(1)
     os.kill(first, signal.SIGKILL)
     until(lambda: run.pid(0) != first)
+    assert (run.folder / "died-0").exists()
+    assert not (run.folder / "died-1").exists()
     assert run.pid(1) == other
     run.process.send_signal(signal.SIGTERM)
     assert run.process.wait(10) == 0

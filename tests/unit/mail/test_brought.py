@@ -19,11 +19,8 @@ from pennypost.verify.tls_report import TlsReport, write_report
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 REPORT = TlsReport("them", "p@them.example", "1@them", DAY, DAY, ())
-MESSAGE = build_mail(
-    REPORT, "penny.test", "p@them.example", ["anna@penny.test"], gzip.compress(write_report(REPORT)), DAY
-)
-    REPORT, "penny.test", "p@them.example", ["anna@penny.test"], gzip.compress(write_report(REPORT)), DAY
-)
+CONTENT = gzip.compress(write_report(REPORT))
+MESSAGE = build_mail(REPORT, "penny.test", "p@them.example", ["anna@penny.test"], CONTENT, DAY)
 
 
 async def reports(world: World) -> int:

@@ -41,6 +41,14 @@ class Worker:
         await self.listener.stop(GRACE)
 
 
+def ready(*names: str, workers: int = 2) -> Spread:
+    """What workers share that all take up what is handed to them."""
+    spread = Spread(names, workers)
+    for worker in range(workers):
+        spread.present(worker)
+    return spread
+
+
 def run(loops, work):
     with asyncio.Runner(loop_factory=loops) as runner:
         runner.run(work())
@@ -80,7 +88,7 @@ def test_ten_connections_to_one_of_three_workers_are_served_by_all_and_lose_no_o
 
 
 async def test_a_connection_that_cannot_be_handed_over_stays():
-    spread = Spread(["imap"], 2)
+    spread = ready("imap")
     worker = Share(spread, 0, 0)
     for _ in range(5000):
         worker.entered()
@@ -93,7 +101,7 @@ async def test_a_connection_that_cannot_be_handed_over_stays():
 
 
 def test_among_many_a_small_difference_stays_as_it_is():
-    spread = Spread(["imap"], 2)
+    spread = ready("imap")
     worker, other = Share(spread, 0, 0), Share(spread, 0, 1)
     for _ in range(1000):
         worker.entered()
@@ -108,7 +116,7 @@ def test_among_many_a_small_difference_stays_as_it_is():
 
 
 def test_the_count_of_a_worker_that_died_is_forgotten_and_what_was_handed_to_it_is_not():
-    spread = Spread(["imap"], 2)
+    spread = ready("imap")
     worker, other = Share(spread, 0, 0), Share(spread, 0, 1)
     for _ in range(3):
         worker.entered()
@@ -124,4 +132,42 @@ def test_the_count_of_a_worker_that_died_is_forgotten_and_what_was_handed_to_it_
     for _ in range(3):
         other.took(0)
         other.entered()
+    spread.close()
+
+
+async def test_a_worker_that_takes_nothing_up_is_handed_nothing():
+    spread = Spread(["imap"], 3)
+    worker = Share(spread, 0, 0)
+    for _ in range(3):
+        worker.entered()
+    second = WorkerSpread(spread, 1)
+    with socket.socket() as one:
+        assert not worker.hand_over(one.fileno()), "nobody is ready yet"
+        second.begin(lambda _, sock: sock.close())
+        assert worker.hand_over(one.fileno())
+        second.stop()
+        assert not worker.hand_over(one.fileno()), "it ends"
+        third = WorkerSpread(spread, 2)
+        third.begin(lambda _, sock: sock.close())
+        assert worker.hand_over(one.fileno())
+        spread.gone(2)
+        assert not worker.hand_over(one.fileno()), "it died"
+        WorkerSpread(spread, 2).begin(lambda _, sock: sock.close())
+        assert worker.hand_over(one.fileno()), "and is there again"
+    third.stop()
+    spread.close()
+
+
+async def test_what_was_handed_over_before_a_worker_stops_is_served_and_no_program_inherits_it():
+    spread = ready("imap")
+    worker, other = WorkerSpread(spread, 0).share("imap"), WorkerSpread(spread, 1)
+    adopted: list[socket.socket] = []
+    other.begin(lambda _, sock: adopted.append(sock))
+    worker.entered()
+    with socket.socket() as one:
+        assert worker.hand_over(one.fileno())
+    other.stop()
+    (sock,) = adopted
+    assert not sock.get_inheritable()
+    sock.close()
     spread.close()

@@ -33,6 +33,7 @@ class Passages:
         self._channels = channels
         self._capacity = capacity
         self._patience = settings.pass_on_within / timedelta(seconds=1)
+        self._most = settings.transaction_recipients
         self._attempts = attempts
         self._stopping = stopping
         self._spawn = spawn
@@ -40,10 +41,12 @@ class Passages:
         self._loop = asyncio.get_running_loop()
 
     def may_begin(self, place: Place, envelope: Envelope) -> bool:
-        """Whether a hop is known to be quick, nothing waits for it, and it may have one more connection."""
+        """Whether a hop is known to be quick, nothing waits for it, and it may have one more connection; and whether
+        what is to go there would go as one transaction."""
         channel = self._channels.get(place.hop)
         if (
             self._stopping()
+            or len(place.recipients) > self._most
             or channel is None
             or channel.seconds is None
             or QUICK_SHARE * channel.seconds > self._patience
@@ -66,12 +69,11 @@ class Passages:
         return passage
 
     async def _send(self, passage: Passage, name: str, envelope: Envelope, octets: bytes) -> None:
+        outcome = not_now(envelope.recipients)
         try:
             outcome = await self._attempts.pass_on(passage.job.channel, name, envelope, octets)
-        except asyncio.CancelledError:
-            passage.end(not_now(envelope.recipients))
-            raise
-        passage.end(outcome)
+        finally:
+            passage.end(outcome)  # whatever happened: somebody waits for it
 
     def taken(self, passage: Passage, message: Passed) -> None:
         """Take note of a message that went well, and is not in the queue."""

@@ -131,6 +131,31 @@ async def test_who_asks_for_a_report_is_put_into_the_queue_first(world: World) -
         await p.settled()
 
 
+async def test_more_recipients_than_go_in_one_transaction(world: World) -> None:
+    async with passing(world, transaction_recipients=2) as p:
+        await p.become_quick()
+        assert not (await p.receive("r@far.example", "s@far.example")).stored
+        assert (await p.receive("r@far.example", "s@far.example", "t@far.example")).stored
+        await p.settled()
+        sizes = [len(message.envelope.recipients) for _, message, _ in p.relay.given]
+        assert sorted(sizes) == [1, 1, 2, 2]
+
+
+async def test_a_bug_on_the_way_leaves_the_message_to_the_queue(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with passing(world) as p:
+        await p.become_quick()
+
+        def broken(*_: Any) -> None:
+            raise ZeroDivisionError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(p.manager._attempts, "pass_on", broken)
+            assert (await p.receive()).stored
+        await p.settled()
+        (waiting,) = await p.queued()
+        assert waiting.attempts == 1
+
+
 async def test_recipients_of_two_hosts_and_local_ones(world: World) -> None:
     async with passing(world) as p:
         await p.become_quick()
