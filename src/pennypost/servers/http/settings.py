@@ -14,4 +14,4 @@ class HttpSettings:
     """When set, /metrics wants it as a bearer token (RFC 6750 §2.1). "none": whoever reaches the door may read them."""
 
     max_connections: int = 100
-    """Connections of one worker; past it the answer is 503."""
+    """Connections of one worker; past it the answer is 503, past twice as many there is none."""

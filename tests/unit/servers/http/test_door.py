@@ -1,12 +1,14 @@
 import asyncio
 import socket
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
 from pennypost.mail.client_settings import ClientSettings, MailDoor
 from pennypost.model.secret import Secret
-from pennypost.servers.http.door import HttpDoor
+from pennypost.servers.http import door as http_door
+from pennypost.servers.http.door import MAX_REQUEST_OCTETS, HttpDoor
 from pennypost.servers.http.pages import make_pages
 from pennypost.servers.http.settings import HttpSettings
 
@@ -118,5 +120,39 @@ async def test_how_mail_programs_are_set_up(listening: socket.socket) -> None:
         assert (await post(port, "/autodiscover/autodiscover.xml", b"<Nothing/>"))[0] == 400
         assert (await post(port, "/autodiscover/autodiscover.xml", b"x" * 20_000))[0] == 413
         assert (await get(port, "/autodiscover/autodiscover.xml"))[0] == 405
+    finally:
+        await door.stop(timedelta(seconds=1))
+
+
+async def test_requests_have_bounds(listening: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header without end, a request that never ends, and connections on which nothing is asked."""
+    monkeypatch.setattr(http_door, "REQUEST_SECONDS", 0.3)
+    address = listening.getsockname()
+    settings = HttpSettings(max_connections=2)
+    door = HttpDoor(settings, make_pages(settings, measure, Doctor().examine))
+    await door.start([listening])
+    try:
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"GET /healthz HTTP/1.1\r\nX: " + b"x" * MAX_REQUEST_OCTETS)
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+            writer.close()
+
+            reader, writer = await asyncio.open_connection(*address)
+            for _ in range(3):  # a request may be slow, and others may follow it
+                writer.write(b"GET /healthz HTTP/1.1\r\n")
+                await asyncio.sleep(0.2)
+                writer.write(b"Host: x\r\nX: " + b"x" * (MAX_REQUEST_OCTETS // 2) + b"\r\n\r\n")
+                assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200 ")
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: ")
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+
+            many = [await asyncio.open_connection(*address) for _ in range(5)]
+            with suppress(ConnectionError):
+                assert await many[-1][0].read() == b""
+            for _, writer in many:
+                writer.close()
     finally:
         await door.stop(timedelta(seconds=1))
