@@ -162,8 +162,9 @@ async def test_an_account_whose_number_is_used_again_starts_anew(store: Store) -
     clock = store.clock
     assert isinstance(clock, Clock)
     clock.move(timedelta(seconds=1))
+    await store.write(lambda tx: tx.execute("UPDATE account_number SET last = ?", ann - 1))  # as an older copy has it
     again = await account(store, "bob@example.org")
-    assert again == ann, "SQLite gives the number out again"
+    assert again == ann
     one = await deliver(store, again, "pear")
     assert await found(store.search, again, "apple") == []
     assert await found(store.search, again, "pear") == [one]

@@ -99,9 +99,10 @@ class Preparer:
         job = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
             return await asyncio.shield(job)
-        except asyncio.CancelledError:
-            await asyncio.wait([job])
-            raise
+        except asyncio.CancelledError as problem:
+            cancelled = problem
+        await asyncio.wait([job])
+        raise cancelled
 
     def close(self) -> None:
         """End the thread when it has done what it was given."""

@@ -133,11 +133,15 @@ class _Incoming(ScreenedTransaction):
     async def accept(self) -> Acceptance:
         """Store the message, and beside it what it reports on our TLS (RFC 8460) or our mail (RFC 9990)."""
         size = self._spool.size
+        acceptance, unwanted = None, None
         try:
             acceptance = await super().accept()
         except (ScreenerRefused, ScreenerDeferred) as problem:
-            await self._tell_of_refusal(problem, size)
-            raise
+            unwanted = problem
+        if unwanted is not None:
+            await self._tell_of_refusal(unwanted, size)
+            raise unwanted
+        assert acceptance is not None
         if self._inspection is not None:
             self._inspection.delivered(self._with_recipients(), acceptance.size, acceptance.stored)
         await self._brought.keep()

@@ -10,6 +10,7 @@ beginning of a word finds by the index whatever comparing texts would find. `que
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 from unicodedata import normalize
 
 import msgspec
@@ -67,7 +68,7 @@ UNKNOWN = Words("", "", "", "", False)
 """The words of a message that has too many."""
 
 
-class Query(msgspec.Struct, frozen=True):
+class Query(NamedTuple):
     """The words that what is looked for has. `last_is_whole`: False when words that begin with the last one match too.
     `exact`: a message that has these words has what is looked for: nothing has to be compared.
     """

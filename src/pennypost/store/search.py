@@ -12,9 +12,9 @@ of the index, made only if the number is still what it was when the batch was re
 worker that is killed leaves nothing half done. A search treats what lies above the number as it would a message that
 might match: it reads it. So it never misses a message that has just come, however far the index is.
 
-Messages that are gone stay in the index until they are swept; a search asks for messages that are there. An account's
-number may be used again when the account is gone, hence `created_at`: an index of another one is dropped. So is one
-that is ahead of its account, which happens when the store was brought back from a copy.
+Messages that are gone stay in the index until they are swept; a search asks for messages that are there. A number may
+mean another account where the store was brought back from a copy, hence `created_at`: an index of another one is
+dropped. So is one that is ahead of its account.
 """
 
 import asyncio

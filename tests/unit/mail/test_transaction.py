@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from tests.compiled import interpreted
 from tests.unit.mail.conftest import World
 
 from pennypost.mail.prepare import Preparer
@@ -226,6 +227,7 @@ async def test_lmtp_has_an_outcome_for_each_recipient(world: World) -> None:
     assert len(await stored(world, world.bert)) == 1
 
 
+@interpreted
 async def test_a_bug_for_one_recipient_of_lmtp_is_not_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """They have the message: a client that is told otherwise brings it again."""
     append = messages.append
@@ -555,6 +557,7 @@ async def test_what_was_for_a_mailbox_that_is_gone_meanwhile_goes_to_the_inbox(w
     assert len(await stored(world, world.anna)) == 1
 
 
+@interpreted
 async def test_what_only_passes_through_is_not_digested(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody here asks what is in it; its Message-ID is known all the same."""
 
