@@ -32,6 +32,12 @@ class Route:
     local: tuple[LocalTarget, ...]
     remote: tuple[Address, ...]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it leads to accounts without a quota and nowhere else: so it does for everybody, until the directory
+        changes."""
+        return bool(self.local) and not self.remote and not any(target.bounded for target in self.local)
+
 
 async def route(tx: Transaction, address: Address, separator: str, *, relay: bool, subaddress_mailboxes: bool) -> Route:
     """Find the route of a recipient.

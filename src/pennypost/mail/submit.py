@@ -91,10 +91,15 @@ class _Submission(MailTransaction):
         account, sender = self._user.account, envelope.reverse_path
         if self._post.sending is not None:
             await self._post.sending.admit(self._user)
+        senders = self._post.senders
+        if senders.known((account, sender)):
+            return
+        generation = senders.generation
         if not await self._store.glance(lambda tx: is_enabled(tx, account)):
             raise AccountDisabled
         if sender is not None and not await self._store.read(lambda tx: owns(tx, account, sender, self._separator)):
             raise SenderNotOwned
+        senders.keep((account, sender), True, generation)
 
     async def recipient(self, recipient: Recipient) -> None:
         """Judge RCPT TO; refuse a domain that says it takes no mail while the user can hear of it (RFC 7505 §4.1)."""

@@ -41,9 +41,10 @@ from pennypost.message.threading import message_ids
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.model.errors import BadMessage, MailError, MessageTooLarge, RoutingLoop, ServerFault, TooManyRecipients
-from pennypost.model.ids import MailboxId
+from pennypost.model.ids import AccountId, MailboxId
 from pennypost.net.incident import log_incident
 from pennypost.store import blobs, messages, timeline
+from pennypost.store.directory_memory import DirectoryMemory
 from pennypost.store.engine import Operation, Transaction
 from pennypost.store.messages import NewMessage
 from pennypost.store.queue import Place, QueuedMessage
@@ -71,6 +72,16 @@ class Post:
     signer: Signer | None = None
     forwarder: Forwarder | None = None
     authserv_id: str = ""
+
+    routes: DirectoryMemory[Address, Route] = field(init=False)
+    """Plain ones, by the address as it was written."""
+    senders: DirectoryMemory[tuple[AccountId, Address | None], bool] = field(init=False)
+    """Accounts that may be used, and the reverse-paths that are theirs."""
+
+    def __post_init__(self) -> None:
+        """Remember nothing yet."""
+        object.__setattr__(self, "routes", DirectoryMemory(self.store.engine))
+        object.__setattr__(self, "senders", DirectoryMemory(self.store.engine))
 
     def without_our_results(self, header: bytes) -> bytes:
         """Take out results that others wrote in our name (RFC 8601 §5), where a message is not verified here."""
@@ -138,7 +149,14 @@ class MailTransaction(ABC):
         """Judge RCPT TO and remember where it leads (RFC 5321 §4.1.1.3)."""
         if len(self._destinations) >= self._settings.max_recipients:
             raise TooManyRecipients
-        found = await self._store.glance(lambda tx: self._route(tx, recipient.address))
+        address, routes = recipient.address, self._post.routes
+        found = routes.known(address) if self._envelope.reverse_path is not None else None
+        if found is None:
+            generation = routes.generation
+            found = await self._store.glance(lambda tx: self._route(tx, address))
+            separator = self._store.settings.subaddress_separator
+            if found.is_plain and not (separator and separator in address.local_part):
+                routes.keep(address, found, generation)
         self._destinations.append(Destination(recipient, found))
 
     def write(self, chunk: bytes) -> None:

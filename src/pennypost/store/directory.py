@@ -88,6 +88,7 @@ async def add_domain(
     )
     if row is None:
         raise AlreadyExists("The domain exists already")
+    tx.directory_changed()
     return Domain(DomainId(row[0]), name, quota_octets, target)
 
 
@@ -100,6 +101,7 @@ async def remove_domain(tx: Transaction, name: str) -> None:
         raise StillInUse("The domain still has aliases")
     await tx.execute("DELETE FROM signing_key WHERE domain = ?", domain.name)
     await tx.execute("DELETE FROM junk_threshold WHERE kind = 0 AND owner = ?", domain.id)
+    tx.directory_changed()
     await tx.execute("DELETE FROM domain WHERE id = ?", domain.id)
 
 
@@ -122,12 +124,14 @@ async def set_catch_all(tx: Transaction, name: str, catch_all: str | None) -> No
     """Set where mail for unknown local parts goes, or None to refuse it. Raises NoSuchDomain, BadAddress."""
     target = None if catch_all is None else await _target(tx, catch_all)
     domain = await require_domain(tx, name)
+    tx.directory_changed()
     await tx.execute("UPDATE domain SET catch_all = ? WHERE id = ?", target, domain.id)
 
 
 async def set_domain_quota(tx: Transaction, name: str, quota_octets: int | None) -> None:
     """Bound what all accounts of a domain use together. Raises NoSuchDomain."""
     domain = await require_domain(tx, name)
+    tx.directory_changed()
     await tx.execute("UPDATE domain SET quota_octets = ? WHERE id = ?", quota_octets, domain.id)
 
 
@@ -182,6 +186,7 @@ async def add_account(
         to_microseconds(tx.now),
         int(shared),
     )
+    tx.directory_changed()
     await tx.execute("INSERT INTO address (address, position, account) VALUES (?, 0, ?)", key, identifier)
     await mailboxes.create_defaults(tx, identifier)
     if password_hash is not None:
@@ -201,6 +206,7 @@ async def remove_account(tx: Transaction, account_id: AccountId) -> None:
         removal.hidden_name(account_id),
         account_id,
     )
+    tx.directory_changed()
     await tx.execute("DELETE FROM address WHERE address = ?", found.name)
     await tx.execute("DELETE FROM credential WHERE account = ?", account_id)
     await acl.forget_account(tx, account_id)
@@ -291,6 +297,7 @@ async def set_referral(tx: Transaction, account_id: AccountId, url: str | None) 
 
 
 async def _set(tx: Transaction, sql: str, value: int | str | None, account_id: AccountId) -> None:
+    tx.directory_changed()
     if not await tx.execute(sql, value, account_id):
         raise NoSuchAccount
 
@@ -313,6 +320,7 @@ async def add_alias(tx: Transaction, address: str, targets: Sequence[str]) -> Al
     await require_domain(tx, split_key(key)[1])
     if await tx.fetch_one("SELECT 1 FROM address WHERE address = ? LIMIT 1", key) is not None:
         raise AlreadyExists("The address exists already")
+    tx.directory_changed()
     await tx.execute_many(
         "INSERT INTO address (address, position, target) VALUES (?, ?, ?)",
         [(key, position, target) for position, target in enumerate(keys)],
@@ -329,6 +337,7 @@ async def _target(tx: Transaction, text: str) -> str:
 
 async def remove_alias(tx: Transaction, address: str) -> None:
     """Remove an alias. Raises NoSuchRecipient when there is none of this address."""
+    tx.directory_changed()
     if not await tx.execute("DELETE FROM address WHERE address = ? AND target IS NOT NULL", parse_key(address)):
         raise NoSuchRecipient("No such alias")
 

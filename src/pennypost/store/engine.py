@@ -73,6 +73,11 @@ class Transaction(Protocol):
         """Let a notice of this be posted, to all workers, after the commit. Nothing is posted on a roll-back."""
         ...
 
+    def directory_changed(self) -> None:
+        """Say that where addresses lead, or who owns them, changes with the commit: no process goes by what it
+        remembers after that."""
+        ...
+
 
 Operation = Callable[[Transaction], Awaitable[T]]
 """What an engine runs: usually `lambda tx: operation(tx, …)`."""
@@ -80,6 +85,11 @@ Operation = Callable[[Transaction], Awaitable[T]]
 
 class Engine(Protocol):
     """Runs operations in transactions. Used from one event loop; several processes may share what is beneath it."""
+
+    @property
+    def directory_generation(self) -> int:
+        """A number that is another one after each commit that changed the directory, of any process."""
+        ...
 
     async def write(self, operation: Operation[T]) -> T:
         """Run an operation that may change rows. On return its changes are committed and synced to disk.

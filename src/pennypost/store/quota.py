@@ -80,6 +80,7 @@ class Limits:
 
 async def limit(tx: Transaction, account: AccountId, limits: Limits) -> None:
     """Set all bounds of an account anew (RFC 9208 §4.1.3). What it holds already stays. Raises NoSuchAccount."""
+    tx.directory_changed()
     changed = await tx.execute(
         "UPDATE account SET quota_octets = ?, quota_messages = ?, quota_mailboxes = ?, quota_annotation_octets = ? "
         "WHERE id = ? AND removed = 0",

@@ -73,6 +73,11 @@ class Store:
             raise
         return cls(settings, worker, clock, engine, notices)
 
+    @property
+    def directory_generation(self) -> int:
+        """See `Engine.directory_generation`."""
+        return self.engine.directory_generation
+
     async def write(self, operation: Operation[T]) -> T:
         """Run an operation that may change rows; on return it is committed and synced. See `Engine.write`."""
         return await self.engine.write(operation)

@@ -27,6 +27,7 @@ from pennypost.model.address import Address
 from pennypost.model.authentication import Authenticated
 from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.model.errors import (
+    AccountDisabled,
     AuthenticationRequired,
     BadMessage,
     MailError,
@@ -47,9 +48,10 @@ from pennypost.model.ids import AccountId, Uid
 from pennypost.model.peer import Peer
 from pennypost.model.relaying import NextHop, OutgoingMessage, RecipientResult, RelayOutcome, RelayState
 from pennypost.model.units import Octets
-from pennypost.store import directory, mailboxes, messages, queue_view, suppression, timeline
+from pennypost.store import directory, mailboxes, messages, queue_view, quota, suppression, timeline
 from pennypost.store.engine import Transaction
 from pennypost.store.queue import DeliveryState
+from pennypost.store.store import Store
 from pennypost.store.timeline import EventKind
 
 STRANGER = SmtpClient(Peer(ip_address("192.0.2.7"), 4711), "mx.example", Language.ESMTP)
@@ -204,6 +206,75 @@ async def test_a_disabled_account_gets_nothing(world: World) -> None:
     await world.store.write(lambda tx: directory.set_enabled(tx, world.anna, False))
     with pytest.raises(RecipientDisabled):
         await receive(world, "anna@penny.test")
+
+
+async def test_what_another_process_changes_in_the_directory_holds_for_the_next_recipient(world: World) -> None:
+    receiver, submitter = Receiver(shared := post(world)), Submitter(shared)
+    client = replace(STRANGER, authenticated=Authenticated(world.anna, "anna@penny.test"))
+    anna, sales = address("anna@penny.test"), address("sales@penny.test")
+
+    async def comes(sender: Address | None = SENDER, to: Address = anna) -> None:
+        reception = receiver.begin(STRANGER)
+        await reception.sender(Envelope(sender))
+        await reception.recipient(Recipient(to))
+        reception.discard()
+
+    async def goes(sender: Address) -> None:
+        reception = submitter.begin(client)
+        await reception.sender(Envelope(sender))
+        reception.discard()
+
+    other = await Store.open(world.store.settings)
+    try:
+        await comes()
+        await comes(None)
+        assert shared.routes.known(anna) is not None
+        await goes(anna)
+        await other.write(lambda tx: directory.set_enabled(tx, world.anna, False))
+        assert shared.routes.known(anna) is None
+        with pytest.raises(RecipientDisabled):
+            await comes()
+        with pytest.raises(AccountDisabled):
+            await goes(anna)
+        await other.write(lambda tx: directory.set_enabled(tx, world.anna, True))
+        await comes()
+        await other.write(lambda tx: quota.limit(tx, world.anna, quota.Limits(octets=0)))
+        with pytest.raises(OverQuota):
+            await comes()
+        await other.write(lambda tx: quota.limit(tx, world.anna, quota.Limits()))
+        with pytest.raises(NoSuchRecipient):
+            await comes(to=sales)
+        await other.write(lambda tx: directory.add_alias(tx, "sales@penny.test", ["anna@penny.test"]))
+        await comes(to=sales)
+        await goes(sales)
+        await other.write(lambda tx: directory.remove_alias(tx, "sales@penny.test"))
+        with pytest.raises(NoSuchRecipient):
+            await comes(to=sales)
+        with pytest.raises(SenderNotOwned):
+            await goes(sales)
+        await comes()
+        await other.write(lambda tx: directory.remove_account(tx, world.anna))
+        with pytest.raises(NoSuchRecipient):
+            await comes()
+    finally:
+        await other.close()
+
+
+async def test_a_route_is_remembered_for_a_while_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = post(world)
+    monkeypatch.setattr("pennypost.store.directory_memory.time.monotonic", lambda: now)
+    now = 100.0
+    reception = Receiver(shared).begin(STRANGER)
+    await reception.sender(Envelope(SENDER))
+    for local in ("anna", "anna+tag", "ANNA"):
+        await reception.recipient(Recipient(address(f"{local}@penny.test")))
+    assert shared.routes.known(address("anna@penny.test")) == shared.routes.known(address("ANNA@penny.test"))
+    assert shared.routes.known(address("anna+tag@penny.test")) is None
+    now += 9
+    assert shared.routes.known(address("anna@penny.test")) is not None
+    now += 1
+    assert shared.routes.known(address("anna@penny.test")) is None
+    reception.discard()
 
 
 async def test_over_quota_is_said_at_rcpt_and_again_when_it_is_stored(world: World) -> None:

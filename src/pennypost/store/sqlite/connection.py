@@ -69,13 +69,14 @@ class SqliteTransaction:
     One cursor serves all statements: starting one ends the one before, so that none is pending at a commit.
     """
 
-    __slots__ = ("_connection", "_cursor", "notices", "now")
+    __slots__ = ("_connection", "_cursor", "notices", "now", "other_directory")
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
         self.now: datetime
         self.notices: list[Notice] = []
+        self.other_directory = False
 
     def control(self, sql: str) -> None:
         """Run BEGIN, COMMIT, ROLLBACK, …: on the one cursor, so that the statement before is over."""
@@ -109,6 +110,9 @@ class SqliteTransaction:
 
     def changed(self, account: AccountId, modseq: ModSeq) -> None:
         self.notices.append((account, modseq))
+
+    def directory_changed(self) -> None:
+        self.other_directory = True
 
 
 def run(operation: Operation[T], transaction: SqliteTransaction) -> T:

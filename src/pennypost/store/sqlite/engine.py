@@ -14,6 +14,7 @@ from pennypost.store.sqlite.connection import connect, translate
 from pennypost.store.sqlite.lock import FairLock
 from pennypost.store.sqlite.migrate import known_migrations, migrate
 from pennypost.store.sqlite.reader import Readers
+from pennypost.store.sqlite.shared_number import SharedNumber
 from pennypost.store.sqlite.writer import Writer
 
 DATABASE = "pennypost.db"
@@ -28,10 +29,11 @@ def unobserved(_operations: int, _seconds: float) -> None:
 class SqliteEngine:
     """The `Engine` of one event loop over `settings.data_dir`, which exists. Open it after a fork, never before."""
 
-    def __init__(self, writer: Writer, readers: Readers, checkpointer: Checkpointer) -> None:
+    def __init__(self, writer: Writer, readers: Readers, checkpointer: Checkpointer, directory: SharedNumber) -> None:
         self._writer = writer
         self._readers = readers
         self._checkpointer = checkpointer
+        self._directory = directory
         self._closed: asyncio.Future[None] | None = None
 
     @classmethod
@@ -62,12 +64,18 @@ class SqliteEngine:
         checkpointer = Checkpointer(connection, locks, settings)
         try:
             readers = Readers(file, settings, clock)
-            writer = Writer(file, locks, settings, clock, committed, checkpointer.log_pages, observe)
+            directory = SharedNumber(locks / "directory")
+            writer = Writer(file, locks, settings, clock, committed, checkpointer.log_pages, observe, directory)
             writer.start()
         except BaseException:
             await asyncio.to_thread(checkpointer.close)
             raise
-        return cls(writer, readers, checkpointer)
+        return cls(writer, readers, checkpointer, directory)
+
+    @property
+    def directory_generation(self) -> int:
+        """See `Engine.directory_generation`."""
+        return self._directory.value
 
     async def write(self, operation: Operation[T]) -> T:
         """Run an operation in a group commit; see `Engine.write`."""
@@ -99,6 +107,7 @@ class SqliteEngine:
         await self._writer.close()
         await self._readers.close()
         await asyncio.to_thread(self._checkpointer.close)
+        self._directory.close()
 
 
 def _prepare(file: Path, locks: Path, settings: StoreSettings, migrations: list[str]) -> apsw.Connection:

@@ -56,6 +56,7 @@ from pennypost.store.engine import Notice, Operation, T
 from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.connection import SqliteTransaction, connect, run, translate
 from pennypost.store.sqlite.lock import FairLock
+from pennypost.store.sqlite.shared_number import SharedNumber
 
 
 class _Job(NamedTuple):
@@ -92,7 +93,8 @@ class _WroteAndFailed(Exception):
 class Writer:
     """Commits the operations of one event loop in groups. `committed` is called on the loop with the notices of each
     group; `log_pages` on the thread, after a commit, with the length of the log in pages; `observe` on the loop with
-    the number of operations in a group and the seconds it took, from its beginning to its commit."""
+    the number of operations in a group and the seconds it took, from its beginning to its commit. `directory` is raised
+    after commits that changed the directory."""
 
     def __init__(
         self,
@@ -103,12 +105,14 @@ class Writer:
         committed: Callable[[list[Notice]], None],
         log_pages: Callable[[int], None],
         observe: Callable[[int, float], None],
+        directory: SharedNumber,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._committed = committed
         self._log_pages = log_pages
         self._observe = observe
+        self._directory = directory
         self._loop = asyncio.get_running_loop()
         self._jobs: deque[_Job] = deque()
         self._group_on_its_way = False
@@ -299,6 +303,8 @@ class Writer:
                 self._transaction.control("COMMIT")
                 quick = time.monotonic() - before <= QUICK_COMMIT_SECONDS
                 self._quick_commits = self._quick_commits + 1 if quick else 0
+                if self._transaction.other_directory:
+                    self._directory.increase()
                 notices = self._transaction.notices
         except BaseException as error:
             failure = self._give_up(error)
@@ -348,6 +354,7 @@ class Writer:
     def _begin(self) -> SqliteTransaction:
         transaction = self._transaction
         transaction.notices = []
+        transaction.other_directory = False
         transaction.now = self._clock()
         if not self._connection.in_transaction:
             transaction.control("BEGIN IMMEDIATE")
