@@ -17,6 +17,7 @@ from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.queue.manager import QueueManager
 from pennypost.mail.queue.outbox import Outbox
 from pennypost.mail.queue.routing import Router
+from pennypost.mail.refresh_tokens import KeptToken
 from pennypost.mail.relay import Relayer
 from pennypost.mail.routing import accepts_mail
 from pennypost.mail.security_judge import PolicyJudge
@@ -64,7 +65,16 @@ class Outbound:
         self.policies = StsPolicies(store, resolver, self.https)
         self.record = TlsRecord(store, relay.tls_memory, relay.tls_patience)
         judge = PolicyJudge(relay, resolver, self.policies, self.record)
-        self.relayer = Relayer(relay, config.server.own_hostname, resolver, tls, judge, self.record, store.clock)
+        self.relayer = Relayer(
+            relay,
+            config.server.own_hostname,
+            resolver,
+            tls,
+            judge,
+            self.record,
+            store.clock,
+            lambda login, client: KeptToken(store, login, client.refresh_token),
+        )
         self.reporter = TlsReporter(config.tls_reports, config.server.own_hostname, store, resolver, self.https, signer)
         self._store = store
         self._config = config

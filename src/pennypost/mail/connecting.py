@@ -11,7 +11,7 @@ from ssl import SSLContext
 from pennypost.clients.smtp.answers import SessionFailed, Stage
 from pennypost.clients.smtp.client import SmtpClient
 from pennypost.clients.smtp.log_in import log_in
-from pennypost.clients.smtp.oauth import TokenSource
+from pennypost.clients.smtp.oauth import OAuthClient, TokenKeeper, TokenSource
 from pennypost.mail.outgoing import Abilities
 from pennypost.mail.relay_settings import RelaySettings
 from pennypost.mail.targets import Target
@@ -33,6 +33,9 @@ NO_IPV6_SECONDS = 600.0
 _TLS_STAGES = frozenset({Stage.STARTTLS, Stage.HANDSHAKE})
 
 Clock = Callable[[], datetime]
+
+KeeperOf = Callable[[str, OAuthClient], TokenKeeper]
+"""Gives the keeper of refresh tokens of a login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def _abilities(client: SmtpClient, tls: TlsFacts | None) -> Abilities:
 
 class Connector:
     """Opens sessions. `hello_name`: ours; `own_names`: whatever we are called, lower case. `record`: hears what they
-    were like, if anybody wants to know."""
+    were like, if anybody wants to know. `keeper_of`: None keeps refresh tokens in memory only."""
 
     def __init__(
         self,
@@ -70,7 +73,9 @@ class Connector:
         own_names: frozenset[str],
         record: TlsRecord | None,
         clock: Clock,
+        keeper_of: KeeperOf | None = None,
     ) -> None:
+        self._keeper_of = keeper_of
         self._settings = settings
         self._tls = tls
         self._name = hello_name
@@ -206,5 +211,6 @@ class Connector:
         assert settings.oauth is not None
         source = self._tokens.get(name)
         if source is None:
-            source = self._tokens[name] = TokenSource(settings.oauth, self._tls.verified)
+            keeper = None if self._keeper_of is None else self._keeper_of(name, settings.oauth)
+            source = self._tokens[name] = TokenSource(settings.oauth, self._tls.verified, keeper)
         return TokenLogin(settings.user, await source.token())

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pennypost.clients.smtp.answers import Answer, SessionFailed, Stage, Transaction
 from pennypost.clients.smtp.pool import SmtpPool
-from pennypost.mail.connecting import Clock, Connector, Session
+from pennypost.mail.connecting import Clock, Connector, KeeperOf, Session
 from pennypost.mail.outgoing import Outgoing
 from pennypost.mail.relay_settings import RelaySettings
 from pennypost.mail.security_judge import SecurityJudge
@@ -80,7 +80,8 @@ _NOBODY = _Failure(RelayState.DEFERRED, "4.4.1", "there is no host that could be
 class Relayer:
     """Sends messages; `relay` is a `model.relaying.Relay`. One for each event loop.
 
-    `hostname`: ours. `judge` decides what TLS a host has to have; `record` hears what sessions were like.
+    `hostname`: ours. `judge` decides what TLS a host has to have; `record` hears what sessions were like. `keeper_of`:
+    gives who keeps refresh tokens.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Relayer:
         judge: SecurityJudge,
         record: TlsRecord | None = None,
         clock: Clock = utc_now,
+        keeper_of: KeeperOf | None = None,
     ) -> None:
         name = settings.hello_name or hostname
         self._settings = settings
@@ -99,7 +101,7 @@ class Relayer:
         self._pool: SmtpPool[Session] = SmtpPool(settings.pool)
         own_names = frozenset({hostname.lower(), name.lower()})
         self._targets = Targets(settings, resolver, judge, own_names)
-        self._connector = Connector(settings, tls, name, own_names, record, clock)
+        self._connector = Connector(settings, tls, name, own_names, record, clock, keeper_of)
 
     async def relay(self, hop: NextHop, message: OutgoingMessage) -> RelayOutcome:
         """Try to send a message once. Raises only what `message.octets` raises, and CancelledError."""

@@ -4,7 +4,9 @@ import asyncio
 import json
 import ssl
 import time
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 import httpx2
 
@@ -37,12 +39,28 @@ class OAuthClient:
             raise ValueError("token_url: expected https")
 
 
-class TokenSource:
-    """Gives access tokens of one account, and gets a new one when the old one runs out. `trust`: whom HTTPS trusts."""
+class TokenKeeper(Protocol):
+    """Keeps the refresh token that was given last. All but `keep` raise MailError."""
 
-    def __init__(self, client: OAuthClient, trust: ssl.SSLContext) -> None:
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Let one refresh at a time: each may make the refresh token before it worthless."""
+
+    async def find(self) -> Secret | None:
+        """Give the token that was kept last; None: there is none."""
+
+    async def keep(self, token: Secret) -> bool:
+        """Keep a token. False: it cannot be kept."""
+
+
+class TokenSource:
+    """Gives access tokens of one account, and gets a new one when the old one runs out. `trust`: whom HTTPS trusts.
+    `keeper`: None keeps refresh tokens in memory only."""
+
+    def __init__(self, client: OAuthClient, trust: ssl.SSLContext, keeper: TokenKeeper | None = None) -> None:
         self._client = client
         self._trust = trust
+        self._keeper = keeper
+        self._is_kept = True
         self._refresh_token = client.refresh_token
         self._token: Secret | None = None
         self._until = 0.0
@@ -53,7 +71,7 @@ class TokenSource:
         self._token = None
 
     async def token(self) -> Secret:
-        """Give a token that holds. Raises AuthenticationUnavailable."""
+        """Give a token that holds. Raises AuthenticationUnavailable, and what the keeper raises."""
         async with self._lock:
             if self._token is None or time.monotonic() >= self._until:
                 await self._refresh()
@@ -61,6 +79,19 @@ class TokenSource:
             return self._token
 
     async def _refresh(self) -> None:
+        keeper = self._keeper
+        if keeper is None:
+            await self._ask()
+            return
+        async with keeper.turn():
+            if self._is_kept and (kept := await keeper.find()) is not None:
+                self._refresh_token = kept
+            before = self._refresh_token
+            await self._ask()
+            if self._refresh_token.value != before.value or not self._is_kept:
+                self._is_kept = await keeper.keep(self._refresh_token)
+
+    async def _ask(self) -> None:
         client = self._client
         form = {
             "grant_type": "refresh_token",
