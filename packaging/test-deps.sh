@@ -1,9 +1,10 @@
 #!/bin/sh
-# Install the mail programs that tests/interop drives. They are run by the tests on ports of their own: no service is
-# started here. Without apt, or without the right to use it, the tests that miss a program skip and say so.
+# Install what compiles a wheel, and the mail programs that tests/interop drives. They are run by the tests on ports of
+# their own: no service is started here. Without apt, or without the right to use it, the tests that miss a program skip
+# and say so.
 set -eu
 
-packages="postfix dovecot-imapd dovecot-pop3d dovecot-lmtpd swaks libnet-ssleay-perl msmtp isync fetchmail mutt offlineimap3 aerc imapfilter curl openssl unbound clamav-daemon rspamd opendkim"
+packages="gcc libc6-dev python3-dev postfix dovecot-imapd dovecot-pop3d dovecot-lmtpd swaks libnet-ssleay-perl msmtp isync fetchmail mutt offlineimap3 aerc imapfilter curl openssl unbound clamav-daemon rspamd opendkim"
 
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "test-deps: no apt-get here; tests that need $packages will be skipped"
