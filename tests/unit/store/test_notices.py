@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pennypost.model.ids import AccountId, ModSeq
-from pennypost.store.notices import Notices
+from pennypost.store.notices import BUCKETS, Notices
 
 
 class Workers:
@@ -32,6 +32,10 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110 -- what is waited for has no event
             await asyncio.sleep(0.001)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.suffix == ".notices"}
 
 
 def post(notices: Notices, *pairs: tuple[int, int]) -> None:
@@ -96,9 +100,50 @@ async def test_a_dead_workers_socket_is_removed(workers: Workers) -> None:
     workers.all.remove(dead)
     asyncio.get_running_loop().remove_reader(dead._socket.fileno())
     dead._socket.close()  # as a killed process leaves it: the name stays
-    assert len(list(workers.folder.iterdir())) == 2
+    dead.subscribe(AccountId(1), lambda modseq: None)
+    assert names(workers.folder) == {one._name, dead._name}
+    post(one, (2, 1))
+    assert names(workers.folder) == {one._name, dead._name}
     post(one, (1, 1))
-    assert [path.name for path in workers.folder.iterdir()] == [one._name]
+    assert names(workers.folder) == {one._name}
+    assert len(list(workers.folder.iterdir())) == 2  # and what it is interested in
+
+
+async def test_a_worker_that_begins_removes_what_dead_ones_left(workers: Workers) -> None:
+    dead, alive = workers.start(), workers.start()
+    workers.all.remove(dead)
+    asyncio.get_running_loop().remove_reader(dead._socket.fileno())
+    dead._socket.close()
+    one = workers.start()
+    assert names(workers.folder) == {one._name, alive._name}
+    assert len(list(workers.folder.iterdir())) == 4
+
+
+async def test_nothing_is_sent_to_who_watches_others(workers: Workers) -> None:
+    one, two = workers.start(), workers.start()
+    got: list[int] = []
+    end = two.subscribe(AccountId(1), got.append)
+    second = two.subscribe(AccountId(1), got.append)
+    post(one, (2, 5))
+    with pytest.raises(BlockingIOError):
+        two._socket.recv(100)
+    post(one, (1 + BUCKETS, 6))  # of the same bucket
+    assert two._socket.recv(100)
+    end()
+    post(one, (1, 7))
+    await until(lambda: got == [7])
+    second()
+    post(one, (1, 8))
+    with pytest.raises(BlockingIOError):
+        two._socket.recv(100)
+
+
+async def test_who_cannot_say_what_it_watches_is_told_everything(workers: Workers) -> None:
+    one, two = workers.start(), workers.start()
+    for path in workers.folder.glob("*.interest"):
+        path.unlink()
+    post(one, (2, 5))
+    assert two._socket.recv(100)
 
 
 async def test_a_callback_may_unsubscribe_others(workers: Workers) -> None:
