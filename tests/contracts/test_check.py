@@ -8,6 +8,7 @@ from tests.contracts.world import World
 from pennypost.model.flags import Flags
 from pennypost.store import check, directory, messages
 from pennypost.store.blobs import Blobs
+from pennypost.store.body_coding import BodyCoding
 from pennypost.store.check import InconsistencyKind as Kind
 from pennypost.store.settings import StoreSettings
 
@@ -109,7 +110,7 @@ async def test_bodies_are_read(world: World, tmp_path: Path, monkeypatch: pytest
     inbox = await world.inbox(account)
     for body in (b"one\r\n", b"two\r\n", b"three\r\n"):
         await world.append(account, inbox, body=body)
-    blobs = Blobs(StoreSettings(tmp_path))
+    blobs = Blobs(StoreSettings(tmp_path), BodyCoding(1, lambda number: None))
     assert [one async for one in check.check(world.engine, blobs)] == []
     world.broken = True
     await world.sql("UPDATE blob SET data = X'6f6e6f0d0a' WHERE id = 1")

@@ -52,6 +52,34 @@ async def test_append_is_refused_whole(world: World) -> None:
     assert await world.sql("SELECT message_count FROM account") == [(0,)]
 
 
+async def test_messages_in_the_order_in_which_they_are_named(world: World) -> None:
+    account = await world.account()
+    inbox = await world.inbox(account)
+    ids = [
+        (await world.append(account, inbox, header(f"Topic {n}", f"id{n}@x"), body=b"%d\r\n" % n)).message
+        for n in range(30)
+    ]
+
+    async def subjects(wanted: list[int]) -> list[tuple[str, int, bytes | None] | None]:
+        columns = (Column.BASE_SUBJECT,)
+        rows = await world.read(messages.fetch_in_order, account, wanted, columns, bodies=True)
+        return [row and (row[0], row[-1], row[3]) for row in rows]
+
+    known = {message: (f"topic {n}", message, b"%d\r\n" % n) for n, message in enumerate(ids)}
+    for wanted in (ids, ids[::-1], ids[5:6], [], [*ids[:4], *ids[10:20], ids[25]], [ids[3], ids[3], ids[1]]):
+        assert await subjects(wanted) == [known[message] for message in wanted]
+    assert await subjects([ids[0], 77777, ids[2]]) == [known[ids[0]], None, known[ids[2]]]
+    # One message with two entries, and another that is gone: as many rows as were asked for.
+    columns = "uid, message, slot, flags, keywords, modseq, received_at, size, saved_at"
+    await world.sql(
+        f"INSERT INTO entry (account, mailbox, {columns}) SELECT account, mailbox + 1, {columns} FROM entry "
+        f"WHERE message = {ids[0]}"
+    )
+    await world.sql(f"DELETE FROM entry WHERE message = {ids[1]}")
+    assert await subjects(ids[:3]) == [known[ids[0]], None, known[ids[2]]]
+    world.broken = True
+
+
 async def test_columns_that_are_asked(world: World) -> None:
     account = await world.account()
     inbox = await world.inbox(account)

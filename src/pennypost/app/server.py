@@ -10,6 +10,7 @@ import structlog
 from starlette.applications import Starlette
 
 from pennypost.app.config.settings import Config
+from pennypost.app.dictionaries import DictionaryKeeper
 from pennypost.app.doors import Door, make_doors
 from pennypost.app.figures import Figures, exposition, store_gauges
 from pennypost.app.housekeeping import Housekeeper
@@ -82,6 +83,7 @@ class Server:
         self._http: HttpDoor | None = None
         self._housekeeper: Housekeeper | None = None
         self._housekeeping: asyncio.Task[None] | None = None
+        self._keeping_dictionaries: asyncio.Task[None] | None = None
         self._indexer: Indexer | None = None
         self._indexing: asyncio.Task[None] | None = None
         self._gauges: tuple[tuple[str, str, float], ...] = ()
@@ -128,6 +130,8 @@ class Server:
             await self._http.start(sockets[HTTP])
         self._housekeeper = Housekeeper(store, config.auth, config.dkim)
         self._housekeeping = asyncio.create_task(self._housekeeper.run())
+        if store.settings.dictionary:
+            self._keeping_dictionaries = asyncio.create_task(DictionaryKeeper(store).run())
         if store.search.enabled:
             self._indexer = Indexer(store)
             self._indexing = asyncio.create_task(self._indexer.run())
@@ -177,6 +181,9 @@ class Server:
             await asyncio.wait((self._housekeeping,))
             with suppress(MailError):  # the lease runs out by itself
                 await self._housekeeper.resign()
+        if self._keeping_dictionaries is not None:
+            self._keeping_dictionaries.cancel()
+            await asyncio.wait((self._keeping_dictionaries,))
         if self._indexer is not None and self._indexing is not None:
             self._indexing.cancel()
             await asyncio.wait((self._indexing,))

@@ -14,6 +14,7 @@ words       encoded words
 charsets    octets to text
 decode      the content of a part: transfer encodings and charsets undone
 text        what a reader sees: text, HTML, attachments, preview
+dots        lines that begin with "."
 build       building messages and reports
 defects     what can be wrong
 limits      every bound

@@ -34,11 +34,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from zstandard import ZstdCompressor
+from zstandard import ZstdError
+from zstandard import frame_content_size as content_size
 
 from pennypost.model.errors import ServerBusy
 from pennypost.model.ids import BlobId
-from pennypost.store.blob_files import FRAME, RAW, ZSTD, BlobFile, DamagedFile, decompress, write_file
+from pennypost.store.blob_files import FRAME, BlobFile, DamagedFile, write_file
+from pennypost.store.body_coding import UNDOTTED, BodyCoding
 from pennypost.store.engine import Row, Transaction, Value, to_microseconds
 from pennypost.store.settings import StoreSettings
 from pennypost.store.spool import Spool
@@ -47,12 +49,6 @@ T = TypeVar("T")
 
 REFRESH = timedelta(minutes=5)
 """How much older `created_at` may be than the last `put`."""
-
-_COMPRESS_FROM = 256
-"""Octets below which a body is kept as it is."""
-
-_WORTHWHILE = 0.94
-"""A body that does not get smaller than this is kept as it is: it is read without a step."""
 
 _SHARED = "size >= 4096 OR place IS NOT NULL"
 """Bodies that have one row however often they are put. In the words of the index that finds them."""
@@ -66,9 +62,10 @@ _COLUMNS = "size, codec, data, place"
 
 @dataclass(frozen=True, slots=True)
 class BlobDraft:
-    """A body made ready for `put`. `hash`: SHA-256 of the body; `size`: its octets; `codec`: 0 raw, 1 zstd.
+    """A body made ready for `put`. `hash`: SHA-256 of the body; `size`: its octets; `codec`: of `data` as
+    `body_coding` has it, of a file as `blob_files` does.
 
-    Either `data` (coded by `codec`) or `place`, a path below the data folder, is set; `file` is then the whole path.
+    Either `data` or `place`, a path below the data folder, is set; `file` is then the whole path.
     `body`: the body itself, of a small one, for those who need it again at once.
     """
 
@@ -87,19 +84,20 @@ class BlobReader:
     It stays readable when the body is removed from the store meanwhile. Close it.
     """
 
-    def __init__(self, blobs: "Blobs", source: bytes | BlobFile) -> None:
+    __slots__ = ("_blobs", "_source", "undotted", "whole")
+
+    def __init__(self, blobs: "Blobs", source: bytes | BlobFile, undotted: bool = False) -> None:
         self._blobs = blobs
         self._source = source
+        self.whole = source if isinstance(source, bytes) else None
+        """The body, if it is a small one that is here already; None for one that has to be read."""
+        self.undotted = undotted
+        """Whether it is known that no line of the body begins with "."."""
 
     @property
     def size(self) -> int:
         """Octets of the body."""
         return len(self._source) if isinstance(self._source, bytes) else self._source.size
-
-    @property
-    def whole(self) -> bytes | None:
-        """The body, if it is a small one that is here already; None for one that has to be read."""
-        return self._source if isinstance(self._source, bytes) else None
 
     async def read_at(self, start: int, length: int) -> bytes:
         """Read up to `length` octets from `start` (0-based), fewer at the end."""
@@ -122,12 +120,12 @@ class BlobReader:
 
 
 class Blobs:
-    """Makes drafts of bodies and reads bodies, for one open store."""
+    """Makes drafts of bodies and reads bodies, for one open store. `coding`: of those that lie in the database."""
 
-    def __init__(self, settings: StoreSettings) -> None:
+    def __init__(self, settings: StoreSettings, coding: BodyCoding) -> None:
         self._settings = settings
         self._durable: set[Path] = set()
-        self._compressor = ZstdCompressor(level=settings.compression_level)
+        self.coding = coding
         self._writers = ThreadPoolExecutor(settings.blob_threads, thread_name_prefix="store-blob-write")
         self._readers = ThreadPoolExecutor(settings.blob_threads, thread_name_prefix="store-blob-read")
 
@@ -135,13 +133,8 @@ class Blobs:
 
     def draft(self, body: bytes) -> BlobDraft:
         """Make a draft here and now: a few microseconds per KiB, so only for bodies up to `inline_limit`."""
-        size = len(body)
-        hash = hashlib.sha256(body).digest()
-        if size >= _COMPRESS_FROM:
-            data = self._compressor.compress(body)
-            if len(data) < size * _WORTHWHILE:
-                return BlobDraft(hash, size, ZSTD, data, None, None, body)
-        return BlobDraft(hash, size, RAW, body, None, None, body)
+        codec, data = self.coding.encode(body)
+        return BlobDraft(hashlib.sha256(body).digest(), len(body), codec, data, None, None, body)
 
     async def draft_large(self, body: bytes | memoryview | Path, start: int = 0) -> BlobDraft:
         """Make a draft, as a file, of octets or of a file's content, from `start` on. On return it is synced.
@@ -202,9 +195,11 @@ class Blobs:
         """Open a body for reading after the transaction, off the event loop if it is large."""
         return self.reader(await _row(tx, blob))
 
-    def reader(self, row: Row) -> "BlobReader":
+    def reader(self, row: Row) -> BlobReader:
         """Open the body that a row of (size, codec, data, place) stands for, as `open` does."""
-        return BlobReader(self, self.decode(row) if row[3] is None else self._file(row))
+        if row[3] is None:
+            return BlobReader(self, self.decode(row), bool(row[1] & UNDOTTED))
+        return BlobReader(self, self._file(row))
 
     def decode(self, row: Row) -> bytes:
         """Give the body that a row of (size, codec, data, place) stands for; for joins that bring these columns.
@@ -215,27 +210,32 @@ class Blobs:
         if size is None:
             raise DamagedFile("the message's body is not there")
         if place is None:
-            body: bytes = decompress(data, size) if codec == ZSTD else data
-        else:
-            file = self._file(row)
-            try:
-                body = file.read_at(0, size)
-            finally:
-                file.close()
-        if len(body) != size:
-            raise DamagedFile("the body has not the size it had")
-        return body
+            return self.coding.decode(codec, data, size)
+        file = self._file(row)
+        try:
+            return file.read_at(0, size)
+        finally:
+            file.close()
 
     def decode_all(self, rows: Sequence[Row], at: int) -> list[bytes]:
         """Do what `decode` does for many rows, in which its columns begin at a place."""
+        decompressors = self.coding.decompressors()
         bodies: list[bytes] = []
         for row in rows:
-            size, codec, data, place = row[at:]
-            if codec == ZSTD and place is None and len(body := decompress(data, size)) == size:
-                bodies.append(body)
+            size, codec, data, place = row[at : at + 4]
+            if place is None and codec in decompressors and content_size(data) == size:
+                try:
+                    bodies.append(decompressors[codec](data))
+                except ZstdError as error:
+                    raise DamagedFile(str(error)) from error
             else:
-                bodies.append(self.decode(row[at:]))
+                bodies.append(self.decode(row[at : at + 4]))
         return bodies
+
+    def readers(self, rows: Sequence[Row], at: int) -> list[BlobReader]:
+        """Open bodies that lie in the database, as `reader` does, for rows in which its columns begin at a place."""
+        bodies = self.decode_all(rows, at)
+        return [BlobReader(self, body, bool(row[at + 1] & UNDOTTED)) for row, body in zip(rows, bodies, strict=True)]
 
     async def problem(self, tx: Transaction, blob: BlobId) -> str | None:
         """Say what is wrong with a stored body: missing, cut, or of another hash; None: nothing. Blocks: for `scan`."""

@@ -4,6 +4,7 @@ Each account is walked in scans of bounded size; each scan is one snapshot, so m
 inconsistency. What spans scans is compared with what the last scan of the account says. Nothing is repaired here.
 """
 
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,6 +14,7 @@ from pennypost.message import structure
 from pennypost.model.ids import MAX_UID, AccountId, BlobId
 from pennypost.store import counters
 from pennypost.store.blobs import Blobs
+from pennypost.store.body_coding import dictionary_of
 from pennypost.store.counters import Figures
 from pennypost.store.engine import Engine, Row, Transaction
 
@@ -43,6 +45,8 @@ class InconsistencyKind(Enum):
     """A message or a queued one without its body."""
     BLOB = "blob"
     """A body that is missing, cut or altered."""
+    DICTIONARY = "dictionary"
+    """What bodies are compressed with is missing or altered: one of its two copies, or both."""
     MESSAGE = "message"
     """A message whose sizes, header or index cannot be right."""
     ENTRY = "entry"
@@ -80,6 +84,8 @@ async def check_rows(engine: Engine) -> AsyncIterator[Inconsistency]:
             yield found
         async for found in _check_messages(engine, account):
             yield found
+    for found in await engine.scan(_check_dictionaries):
+        yield found
     for found in await engine.scan(_check_orphans):
         yield found
 
@@ -103,6 +109,25 @@ async def _check_bodies(tx: Transaction, blobs: Blobs, after: int) -> tuple[list
         if problem is not None:
             found.append(Inconsistency(InconsistencyKind.BLOB, f"blob {blob}", problem))
     return found, len(rows), rows[-1][0] if rows else after
+
+
+async def _check_dictionaries(tx: Transaction) -> list[Inconsistency]:
+    """Check that the dictionaries are what they were, and that bodies need no others."""
+    found: list[Inconsistency] = []
+    there: set[int] = set()
+    for number, data, spare, hash in await tx.fetch_all(
+        "SELECT id, data, spare, hash FROM dictionary WHERE hash IS NOT NULL ORDER BY id"
+    ):
+        there.add(number)
+        for name, copy in (("first", data), ("second", spare)):
+            if copy is None or hashlib.sha256(copy).digest() != hash:
+                detail = f"its {name} copy is damaged"
+                found.append(Inconsistency(InconsistencyKind.DICTIONARY, f"dictionary {number}", detail))
+    codecs = await tx.fetch_all("SELECT DISTINCT codec FROM blob WHERE place IS NULL")
+    for number in sorted({dictionary_of(codec) for (codec,) in codecs} - there - {0}):
+        detail = "it is not there, and bodies need it"
+        found.append(Inconsistency(InconsistencyKind.DICTIONARY, f"dictionary {number}", detail))
+    return found
 
 
 # -- Accounts and mailboxes

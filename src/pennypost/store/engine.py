@@ -118,6 +118,13 @@ class Engine(Protocol):
         """Run an operation that only reads, however much, off the event loop. One snapshot."""
         ...
 
+    def look_up(self, sql: str, *values: Value) -> list[Row]:
+        """Give the rows of a statement here and now, on any thread, also within an operation: as they are committed.
+
+        On a connection that is made for it, which takes a millisecond: for what is asked once in a long while.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish the writes that were handed over, then let go of everything. Idempotent."""
         ...

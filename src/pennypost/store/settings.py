@@ -52,6 +52,9 @@ class StoreSettings:
     compression_level: int = 1
     """Of zstd: 1 is fast, 19 is small."""
 
+    dictionary: bool = True
+    """Compress small bodies with a dictionary made from them. It keeps pieces of them, also when they are gone."""
+
     blob_threads: int = 2
     """Large bodies that are hashed and compressed at one time."""
 

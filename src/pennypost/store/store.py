@@ -5,11 +5,14 @@ import os
 import stat
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from pennypost.model.ids import AccountId, ModSeq
+from pennypost.store import dictionaries
 from pennypost.store.blobs import Blobs
-from pennypost.store.engine import Engine, Operation, StoreUnusable, T, utc_now
+from pennypost.store.body_coding import BodyCoding
+from pennypost.store.engine import Engine, Operation, Row, StoreUnusable, T, Value, utc_now
 from pennypost.store.notices import Notices
 from pennypost.store.search import Search
 from pennypost.store.settings import StoreSettings
@@ -42,7 +45,7 @@ class Store:
         self.worker = worker
         self.clock = clock
         self.engine = engine
-        self.blobs = Blobs(settings)
+        self.blobs = Blobs(settings, BodyCoding(settings.compression_level, partial(dictionaries.look_up, engine)))
         self.spools = Spools(settings)
         self.search = Search(engine, self.blobs, SqliteSearchIndex(settings), enabled=settings.full_text_index)
         self._notices = notices
@@ -71,7 +74,10 @@ class Store:
         except BaseException:
             notices.close()
             raise
-        return cls(settings, worker, clock, engine, notices)
+        store = cls(settings, worker, clock, engine, notices)
+        if settings.dictionary:
+            await dictionaries.refresh(engine, store.blobs.coding)
+        return store
 
     @property
     def directory_generation(self) -> int:
@@ -101,6 +107,10 @@ class Store:
     async def scan(self, operation: Operation[T]) -> T:
         """Run an operation that reads much, off the event loop, in one snapshot."""
         return await self.engine.scan(operation)
+
+    def look_up(self, sql: str, *values: Value) -> list[Row]:
+        """Give the rows of a statement here and now, on any thread. See `Engine.look_up`."""
+        return self.engine.look_up(sql, *values)
 
     def subscribe(self, account: AccountId, callback: Callable[[ModSeq], None]) -> Callable[[], None]:
         """Call `callback` on the loop after a commit of any worker that changed the account; gives the unsubscription.

@@ -227,7 +227,7 @@ async def test_a_file_is_synced_named_and_its_name_synced_in_this_order(
     assert events == ["sync file", "rename", "sync folder"]
     # Another process finds the folders there, and cannot know whether who made them has come to syncing them.
     events.clear()
-    other = Blobs(store.settings)
+    other = Blobs(store.settings, store.blobs.coding)
     await other.draft_large(TEXT)
     assert events == first
     await other.close()

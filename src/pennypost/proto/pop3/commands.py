@@ -56,8 +56,8 @@ class Password:
     password: str
 
 
-_NUMBER = re.compile(rb"[0-9]{1,10}")
-"""Ten digits are enough for any maildrop, and few enough to be converted safely."""
+_MAX_DIGITS = 10
+"""Of a number: enough for any maildrop, and few enough to be converted safely."""
 
 _LANGUAGE = re.compile(rb"\*|[A-Za-z0-9]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 """RFC 4647 §2.1, language-range, as far as LANG takes it (RFC 6856 §3)."""
@@ -72,10 +72,14 @@ def _bare(event: Event) -> Callable[[bytes], Parsed]:
     return lambda argument: Fault.SYNTAX if argument.strip(b" ") else event
 
 
+def _is_number(argument: bytes) -> bool:
+    return argument.isdigit() and len(argument) <= _MAX_DIGITS
+
+
 def _number(make: Callable[[int], Event]) -> Callable[[bytes], Parsed]:
     def parse(argument: bytes) -> Parsed:
         argument = argument.rstrip(b" ")
-        return make(int(argument)) if _NUMBER.fullmatch(argument) else Fault.SYNTAX
+        return make(int(argument)) if _is_number(argument) else Fault.SYNTAX
 
     return parse
 
@@ -85,14 +89,14 @@ def _optional_number(make: Callable[[int | None], Event]) -> Callable[[bytes], P
         argument = argument.rstrip(b" ")
         if not argument:
             return make(None)
-        return make(int(argument)) if _NUMBER.fullmatch(argument) else Fault.SYNTAX
+        return make(int(argument)) if _is_number(argument) else Fault.SYNTAX
 
     return parse
 
 
 def _top(argument: bytes) -> Parsed:
     number, _, lines = argument.rstrip(b" ").partition(b" ")
-    if not (_NUMBER.fullmatch(number) and _NUMBER.fullmatch(lines)):
+    if not (_is_number(number) and _is_number(lines)):
         return Fault.SYNTAX
     return Top(int(number), int(lines))
 

@@ -29,7 +29,7 @@ from pennypost.proto.pop3.events import (
     User,
     Utf8,
 )
-from pennypost.proto.pop3.responses import Challenge, Err, Ok, Response, TextBegin, build, build_parts
+from pennypost.proto.pop3.responses import Challenge, Err, Message, Ok, Response, TextBegin, build, build_parts
 from pennypost.proto.pop3.text import DotStuffer
 from pennypost.proto.sasl import MAX_LINE, decode
 from pennypost.proto.wire import LineBuffer, LineFault
@@ -95,6 +95,8 @@ class Pop3ServerSession:
             raise UsageError("nothing is to be answered")
         parts = build_parts(response)
         self._pending = None
+        if type(response) is Message and type(event) in _PLAIN:
+            return parts
         if isinstance(response, TextBegin):
             self._text = DotStuffer()
         if type(event) not in _PLAIN or isinstance(response, Challenge):

@@ -11,12 +11,15 @@ def dot_stuffed(octets: bytes) -> bytes:
     return stuffed + b"\r\n.\r\n"
 
 
-def dot_stuffed_parts(header: bytes, body: bytes) -> tuple[bytes, ...]:
-    """Give in parts what `dot_stuffed` gives of a header block and a body: most often they are sent as they are."""
+def dot_stuffed_parts(header: bytes, body: bytes, undotted: bool = False) -> tuple[bytes, ...]:
+    """Give in parts what `dot_stuffed` gives of a header block and a body: most often they are sent as they are.
+
+    `undotted`: no line of the body begins with ".", so it is not looked for.
+    """
     if not body or not header.endswith(b"\r\n"):
         return (dot_stuffed(header + body),)
     end = b".\r\n" if body.endswith(b"\r\n") else b"\r\n.\r\n"
-    return dot_stuff(header), dot_stuff(body), end
+    return dot_stuff(header), body if undotted else dot_stuff(body), end
 
 
 class DotStuffer:

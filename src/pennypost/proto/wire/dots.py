@@ -1,8 +1,6 @@
 """Transparency: how a text is written that "." alone on a line ends (RFC 5321 §4.5.2, RFC 1939 §3)."""
 
-import re
-
-_DOT = re.compile(rb"\r\n\.")
+from pennypost.message.dots import has_dotted_line
 
 
 def dot_stuff(octets: bytes) -> bytes:
@@ -10,8 +8,7 @@ def dot_stuff(octets: bytes) -> bytes:
 
     A piece of a longer text must begin where a line begins.
     """
-    if octets.startswith(b"."):
-        octets = b"." + octets
-    if _DOT.search(octets):  # twice as fast as `in`
-        octets = octets.replace(b"\r\n.", b"\r\n..")
-    return octets
+    if not has_dotted_line(octets):
+        return octets
+    stuffed = octets.replace(b"\r\n.", b"\r\n..")
+    return b"." + stuffed if stuffed.startswith(b".") else stuffed

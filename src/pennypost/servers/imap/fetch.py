@@ -11,7 +11,7 @@ from typing import cast
 
 from pennypost.model.errors import StorageFull
 from pennypost.model.flags import Flags
-from pennypost.model.ids import MessageId, Uid
+from pennypost.model.ids import Uid
 from pennypost.model.rights import Rights
 from pennypost.proto.imap.commands.fetch import Fetch, FetchAttribute, FetchItem
 from pennypost.proto.imap.responses import codes
@@ -158,24 +158,23 @@ async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -
     """Read what a plan needs of some messages; those that are gone meanwhile are left out. None: all are."""
     if plan.chosen:
         return await _load_chosen(session, plan, piece)
-    store, account = session.door.store, session.open_mailbox.account
-    wanted = [MessageId(message) for message in piece.messages]
-    mailbox, uids = session.open_mailbox.id, [Uid(uid) for uid in piece.uids]
-
+    store, account, mailbox = session.door.store, session.open_mailbox.account, session.open_mailbox.id
     with_bodies = limit is not None and piece.sizes[0] <= limit
 
-    async def operation(tx: Transaction) -> tuple[dict[MessageId, Row], dict[Uid, int]]:
-        rows = await messages.fetch(tx, account, wanted, plan.columns, bodies=with_bodies)
-        saved = await object_ids.saved_at(tx, account, mailbox, uids) if plan.saved else {}
-        return rows, saved
+    async def operation(tx: Transaction) -> tuple[list[Row | None], dict[Uid, int]]:
+        rows = await messages.fetch_in_order(tx, account, piece.messages, plan.columns, bodies=with_bodies)
+        if not plan.saved:
+            return rows, {}
+        return rows, await object_ids.saved_at(tx, account, mailbox, [Uid(uid) for uid in piece.uids])
 
     found, saved = await store.read(operation)
-    if len(found) < len(wanted):
+    if None in found:
         session.open_mailbox.missed = True
-        piece = piece.only([message in found for message in piece.messages])
+        piece = piece.only([row is not None for row in found])
         if not piece.uids:
             return None
-    rows: list[Row] = [found[message] for message in piece.messages]  # type: ignore[index]
+        found = [row for row in found if row is not None]
+    rows = cast(list[Row], found)
     batch = Batch(piece, session.recents, account, rows, plan.fields)
     if with_bodies:
         batch.bodies = store.blobs.decode_all(rows, len(plan.columns))

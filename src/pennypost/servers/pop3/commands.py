@@ -101,10 +101,10 @@ async def _unique_ids(session: "Session", event: UniqueIds) -> Response:
 async def _retrieve(session: "Session", event: Retrieve) -> Response | None:
     header, body = await _open(session, event.number)
     session.retrieved += 1
-    text = f"{len(header) + body.size} octets"
-    if body.whole is not None:
-        return Message(text, header, body.whole)
-    await session.send_text(text, _message(header, body))
+    whole = body.whole
+    if whole is not None:
+        return Message(f"{len(header) + len(whole)} octets", header, whole, body.undotted)
+    await session.send_text(f"{len(header) + body.size} octets", _message(header, body))
     return None
 
 
@@ -112,7 +112,7 @@ async def _top(session: "Session", event: Top) -> Response | None:
     header, body = await _open(session, event.number)
     text = "Top of message follows"
     if body.whole is not None:
-        return Message(text, header, first_lines(body.whole, event.lines))
+        return Message(text, header, first_lines(body.whole, event.lines), body.undotted)
     await session.send_text(text, _top_of(header, body, event.lines))
     return None
 

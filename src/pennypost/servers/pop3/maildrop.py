@@ -12,11 +12,12 @@ from array import array
 from datetime import timedelta
 
 from pennypost.model.errors import MailboxInUse, MailError
-from pennypost.model.ids import MAX_UID, AccountId, MailboxId, MessageId, Uid, UidValidity
+from pennypost.model.ids import MAX_UID, AccountId, MailboxId, Uid, UidValidity
 from pennypost.servers.pop3.errors import Refused
 from pennypost.store import leases, mailboxes, messages
+from pennypost.store.blob_files import DamagedFile
 from pennypost.store.blobs import BlobReader
-from pennypost.store.engine import Row, Transaction
+from pennypost.store.engine import Transaction
 from pennypost.store.messages import Column
 from pennypost.store.store import Store
 
@@ -61,7 +62,7 @@ class Maildrop:
         self._messages = array("Q")
         self._sizes = array("Q")
         self._deleted: set[int] = set()
-        self._ahead: dict[int, Row] = {}
+        self._ahead: dict[int, tuple[bytes, BlobReader]] = {}
         self._opened = 0
         self.count = 0
         self.octets = 0
@@ -117,27 +118,34 @@ class Maildrop:
     async def open_message(self, number: int) -> tuple[bytes, BlobReader]:
         """Give a message's header block, with its empty line, and its body to be read and closed. Raises Refused."""
         self.require(number)
-        row = self._ahead.pop(number, None)
-        if row is None:
-            await self._read_ahead(number)
-            row = self._ahead.pop(number, None)
+        opened = self._ahead.pop(number, None)
+        if opened is None:
+            opened = await self._read(number)
         self._opened = number
-        if row is None:
-            raise Refused("The message was removed meanwhile")
-        return row[0], self._store.blobs.reader(row[1:])
+        return opened
 
-    async def _read_ahead(self, number: int) -> None:
+    async def _read(self, number: int) -> tuple[bytes, BlobReader]:
         """Read a message, and when they are asked for one after the other those that come next, by one statement."""
+        self._ahead = {}
         end, octets = number, self._sizes[number - 1]
         if number == self._opened + 1:
             while end < len(self._sizes) and end - number < _AHEAD and octets + self._sizes[end] <= _AHEAD_OCTETS:
                 octets += self._sizes[end]
                 end += 1
-        wanted = [MessageId(message) for message in self._messages[number - 1 : end]]
-        rows = await self._store.glance(lambda tx: messages.fetch(tx, self._account, wanted, _CONTENT, bodies=True))
-        found = {at: rows[message] for at, message in enumerate(wanted, number) if message in rows}
+        wanted = self._messages[number - 1 : end]
+        rows = await self._store.glance(
+            lambda tx: messages.fetch_in_order(tx, self._account, wanted, _CONTENT, bodies=True)
+        )
+        first, blobs = rows[0], self._store.blobs
+        if first is None:
+            raise Refused("The message was removed meanwhile")
         # A body in a file may be collected before its turn comes, if somebody removes the message meanwhile.
-        self._ahead = {at: row for at, row in found.items() if at == number or row[4] is None}
+        ahead = {at: row for at, row in enumerate(rows[1:], number + 1) if row is not None and row[4] is None}
+        if ahead:
+            with contextlib.suppress(DamagedFile):  # whose turn it is is told of it
+                readers = blobs.readers(list(ahead.values()), 1)
+                self._ahead = {at: (row[0], reader) for (at, row), reader in zip(ahead.items(), readers, strict=True)}
+        return first[0], blobs.reader(first[1:5])
 
     # -- What is to be removed
 

@@ -73,7 +73,7 @@ class Session:
         self._write(self.machine.greeting("Pennypost ready"))
         try:
             while self.machine.state is not State.CLOSED:
-                await self._carry(await self.next_event())
+                await self._carry(self.machine.next_event() or await self.next_event())
             await self._flush()
         except _Finished:
             pass
@@ -155,8 +155,9 @@ class Session:
 
     def answer(self, response: Response) -> None:
         """Gather the answer to the command in hand."""
-        for part in self.machine.send_parts(response):
-            self._write(part)
+        parts = self.machine.send_parts(response)
+        self._gathered += parts
+        self._gathered_octets += sum(map(len, parts))
 
     def _write(self, octets: bytes) -> None:
         self._gathered.append(octets)

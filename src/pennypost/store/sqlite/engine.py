@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 
-from pennypost.store.engine import Notice, Operation, StoreUnusable, T
+from pennypost.store.engine import Notice, Operation, Row, StoreUnusable, T, Value
 from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.checkpoint import Checkpointer
 from pennypost.store.sqlite.connection import connect, translate
@@ -96,6 +96,10 @@ class SqliteEngine:
     async def scan(self, operation: Operation[T]) -> T:
         """Run an unbounded read on a thread."""
         return await self._readers.scan(operation)
+
+    def look_up(self, sql: str, *values: Value) -> list[Row]:
+        """Give the rows of a statement here and now, on any thread."""
+        return self._readers.look_up(sql, *values)
 
     async def close(self) -> None:
         """Finish what was handed over and close. The last process to close also empties the log."""

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 import apsw
 
 from pennypost.model.errors import ShuttingDown
-from pennypost.store.engine import Operation, T
+from pennypost.store.engine import Operation, Row, T, Value
 from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.connection import SqliteTransaction, connect, read_in_snapshot, run, translate
 
@@ -54,6 +54,17 @@ class Readers:
             raise translate(error) from None
         finally:
             self._near.end_statement()
+
+    def look_up(self, sql: str, *values: Value) -> list[Row]:
+        """Give the rows of a statement on a connection of its own, here and now."""
+        try:
+            connection = self._connect()
+            try:
+                return connection.execute(sql, values).fetchall()
+            finally:
+                connection.close()
+        except apsw.Error as error:
+            raise translate(error) from None
 
     async def scan(self, operation: Operation[T]) -> T:
         """Run an unbounded read on a thread. It is broken off as ShuttingDown by `close`."""

@@ -12,7 +12,7 @@ from tests.transcripts.imap.server import World, with_settings, world
 from tests.unit.servers.imap.test_session import Talk, logged_in
 
 from pennypost.message.headers import split
-from pennypost.model.ids import AccountId, MessageId
+from pennypost.model.ids import AccountId
 from pennypost.model.units import Octets
 from pennypost.store import messages
 from pennypost.store.engine import Transaction
@@ -124,15 +124,13 @@ async def test_what_cannot_be_told_is_refused_before_anything_is(server: World) 
 async def test_few_large_headers_are_read_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anybody can send headers of a megabyte."""
     read: list[int] = []
-    fetched = messages.fetch
+    fetched = messages.fetch_in_order
 
-    async def counting(
-        tx: Transaction, account: AccountId, wanted: Sequence[MessageId], *more: Any, **also: Any
-    ) -> Any:
+    async def counting(tx: Transaction, account: AccountId, wanted: Sequence[int], *more: Any, **also: Any) -> Any:
         read.append(len(wanted))
         return await fetched(tx, account, wanted, *more, **also)
 
-    monkeypatch.setattr(messages, "fetch", counting)
+    monkeypatch.setattr(messages, "fetch_in_order", counting)
     header = b"X-Filler: " + b"x" * 900_000 + b"\r\n\r\n"
     async with world(tmp_path) as server:
         for _ in range(40):

@@ -166,7 +166,7 @@ async def test_a_fault_is_an_incident_without_its_text_and_the_session_goes_on(d
     async def broken(*_):
         raise LookupError("a secret detail")
 
-    monkeypatch.setattr(messages, "fetch", broken)
+    monkeypatch.setattr(messages, "fetch_in_order", broken)
     async with session(door) as connection:
         said = await asked(connection, b"RETR 1")
         assert said.startswith(b"-ERR [SYS/TEMP] Internal error, try again later (incident ")
