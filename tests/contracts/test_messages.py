@@ -4,6 +4,7 @@ import pytest
 from tests.contracts.world import World, append, header
 
 from pennypost.message import structure
+from pennypost.message.imap_form import sent_envelope
 from pennypost.model.errors import (
     MailboxExists,
     NoSuchAccount,
@@ -95,7 +96,7 @@ async def test_columns_that_are_asked(world: World) -> None:
     assert [row[:2] for row in rows] == [(one.uid, one.message) for one in made[1:4]]
     index = structure.decode(rows[0][2])
     assert (index.type, index.subtype, index.size) == (b"text", b"plain", 8)
-    assert rows[0][3].startswith(b"(")
+    assert sent_envelope(rows[0][3]).startswith(b"(")
     assert len(await world.read(messages.fetch_by_uid, account, inbox, 1, 9, (Column.SIZE,), 2)) == 2
     assert await world.read(messages.find_by_message_id_field, account, b"id2@x") == [ids[2]]
     assert await world.read(messages.thread_of, account, ids[0]) == ids[0]

@@ -16,7 +16,7 @@ from pennypost.message import text
 from pennypost.message.decode import content
 from pennypost.message.digest import digest
 from pennypost.message.headers import field_list, prepend, remove, select_fields, select_other_fields, split
-from pennypost.message.imap_form import imap_body
+from pennypost.message.imap_form import imap_body, sent_envelope
 from pennypost.message.structure import Part, Section, decode, encode, find_part, locate
 from pennypost.message.words import decode_words
 
@@ -91,9 +91,9 @@ def check(octets: bytes) -> None:
     made = digest(header_block, body)
     check_part(made.index, 0, len(body))
     assert decode(encode(made.index)) == made.index
-    for written in (made.envelope, made.bodystructure, imap_body(made.index)):
+    for written in (sent_envelope(made.envelope), made.bodystructure, imap_body(made.index)):
         read_imap(written)
-    assert len(read_imap(made.envelope)) == 10
+    assert len(read_imap(sent_envelope(made.envelope))) == 10
     assert all(0 <= defect.offset <= len(octets) for defect in made.defects)
     longer = digest(prepend(header_block, (b"Return-Path", b"<x@y>")), body)
     assert longer.index == made.index

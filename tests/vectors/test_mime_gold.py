@@ -13,6 +13,7 @@ from tests.vectors import mime
 
 from pennypost.message.digest import digest
 from pennypost.message.headers import split
+from pennypost.message.imap_form import sent_envelope
 from pennypost.message.structure import Section, locate
 
 EXPLAINED = {
@@ -32,7 +33,7 @@ def differences(name: str) -> dict[str, tuple[Any, Any]]:
     made = digest(header_block, body)
     found: dict[str, tuple[Any, Any]] = {}
     if "env" in expected:
-        compare(collapsed(mime.read_imap(made.envelope)), collapsed(expected["env"]), "env", found)
+        compare(collapsed(mime.read_imap(sent_envelope(made.envelope))), collapsed(expected["env"]), "env", found)
     if "bs" in expected:
         ours = mime.gold_structure(mime.read_imap(made.bodystructure))
         compare(collapsed(ours), collapsed(expected["bs"]), "bs", found)

@@ -9,7 +9,7 @@ from pennypost.message import text
 from pennypost.message.decode import content
 from pennypost.message.digest import digest
 from pennypost.message.headers import field_list, remove, select_fields, select_other_fields, split
-from pennypost.message.imap_form import imap_body, imap_bodystructure
+from pennypost.message.imap_form import imap_body, imap_bodystructure, sent_envelope
 from pennypost.message.structure import Part, Section, decode, encode, find_part, locate
 from pennypost.message.words import decode_words
 
@@ -32,7 +32,7 @@ def test_survives(path: Path) -> None:
     made = digest(header_block, body)
     check_offsets(made.index, 0, len(body))
     assert decode(encode(made.index)) == made.index
-    mime.read_imap(made.envelope)
+    mime.read_imap(sent_envelope(made.envelope))
     mime.read_imap(imap_body(made.index))
     assert imap_bodystructure(decode(encode(made.index))) == made.bodystructure
     mime.read_imap(made.bodystructure)

@@ -4,7 +4,7 @@ import msgspec
 
 from pennypost.message.defects import Defect, DefectKind
 from pennypost.message.headers import FIELD, header_end
-from pennypost.message.imap_form import imap_bodystructure, imap_envelope
+from pennypost.message.imap_form import imap_bodystructure, kept_envelope
 from pennypost.message.limits import MAX_DEFECTS, MAX_HEADER_FIELDS, MAX_HEADER_OCTETS
 from pennypost.message.scan import DEFAULT_TYPE, Scanner
 from pennypost.message.structure import Part
@@ -20,7 +20,8 @@ class ParsedMessage(msgspec.Struct, frozen=True):
 
 
 class MessageDigest(msgspec.Struct, frozen=True):
-    """What the store keeps of a message. `envelope` and `bodystructure`: as IMAP sends them."""
+    """What the store keeps of a message. `bodystructure`: as IMAP sends it. `envelope`: `imap_form.sent_envelope` gives
+    what IMAP sends."""
 
     index: Part
     summary: Summary
@@ -62,7 +63,7 @@ def digest(header_block: bytes, body: bytes) -> MessageDigest:
     return MessageDigest(
         index,
         parsed.summary,
-        imap_envelope(parsed.summary),
+        kept_envelope(parsed.summary),
         imap_bodystructure(index),
         has_attachment(index),
         parsed.defects,

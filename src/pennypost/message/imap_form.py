@@ -1,12 +1,13 @@
 """ENVELOPE, BODYSTRUCTURE and BODY in the octets in which IMAP sends them (RFC 9051 §7.5.2, RFC 3501 §7.4.2).
 
-They are stored like this. Strings are quoted where quoting can carry them: ASCII without CR, LF and NUL. All else,
-raw 8-bit text above all, goes as a literal, which every client of either protocol version reads. A NUL, which nothing
-but literal8 can carry, becomes "?".
+They are stored like this, an ENVELOPE without what it repeats (`kept_envelope`). Strings are quoted where quoting can
+carry them: ASCII without CR, LF and NUL. All else, raw 8-bit text above all, goes as a literal, which every client of
+either protocol version reads. A NUL, which nothing but literal8 can carry, becomes "?".
 """
 
 import re
 from functools import lru_cache
+from struct import Struct
 
 from pennypost.message.addresses import AddressList
 from pennypost.message.structure import Parameters, Part
@@ -15,6 +16,7 @@ from pennypost.message.summary import Summary
 _UNSAFE = re.compile(rb'["\\\x00-\x08\x0a-\x1f\x7f-\xff]')
 _NEEDS_LITERAL = re.compile(rb"[\x00\r\n\x80-\xff]")
 _NO_ENVELOPE = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
+_MAX_KEPT = 0xFFFF
 _QUOTED_SPECIALS = re.compile(rb'(["\\])')
 
 
@@ -48,6 +50,41 @@ def imap_envelope(summary: Summary) -> bytes:
         nstring(summary.in_reply_to),
         nstring(summary.message_id),
     )
+
+
+_KEPT = Struct(">BHH")
+"""What an ENVELOPE begins with that was kept without repetitions: 1, the octets before From, the octets of From."""
+
+
+def kept_envelope(summary: Summary) -> bytes:
+    """Write ENVELOPE as it is stored: where Sender and Reply-To repeat From it is there once, a third less in all."""
+    if summary.sender or summary.reply_to or not summary.from_:
+        return imap_envelope(summary)
+    head = b"(%b %b " % (nstring(summary.date), nstring(summary.subject))
+    author = _addresses(summary.from_)
+    if max(len(head), len(author)) > _MAX_KEPT:
+        return imap_envelope(summary)
+    return b"%b%b%b %b %b %b %b %b)" % (
+        _KEPT.pack(1, len(head), len(author)),
+        head,
+        author,
+        _addresses(summary.to),
+        _addresses(summary.cc),
+        _addresses(summary.bcc),
+        nstring(summary.in_reply_to),
+        nstring(summary.message_id),
+    )
+
+
+def sent_envelope(kept: bytes) -> bytes:
+    """Give ENVELOPE as IMAP sends it, of one that `kept_envelope` wrote."""
+    if kept.startswith(b"("):
+        return kept
+    _, head, length = _KEPT.unpack_from(kept)
+    start = _KEPT.size + head
+    end = start + length
+    author = kept[start:end]
+    return b"%b %b %b%b" % (kept[_KEPT.size : end], author, author, kept[end:])
 
 
 def _addresses(entries: AddressList) -> bytes:

@@ -274,6 +274,7 @@ class Column(Enum):
     SORT_CC = "m.sort_cc"
     HEADER = "m.header"
     ENVELOPE = "m.envelope"
+    """`message.imap_form.sent_envelope` gives what IMAP sends."""
     BODYSTRUCTURE = "m.bodystructure"
     ORIGIN = "coalesce(m.origin, m.id)"
     """The message it was first copied from, or itself: what EMAILID tells (RFC 8474 §5.1)."""

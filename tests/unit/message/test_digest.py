@@ -8,7 +8,7 @@ from pennypost.message import digest as digests
 from pennypost.message.defects import DefectKind
 from pennypost.message.digest import MessageDigest, digest, has_attachment
 from pennypost.message.headers import prepend, split
-from pennypost.message.imap_form import imap_body, nstring, string
+from pennypost.message.imap_form import imap_body, imap_envelope, nstring, sent_envelope, string
 from pennypost.message.limits import MAX_HEADER_FIELDS, MAX_HEADER_OCTETS
 
 
@@ -44,7 +44,7 @@ two
 
 def test_envelope() -> None:
     bob = b'(("Bob" NIL "bob" "example.org"))'
-    assert FULL.envelope == (
+    assert sent_envelope(FULL.envelope) == (
         b'("Mon, 23 Nov 2026 23:00:00 +0100" "Re: [x] a \\"quoted\\" \\\\ word" '
         + b" ".join([bob, bob, bob])
         + b' (("Carol \\"C\\"" NIL "carol" "example.com")(NIL NIL "list" NIL)(NIL NIL NIL NIL))'
@@ -85,9 +85,33 @@ def test_keys_without_names_or_addresses() -> None:
 def test_what_is_missing_and_what_is_empty() -> None:
     """RFC 9051 §7.5.2: NIL if the field is not there, an empty string if it is empty; Sender follows From."""
     assert made("\n").envelope == b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
-    empty = made("Date:\nSubject:\nFrom: a@b\nReply-To:\nTo:\nIn-Reply-To:\nMessage-ID: \n\n").envelope
+    kept = made("Date:\nSubject:\nFrom: a@b\nReply-To:\nTo:\nIn-Reply-To:\nMessage-ID: \n\n").envelope
+    empty = sent_envelope(kept)
     one = b'((NIL NIL "a" "b"))'
     assert empty == b'("" "" ' + b" ".join([one, one, one]) + b' NIL NIL NIL "" "")'
+
+
+@pytest.mark.parametrize(
+    ("fields", "repeats"),
+    [
+        ("From: Bob <bob@example.org>", True),
+        ("From: Bob <bob@example.org>\nSender:\nReply-To:", True),
+        ("From: Bob <bob@example.org>\nSender: c@d", False),
+        ("From: Bob <bob@example.org>\nReply-To: c@d", False),
+        ("From: \u1234 <bob@example.org>\nSubject: \u1234", True),
+        ("Subject: (\x01", False),
+        ("From: a@b\nSubject: " + "x" * 70_000, False),
+        ("From: " + ", ".join(["someone@some.example.org"] * 3_000), False),
+        ("", False),
+    ],
+)
+def test_an_envelope_is_kept_without_what_it_repeats(fields: str, repeats: bool) -> None:
+    found = made(f"{fields}\nTo: Carol <carol@example.com>\n\n")
+    sent = imap_envelope(found.summary)
+    assert sent_envelope(found.envelope) == sent
+    assert sent_envelope(sent) == sent  # as it was kept before
+    assert (len(found.envelope) < len(sent)) is repeats
+    assert found.envelope.startswith(b"(") is not repeats
 
 
 def test_raw_octets_are_literals() -> None:

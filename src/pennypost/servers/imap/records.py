@@ -12,7 +12,7 @@ from typing import TypeGuard, cast
 from pennypost.message import structure
 from pennypost.message.decode import transfer_decode
 from pennypost.message.headers import field_selector
-from pennypost.message.imap_form import imap_body
+from pennypost.message.imap_form import imap_body, sent_envelope
 from pennypost.message.structure import Part
 from pennypost.message.text import preview
 from pennypost.model.ids import AccountId, MessageId, ThreadId
@@ -270,8 +270,11 @@ def _values_of(item: FetchItem, columns: tuple[Column, ...]) -> Values:
     if octets is not None:
         return lambda batch: [literal(b"".join(parts)) for parts in octets(batch)]
     match item:
-        case FetchAttribute.ENVELOPE | FetchAttribute.BODYSTRUCTURE:
-            at = columns.index(_COLUMNS[item])
+        case FetchAttribute.ENVELOPE:
+            at = columns.index(Column.ENVELOPE)
+            return lambda batch: [sent_envelope(row[at]) for row in batch.rows]
+        case FetchAttribute.BODYSTRUCTURE:
+            at = columns.index(Column.BODYSTRUCTURE)
             return lambda batch: [row[at] for row in batch.rows]
         case BodyItem(section=section, partial=partial):
             return lambda batch: [body_value(_cut_or_none(section_octets(r, section), partial)) for r in batch.records]
