@@ -311,6 +311,13 @@ async def test_idle_destinations_are_forgotten(world: World) -> None:
 # -- Suppression
 
 
+async def test_a_domain_is_suppressed_however_it_is_written(world: World) -> None:
+    await world.write(suppression.suppress, Address("Gone", "xn--bcher-kva.example"), "550 5.1.1 no")
+    assert await world.read(suppression.find, Address("gone", "Bücher.example")) is not None
+    assert await world.write(suppression.remove, Address("gone", "bücher.example"))
+    assert await world.read(suppression.find, Address("gone", "xn--bcher-kva.example")) is None
+
+
 async def test_suppression(world: World) -> None:
     gone = Address("Gone", "A.example")
     await world.write(suppression.suppress, gone, "550 5.1.1 no")

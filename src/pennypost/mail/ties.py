@@ -19,6 +19,7 @@ that passed SPF or DKIM and is the recipient's, or that of the host which took i
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -97,9 +98,9 @@ async def hear(
             returned = await verp.read(tx, address, separator)
             if returned is not None:
                 return _Message(returned.trace, {returned.recipient.key: ""}, {}, by_tag=True)
-            senders.add(address.key)
-            if (sender := await srs.find_back(tx, address)) is not None:
-                senders.add(sender.key)
+            sender = await srs.find_back(tx, address)
+            for one in (address, sender) if sender is not None else (address,):
+                senders |= {one.key, str(one).casefold()}
         if report is None:
             return None
         came = await _reception(tx, report, senders, accounts[:MAX_ADDRESSES])
@@ -177,7 +178,7 @@ def _heard(message: _Message, report: DeliveryReport, suppress: Suppress, report
             continue
         address = message.written.get(key, key)
         results.append([address, told.action, told.status, told.diagnostic])
-        recipient = Address(*split_key(key))
+        recipient = _unquoted(key)
         if (
             (suppress is Suppress.ON or (suppress is Suppress.BULK and (message.by_tag or report.bulk)))
             and told.action == "failed"
@@ -189,6 +190,14 @@ def _heard(message: _Message, report: DeliveryReport, suppress: Suppress, report
     if others:
         facts["others"] = others
     return Heard(message.trace, facts, tuple(gone))
+
+
+def _unquoted(written: str) -> Address:
+    """Give the address that is written so: its local part may be quoted."""
+    local, domain = split_key(written)
+    if len(local) > 1 and local[0] == local[-1] == '"':
+        local = re.sub(r"\\(.)", r"\1", local[1:-1])
+    return Address(local, domain)
 
 
 def _whom(message: _Message, told: Told) -> str | None:

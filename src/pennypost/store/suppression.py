@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pennypost.model.address import Address
+from pennypost.model.errors import BadAddress
 from pennypost.store.engine import Transaction, from_microseconds, to_microseconds
+from pennypost.store.keys import address_key
 
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
-    """A recipient that gets no mail. `address`: its key; `reply`: what its host said."""
+    """A recipient that gets no mail. `address`: its key, with the domain in A-labels; `reply`: what its host said."""
 
     address: str
     reply: str
@@ -22,7 +24,7 @@ async def suppress(tx: Transaction, address: Address, reply: str) -> None:
     await tx.execute(
         "INSERT INTO suppression (address, reply, created_at) VALUES (?, ?, ?) "
         "ON CONFLICT (address) DO UPDATE SET reply = excluded.reply, created_at = excluded.created_at",
-        address.key,
+        _key(address),
         reply,
         to_microseconds(tx.now),
     )
@@ -30,7 +32,7 @@ async def suppress(tx: Transaction, address: Address, reply: str) -> None:
 
 async def find(tx: Transaction, address: Address) -> Suppressed | None:
     """Say whether, and why, a recipient gets no mail. One look into an index; may run as a read."""
-    row = await tx.fetch_one("SELECT address, reply, created_at FROM suppression WHERE address = ?", address.key)
+    row = await tx.fetch_one("SELECT address, reply, created_at FROM suppression WHERE address = ?", _key(address))
     return None if row is None else Suppressed(row[0], row[1], from_microseconds(row[2]))
 
 
@@ -48,4 +50,12 @@ async def listed(tx: Transaction, domain: str | None = None, limit: int = 10_000
 
 async def remove(tx: Transaction, address: Address) -> bool:
     """Let mail be taken again. Gives whether there was anything to remove."""
-    return await tx.execute("DELETE FROM suppression WHERE address = ?", address.key) > 0
+    return await tx.execute("DELETE FROM suppression WHERE address = ?", _key(address)) > 0
+
+
+def _key(address: Address) -> str:
+    """Give the form in which recipients are compared, however their domain is written."""
+    try:
+        return address_key(address)
+    except BadAddress:
+        return address.key

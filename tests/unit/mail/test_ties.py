@@ -245,6 +245,16 @@ async def test_whose_bounces_suppress(world: World, mode: Suppress, message: byt
     assert await suppressed(world) == expected
 
 
+async def test_who_is_quoted_in_a_report_is_suppressed_under_his_name(world: World) -> None:
+    who = Address("x y", "far.example")
+    accepted = await submit(world, "x y@far.example", "y@far.example", message=BULK, sent=False)
+    await note_sent(world, accepted.id, str(who), "y@far.example")
+    told = GONE.replace(b"x@far.example", str(who).encode())
+    await hear(world, report(told, await header_of_last(world)), suppress=Suppress.ON, client=FROM_REMOTE)
+    assert await suppressed(world) == ["x y@far.example"]
+    assert await world.store.read(lambda tx: suppression.find(tx, who)) is not None
+
+
 async def test_an_unknown_host_suppresses_nobody(world: World) -> None:
     """Somebody who got the message, too, knows all that a report shows."""
     accepted = await submit(world, "x@far.example", "mallory@evil.example", message=BULK)

@@ -110,7 +110,7 @@ class Reader:
         if isinstance(hint, type) and issubclass(hint, Enum):
             return self._choice({str(member.value): member for member in hint}, value, key)
         if hint is Path:
-            return self._parsed(lambda text: self.base / Path(text).expanduser(), value, key)
+            return self._path(value, key)
         if hint is bool:
             return value if isinstance(value, bool) else self.refuse(key, "expected true or false")
         if hint is int:
@@ -130,6 +130,14 @@ class Reader:
             return parse(value)
         except ValueError as error:
             return self.refuse(key, f"{error}, not {value!r}")
+
+    def _path(self, value: object, key: str) -> Any:
+        if not isinstance(value, str) or not value or "\0" in value:
+            return self.refuse(key, 'expected a path in quotes, as "/var/lib/pennypost"')
+        try:
+            return self.base / Path(value).expanduser()
+        except RuntimeError:  # nobody is called so
+            return self.refuse(key, f"there is no home folder for {value!r}")
 
     def _choice(self, choices: dict[str, Any], value: object, key: str) -> Any:
         if isinstance(value, str) and value in choices:

@@ -9,12 +9,14 @@ one up who has not seen it.
 
 from base64 import b32decode, b32encode
 from collections.abc import Container
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pennypost.mail import path_keys, srs
 from pennypost.model.address import Address
+from pennypost.model.errors import BadAddress
 from pennypost.store.engine import Transaction
-from pennypost.store.keys import MAX_LOCAL_PART_OCTETS
+from pennypost.store.keys import MAX_LOCAL_PART_OCTETS, canonical_domain
 from pennypost.store.store import Store
 
 _TRACE_OCTETS = 8
@@ -44,8 +46,11 @@ def wanted(sender: Address | None, domains: Container[str], separator: str) -> b
 async def reverse_path(store: Store, sender: Address, recipient: Address, trace: int) -> Address:
     """Give the reverse-path under which a message goes to one recipient.
 
-    Where that is too long (RFC 5321 §4.5.3.1.1) it has no tag, or is the sender's as it is.
+    Where that is too long (RFC 5321 §4.5.3.1.1) it has no tag, or is the sender's as it is. The recipient's domain
+    stands there in A-labels: with a local part in ASCII it goes where addresses in UTF-8 do not.
     """
+    with suppress(BadAddress):
+        recipient = Address(recipient.local_part, canonical_domain(recipient.domain))
     local = f"{sender.local_part}{store.settings.subaddress_separator}{recipient.local_part}={recipient.domain}"
     if not _fits(local):
         return sender

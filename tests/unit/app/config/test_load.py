@@ -74,6 +74,17 @@ def test_every_problem_with_its_line(tmp_path: Path) -> None:
     assert problems["nonsense"] == 'expected "key=value"'
 
 
+@pytest.mark.parametrize("text", ["5", '["a"]', "[]", "true", '""', '"\\u0000"'])
+def test_what_is_no_path(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="data_dir: expected a path in quotes"):
+        load_config(write(tmp_path, f"[server]\ndata_dir = {text}\n"))
+
+
+def test_a_home_folder_of_nobody(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="data_dir: there is no home folder"):
+        load_config(write(tmp_path, '[server]\ndata_dir = "~nobody-is-called-so/data"\n'))
+
+
 def test_lmtp_is_not_spoken_where_smtp_is() -> None:
     """RFC 2033 §5."""
     with pytest.raises(ConfigError, match="RFC 2033"):

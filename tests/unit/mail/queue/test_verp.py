@@ -9,6 +9,7 @@ from pennypost.mail.queue.settings import QueueSettings
 from pennypost.model.address import Address
 from pennypost.model.relaying import RelayState
 from pennypost.store import queue_view
+from pennypost.store.keys import canonical_domain
 
 LISTS = Address("lists", "penny.test")
 
@@ -24,11 +25,19 @@ TRACE = -0x123456789ABCDEF
 )
 async def test_there_and_back(world: World, sender: Address, recipient: Address) -> None:
     made = await verp.reverse_path(world.store, sender, recipient, TRACE)
+    recipient = Address(recipient.local_part, canonical_domain(recipient.domain))
     assert made.local_part.startswith(f"{sender.local_part}+{recipient.local_part}={recipient.domain}=")
+    assert made.is_ascii is recipient.is_ascii
     for path in (made, Address(made.local_part.upper(), made.domain.lower())):
         found = await world.store.read(lambda tx, path=path: verp.read(tx, path, "+"))
         assert found is not None
         assert (found.sender.key, found.recipient.key, found.trace) == (sender.key, recipient.key, TRACE)
+
+
+async def test_a_domain_in_utf_8_needs_no_extension(world: World) -> None:
+    """RFC 6531 §3.2: it would keep mail from hosts that take it under the domain's A-labels."""
+    made = await verp.reverse_path(world.store, LISTS, Address("user", "bücher.example"), TRACE)
+    assert made.is_ascii
 
 
 async def test_what_is_too_long_has_no_tag(world: World) -> None:
