@@ -1,5 +1,6 @@
 """Mail of our domains is signed (RFC 6376), by keys that lie in the store."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -20,7 +21,7 @@ from pennypost.model.secret import Secret
 from pennypost.model.verification import DkimResult
 from pennypost.net.resolver import Resolver
 from pennypost.net.settings import ResolverSettings
-from pennypost.store import signing_keys
+from pennypost.store import directory, signing_keys
 from pennypost.store.engine import Transaction
 from pennypost.store.signing_keys import KeyState, StoredKey
 from pennypost.verify.dkim import SigningAlgorithm, public_record
@@ -143,6 +144,31 @@ async def test_new_keys_are_published_before_they_sign(world: World) -> None:
     world.clock.forward(SETTINGS.retire_time)
     assert {key.selector for key in await world.store.write(sweep)} == {key.selector for key in first}
     assert await signing() == sorted(key.selector for key in second)
+
+
+async def test_keys_of_many_domains_are_looked_for_side_by_side(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name servers that do not answer take seconds each."""
+    domains = [f"d{number}.test" for number in range(12)]
+    for domain in domains:
+        await world.store.write(lambda tx, domain=domain: directory.add_domain(tx, domain))
+        for _ in range(2):
+            await world.store.write(lambda tx, domain=domain: generate(tx, SETTINGS, domain, KEYS))
+    asked: set[str] = set()
+    everybody = asyncio.Event()
+
+    async def look(_: object, key: StoredKey) -> str:
+        asked.add(key.domain)
+        if len(asked) * 2 > key_watch.AT_ONCE - 2:
+            everybody.set()
+        async with asyncio.timeout(10):
+            await everybody.wait()
+        return ""
+
+    monkeypatch.setattr(key_watch, "is_published", look)
+    await key_watch.watch(world.store, None)  # type: ignore[arg-type]
+    assert asked == set(domains)
+    keys = await world.store.read(signing_keys.every)
+    assert sum(key.published_at is not None for key in keys) == 2 * len(domains)
 
 
 async def test_new_keys_can_sign_at_once(world: World) -> None:
