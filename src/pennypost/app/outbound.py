@@ -104,6 +104,10 @@ class Outbound:
         if self._sending is not None:
             await asyncio.wait((self._sending,))
 
+    async def finish_sending(self) -> None:
+        """When no mail comes in any more: let be written down what was sent of it meanwhile."""
+        await self._manager.finish()
+
     async def check_domain(self, domain: str) -> None:
         """Raise NullMx for a domain that takes no mail; a DNS that is slow says nothing (RFC 7505 §4.1)."""
         with suppress(TimeoutError, idna.IDNAError):

@@ -173,6 +173,8 @@ class Server:
         if self._outbound is not None:
             ending.append(self._outbound.stop_sending(grace))
         await asyncio.gather(*ending)
+        if self._outbound is not None:
+            await self._outbound.finish_sending()
         self._listeners.clear()
         if self._http is not None:
             await self._http.stop(grace)

@@ -246,13 +246,13 @@ class MailTransaction(ABC):
         try:
             passage = await self._pass_on(parcel, destinations, sendings)
             if passage is not None and await passage.taken():
-                self._passed(passage, parcel, destinations)
+                outbox.passed(passage, self._as_passed(parcel, destinations))
                 return []
             outbox.write_along()
             stored = await self._store.write(lambda tx: self._deliver(tx, parcel, destinations, sendings))
         except asyncio.CancelledError:
             if passage is not None:
-                outbox.forsake(passage)
+                outbox.forsake(passage, self._as_passed(parcel, destinations))
             if sendings:
                 outbox.cut_off()
             raise
@@ -260,9 +260,9 @@ class MailTransaction(ABC):
             if passage is None:
                 raise
             if passage.went_well:  # it was, meanwhile
-                self._passed(passage, parcel, destinations)
+                outbox.passed(passage, self._as_passed(parcel, destinations))
                 return []
-            outbox.forsake(passage)
+            outbox.forsake(passage, self._as_passed(parcel, destinations))
             raise
         if stored.outgoing:
             outbox.committed(stored.outgoing, passage)
@@ -294,12 +294,11 @@ class MailTransaction(ABC):
         """Give an operation that writes what else is to be remembered of a message that was passed on, or None."""
         return None
 
-    def _passed(self, passage: Passage, parcel: Parcel, destinations: Sequence[Destination]) -> None:
-        """Take note of a message that its next host has taken."""
+    def _as_passed(self, parcel: Parcel, destinations: Sequence[Destination]) -> Passed:
+        """Give what is to be known of a message that its next host has taken."""
         came = self._reception(parcel, destinations, [])
         sender, more = self._envelope.reverse_path, self._afterthought(parcel)
-        passed = Passed(trace_number(parcel.id), sender, parcel.now, came, more)
-        self._post.outbox.passed(passage, passed)
+        return Passed(trace_number(parcel.id), sender, parcel.now, came, more)
 
     async def _sendings(self, destinations: Sequence[Destination], parcel: Parcel) -> list[Sending]:
         """Give what has to go to other hosts, with its places in the queue."""

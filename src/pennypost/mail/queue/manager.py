@@ -58,6 +58,9 @@ LEAST_WAIT_SECONDS = 0.01
 RECLAIM_SECONDS = 0.5
 """Longer than it takes from a commit until those who wait for it hear of it."""
 
+FINISH_SECONDS = 5.0
+"""How long what is done already may take to be written down when the server stops."""
+
 LEASED_SHARE = 100
 """How many times `max_connections` deliveries may be leased."""
 
@@ -170,6 +173,13 @@ class QueueManager:
             await self._store.write_large(lambda tx: dispatch.leave(tx, self._holder))
         except MailError as error:  # the leases run out by themselves
             _log.warning("leases not given back", reason=str(error))
+
+    async def finish(self) -> None:
+        """When no mail comes in any more, and before the store closes: let what came in while we stopped be settled."""
+        end = self._loop.time() + FINISH_SECONDS
+        while self._tasks and (left := end - self._loop.time()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left)
+        await self._settler.close()
 
     def wake(self) -> None:
         """Look now: something may be due."""

@@ -66,8 +66,8 @@ class Passages(Protocol):
     def taken(self, passage: Passage, message: Passed) -> None:
         """Take note of a message that went well, and is not in the queue."""
 
-    def forsake(self, passage: Passage) -> None:
-        """Let a passage come to its end whose message nobody puts into the queue."""
+    def forsake(self, passage: Passage, message: Passed) -> None:
+        """Let a passage come to its end whose message nobody puts into the queue; take note if it goes well."""
 
 
 class Attendant(Protocol):
@@ -176,10 +176,10 @@ class Outbox:
         if self.attendant is not None:
             self.attendant.passages.taken(passage, message)
 
-    def forsake(self, passage: Passage) -> None:
+    def forsake(self, passage: Passage, message: Passed) -> None:
         """Say that the message of a passage will not be in the queue, whatever comes of it."""
         if self.attendant is not None:
-            self.attendant.passages.forsake(passage)
+            self.attendant.passages.forsake(passage, message)
 
     def committed(self, outgoing: Sequence[Outgoing], passage: Passage | None = None) -> None:
         """Say that messages are in the queue, durably. `passage`: the attempt that is under way with them already."""

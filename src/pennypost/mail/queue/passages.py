@@ -81,12 +81,14 @@ class Passages:
         self._attempts.passed(passage.job.channel, passage.outcome, message)
         self._ended(passage.job)
 
-    def forsake(self, passage: Passage) -> None:
-        """Let a passage come to its end whose message nobody puts into the queue."""
-        self._spawn(self._await_end(passage))
+    def forsake(self, passage: Passage, message: Passed) -> None:
+        """Let a passage come to its end whose message nobody puts into the queue; take note if it goes well."""
+        self._spawn(self._await_end(passage, message))
 
-    async def _await_end(self, passage: Passage) -> None:
+    async def _await_end(self, passage: Passage, message: Passed) -> None:
         try:
-            await passage.ended()
+            outcome = await passage.ended()
+            if passage.went_well:
+                self._attempts.passed(passage.job.channel, outcome, message)
         finally:
             self._ended(passage.job)

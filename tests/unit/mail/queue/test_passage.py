@@ -249,6 +249,40 @@ async def test_a_sender_that_goes_away(world: World) -> None:
         await p.settled()
         assert await p.queued() == []
         assert all(channel.busy == 0 for channel in p.manager._channels.values())
+        p.manager.write_along()
+        await p.settled()
+        events = await world.store.read(lambda tx: tx.fetch_all("SELECT kind FROM event ORDER BY id"))
+        assert [kind for (kind,) in events][-2:] == [EventKind.RECEIVED, EventKind.ATTEMPTED], (
+            "it was sent all the same"
+        )
+
+
+async def test_what_is_queued_when_all_else_has_stopped_is_settled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its next host has it: after the next start it would be sent again."""
+    async with passing(world, pass_on_within=timedelta(seconds=0.05)) as p:
+        await p.become_quick()
+        p.relay.gate = asyncio.Event()
+        writing, stopped = asyncio.Event(), asyncio.Event()
+        write = world.store.write
+
+        async def slow(operation: Any) -> Any:
+            writing.set()
+            await stopped.wait()
+            return await write(operation)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.store, "write", slow)
+            receiving = asyncio.create_task(p.receive())
+            await writing.wait()
+            p.relay.gate.set()
+            await p.manager.stop(timedelta(seconds=1))
+        stopped.set()
+        assert (await receiving).stored
+        await p.manager.finish()
+        assert await p.queued() == []
+        assert len(p.relay.given) == 2
 
 
 async def submit(p: Passing, guard: SendingGuard, *, header: bytes = b"Message-ID: <7@penny.test>\r\n") -> Acceptance:
