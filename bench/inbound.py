@@ -25,12 +25,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from pennypost.mail.judge import Judge, JunkSettings
 from pennypost.mail.learner import lesson_of
+from pennypost.mail.post import Post
 from pennypost.mail.prepare import Preparer
 from pennypost.mail.receive import Receiver
 from pennypost.mail.reception import Language, SmtpClient
 from pennypost.mail.settings import DeliverySettings
 from pennypost.mail.trace import DateStamp
-from pennypost.mail.transaction import Post
 from pennypost.mail.verification_settings import VerificationSettings
 from pennypost.mail.verifier import Verifier
 from pennypost.message import headers

@@ -37,12 +37,12 @@ from pennypost.junk.signs import signs
 from pennypost.junk.tokens import tokens
 from pennypost.mail.judge import Judge, JunkSettings, look_at, weigh_words
 from pennypost.mail.learner import lesson_of
+from pennypost.mail.post import Post
 from pennypost.mail.prepare import Preparer
 from pennypost.mail.receive import Receiver
 from pennypost.mail.reception import Language, SmtpClient
 from pennypost.mail.settings import DeliverySettings
 from pennypost.mail.trace import DateStamp
-from pennypost.mail.transaction import Post
 from pennypost.message import headers
 from pennypost.message.digest import digest
 from pennypost.model.address import Address

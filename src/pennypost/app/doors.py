@@ -8,9 +8,9 @@ from pennypost.app.figures import Figures
 from pennypost.app.inbound import Inbound
 from pennypost.app.measured import MeasuredIntake
 from pennypost.mail.authenticate import Authenticator
+from pennypost.mail.post import Post
 from pennypost.mail.receive import Receiver
 from pennypost.mail.submit import Submitter
-from pennypost.mail.transaction import Post
 from pennypost.net.listener import Handler
 from pennypost.proto.smtp import Flavour
 from pennypost.servers.imap.door import REFUSAL as IMAP_REFUSAL

@@ -25,11 +25,11 @@ from pennypost.mail.client_settings import ClientSettings
 from pennypost.mail.forwarding import Forwarder
 from pennypost.mail.limits import Defence
 from pennypost.mail.own_policy import own_policy
+from pennypost.mail.post import Post
 from pennypost.mail.prepare import Preparer
 from pennypost.mail.sending import SendingGuard
 from pennypost.mail.signing import Signer
 from pennypost.mail.trace import DateStamp
-from pennypost.mail.transaction import Post
 from pennypost.model.errors import BadAddress, MailError
 from pennypost.net.listener import Admission, Listener
 from pennypost.net.resolver import Resolver

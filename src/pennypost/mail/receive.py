@@ -22,13 +22,13 @@ from pennypost.mail.greylisting import Doubt, Outcome, decide, doubt
 from pennypost.mail.heard import MAX_REPORT_OCTETS
 from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, Verdict, look_at
 from pennypost.mail.limits import Defence
+from pennypost.mail.post import Destination, Parcel, Post, Sending, Stored
 from pennypost.mail.reception import Acceptance, Reception, SmtpClient
 from pennypost.mail.route import LocalTarget, Route, route
 from pennypost.mail.screened import ScreenedTransaction
 from pennypost.mail.screening import Screeners
 from pennypost.mail.ties import Heard, Reporter, hear
 from pennypost.mail.tls_reports import is_signed, may_hold_report
-from pennypost.mail.transaction import Destination, Parcel, Post, Sending, Stored
 from pennypost.mail.verification import Filing, Handling, Verdicts, filing
 from pennypost.mail.verifier import Verifier, in_short, outcomes
 from pennypost.message import headers

@@ -11,11 +11,12 @@ from functools import partial
 import structlog
 
 from pennypost.clients.screening.shape import Ruling, Specimen, Visit
+from pennypost.mail.post import Destination
 from pennypost.mail.reception import Language
 from pennypost.mail.route import LocalTarget, Route, held_mailbox
 from pennypost.mail.screening import Inspection, Screeners
 from pennypost.mail.trace import new_id
-from pennypost.mail.transaction import Destination, MailTransaction
+from pennypost.mail.transaction import MailTransaction
 from pennypost.message import headers
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Recipient

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from pennypost.mail import bounce
 from pennypost.mail.bounce import Action, Fate, Original
+from pennypost.mail.post import Destination, Parcel, Post, Sending, Stored
 from pennypost.mail.queue import recall
 from pennypost.mail.queue.settings import Suppress
 from pennypost.mail.queue.suppressing import concerns
@@ -19,7 +20,7 @@ from pennypost.mail.route import Route, route
 from pennypost.mail.signing import signature_fields
 from pennypost.mail.ties import envelope_key
 from pennypost.mail.trace import new_id
-from pennypost.mail.transaction import Destination, MailTransaction, Parcel, Post, Sending, Stored
+from pennypost.mail.transaction import MailTransaction
 from pennypost.message import headers
 from pennypost.message.addresses import addresses, parse_addresses
 from pennypost.message.digest import MessageDigest, digest

@@ -8,13 +8,13 @@ import pytest
 from tests.unit.mail.conftest import World
 
 from pennypost.mail.limit_settings import SendingSettings
+from pennypost.mail.post import Post
 from pennypost.mail.prepare import Preparer
 from pennypost.mail.reception import Acceptance, Language, SmtpClient
 from pennypost.mail.sending import SendingGuard
 from pennypost.mail.settings import DeliverySettings
 from pennypost.mail.submit import Submitter
 from pennypost.mail.trace import DateStamp
-from pennypost.mail.transaction import Post
 from pennypost.model.address import Address
 from pennypost.model.authentication import Authenticated
 from pennypost.model.envelope import Envelope, Recipient

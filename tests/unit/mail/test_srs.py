@@ -12,9 +12,9 @@ from tests.unit.mail.test_transaction import STRANGER, post, receive, run
 
 from pennypost.mail import path_keys, srs
 from pennypost.mail.forwarding import Forwarder, ForwardingSettings
+from pennypost.mail.post import Post
 from pennypost.mail.receive import Receiver
 from pennypost.mail.signing import Signer
-from pennypost.mail.transaction import Post
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope
 from pennypost.model.errors import NoSuchRecipient

@@ -11,6 +11,7 @@ from tests.unit.mail.test_transaction import STRANGER, address, post, run
 
 from pennypost.mail import ties
 from pennypost.mail.forwarding import Forwarder, ForwardingSettings
+from pennypost.mail.post import Post
 from pennypost.mail.queue import verp
 from pennypost.mail.queue.outbox import Outbox
 from pennypost.mail.queue.routing import Router
@@ -19,7 +20,6 @@ from pennypost.mail.receive import Receiver
 from pennypost.mail.reception import Acceptance, Language, SmtpClient
 from pennypost.mail.submit import Submitter
 from pennypost.mail.ties import Reporter, _vouches
-from pennypost.mail.transaction import Post
 from pennypost.mail.verification import Verdicts
 from pennypost.model.address import Address
 from pennypost.model.authentication import Authenticated

@@ -11,6 +11,7 @@ import pytest
 from tests.compiled import interpreted
 from tests.unit.mail.conftest import World
 
+from pennypost.mail.post import Post
 from pennypost.mail.prepare import Preparer
 from pennypost.mail.queue.manager import QueueManager
 from pennypost.mail.queue.outbox import Outbox
@@ -21,7 +22,6 @@ from pennypost.mail.reception import Acceptance, Language, SmtpClient
 from pennypost.mail.settings import DeliverySettings
 from pennypost.mail.submit import Submitter
 from pennypost.mail.trace import DateStamp
-from pennypost.mail.transaction import Post
 from pennypost.message.headers import split, value, values
 from pennypost.model.address import Address
 from pennypost.model.authentication import Authenticated

@@ -23,6 +23,7 @@ from pennypost.mail.attached import attached
 from pennypost.mail.dmarc_failures import wanted
 from pennypost.mail.dmarc_feedback import Feedback, report_in
 from pennypost.mail.judge import Judge, JunkSettings
+from pennypost.mail.post import Post
 from pennypost.mail.prepare import Preparer
 from pennypost.mail.receive import Receiver
 from pennypost.mail.reception import Acceptance, Language, SmtpClient
@@ -32,7 +33,6 @@ from pennypost.mail.signing import Signer
 from pennypost.mail.submit import Submitter
 from pennypost.mail.tls_reports import build_mail as build_tls_mail
 from pennypost.mail.trace import DateStamp
-from pennypost.mail.transaction import Post
 from pennypost.mail.verification import Handling, Verdicts
 from pennypost.mail.verification_settings import VerificationSettings
 from pennypost.mail.verifier import DnsHealth, Verifier
