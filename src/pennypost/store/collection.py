@@ -23,6 +23,9 @@ _MOST = 100_000
 _ROWS_PER_LOOK = 20_000
 """Rows that may refer to bodies, read in one snapshot."""
 
+_IN_MAILBOXES = "SELECT slot, blob FROM message WHERE slot > ? ORDER BY slot LIMIT ?"
+_IN_QUEUE = "SELECT id, blob FROM queued WHERE id > ? ORDER BY id LIMIT ?"
+
 
 @dataclass(frozen=True, slots=True)
 class Collected:
@@ -82,13 +85,12 @@ async def _used(store: Store, blobs: Collection[int]) -> set[int]:
     """Give those of the bodies that some row names.
 
     In steps, each a snapshot of its own, by ascending slots. What comes meanwhile does no harm: a message that comes
-    makes its body young, and a copy of a message has a higher slot than the message, so it is read yet if that is.
+    makes its body young, and a copy of a message has a higher slot than the message, so it is read yet if that is. What
+    is in the queue may be filed here (it was held, or is taken back), with the body that it has: so the queue is read
+    before the messages, and, for what would go the other way, after them.
     """
     used: set[int] = set()
-    for sql in (
-        "SELECT slot, blob FROM message WHERE slot > ? ORDER BY slot LIMIT ?",
-        "SELECT id, blob FROM queued WHERE id > ? ORDER BY id LIMIT ?",
-    ):
+    for sql in (_IN_QUEUE, _IN_MAILBOXES, _IN_QUEUE):
         last: int | None = 0
         while last is not None:
             last, found = await store.scan(partial(_named, sql=sql, after=last, blobs=blobs))

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -84,6 +85,46 @@ async def test_the_unreferenced_go_after_the_grace_period(store: Store, clock: C
     assert (await collect(store, GRACE)).rows == 250
     assert await store.read(lambda tx: store.blobs.read(tx, kept)) == b"kept"
     assert await count(store) == 1
+
+
+@pytest.mark.parametrize("look", range(4))
+@pytest.mark.parametrize("way", ["filed", "sent"])
+async def test_a_body_that_changes_hands_meanwhile_stays(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, way: str, look: int
+) -> None:
+    """A message that was held is filed here, or taken back, between two looks; or the other way round."""
+    file = (
+        "INSERT INTO message (account, id, blob, size, header_size, received_at, thread, has_attachment, is_reply, "
+        "base_subject, sort_from, sort_to, sort_cc, header, envelope, bodystructure, mime_index) "
+        "VALUES (1, 1, ?, 0, 0, 0, 1, 0, 0, '', '', '', '', x'', x'', x'', x'')"
+    )
+    blob = await drop(store, store.blobs.draft(b"held"))
+    if way == "filed":
+        await refer(store, blob)
+    else:
+        await store.write(lambda tx: tx.execute(file, blob))
+
+    async def change_hands() -> None:
+        if way == "filed":
+            await store.write(lambda tx: tx.execute(file, blob))
+            await store.write(lambda tx: tx.execute("DELETE FROM queued"))
+        else:
+            await refer(store, blob)
+            await store.write(lambda tx: tx.execute("DELETE FROM message"))
+
+    looks, scan = 0, store.scan
+
+    async def watched(operation: Any) -> Any:
+        nonlocal looks
+        if looks == look + 1:  # the first one finds what was dropped
+            await change_hands()
+        looks += 1
+        return await scan(operation)
+
+    clock.now += LATER
+    monkeypatch.setattr(store, "scan", watched)
+    assert (await collect(store, GRACE)).rows == 0
+    assert looks >= 4
 
 
 async def test_a_file_goes_after_its_row(store: Store, clock: Clock) -> None:
