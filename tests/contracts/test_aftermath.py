@@ -4,7 +4,7 @@ from tests.contracts.world import World
 
 from pennypost.model.flags import Flags
 from pennypost.store import aftermath, flags, mailboxes, messages, timeline, transfer
-from pennypost.store.flags import StoreMode
+from pennypost.store.flag_change import StoreMode
 from pennypost.store.timeline import EventKind
 
 

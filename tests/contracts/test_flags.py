@@ -10,7 +10,8 @@ from pennypost.model.flags import Flags
 from pennypost.model.ids import ModSeq
 from pennypost.store import changes, flags, messages
 from pennypost.store.changes import ChangeKind
-from pennypost.store.flags import StoreMode, StoreResult
+from pennypost.store.flag_change import StoreMode
+from pennypost.store.flags import StoreResult
 
 
 async def store(

@@ -16,7 +16,7 @@ from pennypost.model.rights import ALL_RIGHTS, Rights, format_rights, parse_righ
 from pennypost.store import acl, across, changes, directory, mailboxes, messages, places, removal, seen, url_keys
 from pennypost.store.acl import AclMode, Action
 from pennypost.store.across import Source
-from pennypost.store.flags import StoreMode
+from pennypost.store.flag_change import StoreMode
 from pennypost.store.places import Reached
 from pennypost.store.view import Views
 

@@ -10,7 +10,7 @@ from pennypost.model.flags import Flags
 from pennypost.model.ids import MailboxId
 from pennypost.store import changes, flags, mailboxes, messages, snapshot
 from pennypost.store.engine import Operation, T
-from pennypost.store.flags import StoreMode
+from pennypost.store.flag_change import StoreMode
 from pennypost.store.view import MailboxView, Views
 
 

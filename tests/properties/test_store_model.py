@@ -29,7 +29,7 @@ from pennypost.model.errors import (
 from pennypost.model.flags import Flags
 from pennypost.store import changes, check, directory, flags, mailboxes, messages, quota, sets
 from pennypost.store.changes import ChangeKind
-from pennypost.store.flags import StoreMode
+from pennypost.store.flag_change import StoreMode
 from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.engine import SqliteEngine
 from pennypost.store.view import MailboxView, Views

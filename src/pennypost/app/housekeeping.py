@@ -23,6 +23,7 @@ from pennypost.store import (
     changes,
     directory,
     dispatch,
+    flag_notes,
     leases,
     removal,
     seen,
@@ -80,6 +81,8 @@ class Housekeeper:
         for _ in range(STEPS_PER_ROUND):
             if not await store.write_large(removal.step):
                 break
+        while await store.write_large(flag_notes.fold):
+            pass
         await store.write_large(leases.sweep)
         await store.write_large(lambda tx: throttle.sweep(tx, self._policy))
         for swept in (bans.sweep, buckets.sweep, sending.sweep):

@@ -13,7 +13,7 @@ from pennypost.message.summary import scan_fields, summarize
 from pennypost.model.flags import Flags, Keywords
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq, Uid
 from pennypost.model.rights import Rights
-from pennypost.store import acl, counters, messages, quota, seen, sets, threads
+from pennypost.store import acl, counters, flag_notes, messages, quota, seen, sets, threads
 from pennypost.store.changes import ChangeKind, record
 from pennypost.store.engine import Row, Transaction, to_microseconds
 from pennypost.store.places import Reached
@@ -86,7 +86,9 @@ async def mark_seen(tx: Transaction, target: Reached, uids: Sequence[Uid], modse
 async def _entries(tx: Transaction, source: Source, uids: Sequence[Uid]) -> list[Row]:
     """Give (uid, message, flags, keywords, size, received_at) of the entries that are there, ascending."""
     found: list[Row] = []
-    for piece in sets.pieces(sorted(set(uids))):
+    chosen = sorted(set(uids))
+    await flag_notes.settle(tx, source.account, source.mailbox, chosen)
+    for piece in sets.pieces(chosen):
         found += await tx.fetch_all(
             "SELECT uid, message, flags, keywords, size, received_at FROM entry "
             f"WHERE account = ? AND mailbox = ? AND uid {piece.clause} ORDER BY uid",

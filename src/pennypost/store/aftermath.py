@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pennypost.model.flags import FLAG_NAMES, Flags
 from pennypost.model.ids import AccountId, MessageId
-from pennypost.store import sets
+from pennypost.store import flag_notes, sets
 from pennypost.store.changes import ChangeKind
 from pennypost.store.engine import Transaction, from_microseconds
 from pennypost.store.keywords import unpack_keywords
@@ -72,10 +72,13 @@ async def _with_flags(tx: Transaction, account: AccountId, found: list[Deed]) ->
     """Say at the last change of its flags which ones a copy has. The log knows only that there was a change."""
     last = {deed.message: number for number, deed in enumerate(found) if "flags" in deed.facts}
     for message, number in last.items():
-        sql = "SELECT flags, keywords FROM entry WHERE account = ? AND message = ? LIMIT 1"
+        sql = (
+            "SELECT uid, message, flags, keywords, modseq, mailbox FROM entry WHERE account = ? AND message = ? LIMIT 1"
+        )
         row = await tx.fetch_one(sql, account, message)
         if row is not None:
-            flags = [name for flag, name in FLAG_NAMES.items() if Flags(row[0]) & flag]
-            written = " ".join([*flags, *unpack_keywords(row[1])])
+            (row,) = (await flag_notes.of(tx, account, row[5])).over([row])
+            flags = [name for flag, name in FLAG_NAMES.items() if Flags(row[2]) & flag]
+            written = " ".join([*flags, *unpack_keywords(row[3])])
             found[number] = found[number]._replace(facts={"flags": f"changed: now {written or 'none'}"})
     return found

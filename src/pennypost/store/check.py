@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
+from operator import add
 
 from pennypost.message import structure
-from pennypost.model.ids import MAX_UID, AccountId, BlobId
-from pennypost.store import counters
+from pennypost.model.ids import MAX_UID, AccountId, BlobId, MailboxId, Uid
+from pennypost.store import counters, flag_notes, messages
 from pennypost.store.blobs import Blobs
 from pennypost.store.body_coding import dictionary_of
 from pennypost.store.counters import Figures
@@ -214,7 +215,24 @@ async def _sum_entries(tx: Transaction, account: AccountId) -> dict[int, _Sums]:
         )
         one.highest_uid = max(one.highest_uid, uid)
         one.highest_modseq = max(one.highest_modseq, modseq)
+    for noted in await flag_notes.mailboxes_with_notes(tx, account):
+        if noted in sums:
+            sums[noted] = await _sum_noted(tx, account, noted)
     return sums
+
+
+async def _sum_noted(tx: Transaction, account: AccountId, mailbox: MailboxId) -> _Sums:
+    """Sum up a mailbox whose entries do not show all changes yet: they have to be looked at one by one."""
+    sums = _Sums()
+    while True:
+        batch = [(Uid(sums.highest_uid + 1), Uid(MAX_UID))]
+        entries = await messages.entries(tx, account, mailbox, batch, BATCH)
+        if not entries:
+            return sums
+        more = counters.total([(entry.flags, entry.size) for entry in entries])
+        sums.figures = Figures(*map(add, sums.figures, more))
+        sums.highest_uid = entries[-1].uid
+        sums.highest_modseq = max(sums.highest_modseq, *[entry.modseq for entry in entries])
 
 
 def _check_mailbox(found: list[Inconsistency], where: str, row: Row, sums: _Sums, account_modseq: int) -> None:
@@ -334,6 +352,8 @@ _ORPHANS = {
     "(SELECT 1 FROM domain d WHERE d.id = t.domain) LIMIT 100",
     "an account without its address": "SELECT id, name FROM account t WHERE removed = 0 AND NOT EXISTS "
     "(SELECT 1 FROM address r WHERE r.address = t.name AND r.account = t.id) LIMIT 100",
+    "flags noted of no mailbox": "SELECT account, mailbox FROM flag_note t WHERE NOT EXISTS "
+    "(SELECT 1 FROM mailbox m WHERE m.account = t.account AND m.id = t.mailbox) LIMIT 100",
     "an access right to no mailbox": "SELECT account, mailbox FROM acl t WHERE NOT EXISTS "
     "(SELECT 1 FROM mailbox m WHERE m.account = t.account AND m.id = t.mailbox AND m.removed = 0) LIMIT 100",
     "an access right of no account": "SELECT grantee, mailbox FROM acl t WHERE t.kind = 0 AND NOT EXISTS "

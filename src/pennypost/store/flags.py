@@ -9,26 +9,18 @@ keywords are told apart. So entries are held in columns, and looked at one by on
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
 
-from pennypost.model.flags import ALL_FLAGS, Flags, Keywords
+from pennypost.model.flags import ALL_FLAGS, Flags
 from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid
-from pennypost.store import counters, sets
+from pennypost.store import counters, flag_notes, sets
 from pennypost.store.changes import ChangeKind, advance, record, state
 from pennypost.store.engine import Transaction
-from pennypost.store.entry_columns import Entries, Stored, StoredMany, packed
-from pennypost.store.keywords import normalise_keywords, pack_keywords, unpack_keywords
-
-
-class StoreMode(Enum):
-    """What STORE does with what it is given: FLAGS, +FLAGS, -FLAGS."""
-
-    SET = ""
-    ADD = "+"
-    REMOVE = "-"
+from pennypost.store.entry_columns import Entries, Stored, StoredMany
+from pennypost.store.flag_change import FlagChange, StoreMode
+from pennypost.store.keywords import normalise_keywords
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +42,6 @@ class Known(NamedTuple):
 
     modseq: ModSeq
     entries: Entries
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """What becomes of a state: flags keep `kept` and get `given`; `keywords` gives the new keywords of old ones, packed
-    both, and is None where keywords stay as they are."""
-
-    kept: int
-    given: int
-    keywords: Callable[[str | None], str | None] | None
-
-    def flags_of(self, flags: bytes) -> bytes:
-        return flags.translate(bytes([old & self.kept | self.given for old in range(256)]))
-
-    def keywords_of(self, keywords: Sequence[str | None] | None, count: int) -> Sequence[str | None] | None:
-        """Give the new keywords of so many entries; None stands for: none has any."""
-        if self.keywords is None:
-            return keywords
-        if keywords is None:
-            fresh = self.keywords(None)
-            return None if fresh is None else [fresh] * count
-        known = {old: self.keywords(old) for old in set(keywords)}
-        return packed([known[old] for old in keywords])
 
 
 _SELECT = "SELECT uid, message, flags, keywords, modseq FROM entry WHERE account = ? AND mailbox = ? AND uid "
@@ -99,7 +68,7 @@ async def store(
     `keywords_changeable`: what is not among these stays as it is (RFC 4314 §4). `known`: all entries with these UIDs,
     which are not read then if nothing has happened since. Raises NoSuchMailbox, MailboxNotPermitted, TooManyKeywords.
     """
-    change = _change(mode, flags, normalise_keywords(keywords), changeable, keywords_changeable)
+    change = FlagChange.of(mode, flags, normalise_keywords(keywords), changeable, keywords_changeable)
     had = await _entries(tx, account, mailbox, uids, known)
     refused: list[Uid] = []
     if unchanged_since is not None and any(modseq > unchanged_since for modseq in had.modseqs):
@@ -122,9 +91,16 @@ async def store(
         return StoreResult(await _highest(tx, account, mailbox), StoredMany.none(), rest, refused)
     modseq = await advance(tx, account)
     await counters.refuse(tx, account, mailbox)
-    whole = list(sets.pieces(had.uids)) if not refused else None
-    await _write(tx, account, mailbox, modseq, change, there, whole, all_change=touched is None)
-    await _write_elsewhere(tx, account, mailbox, modseq, change, there)
+    in_one_mailbox = await _each_has_one_entry(tx, account)
+    if in_one_mailbox and len(there.uids) >= flag_notes.NOTED_FROM:
+        await flag_notes.add(tx, account, mailbox, modseq, change, there.uids)
+        await _count(tx, account, mailbox, modseq, change, there)
+    else:
+        whole = list(sets.pieces(had.uids)) if not refused else None
+        await flag_notes.settle(tx, account, mailbox, had.uids)
+        await _write(tx, account, mailbox, modseq, change, there, whole, all_change=touched is None)
+    if not in_one_mailbox:
+        await _write_elsewhere(tx, account, mailbox, modseq, change, there)
     return StoreResult(modseq, StoredMany(there.uids, fresh_flags, fresh_keywords), rest, refused)
 
 
@@ -139,38 +115,7 @@ async def _entries(
     rows = []
     for piece in sets.pieces(sorted(set(uids))):
         rows += await tx.fetch_all(_SELECT + f"{piece.clause} ORDER BY uid", account, mailbox, *piece.values)
-    return Entries.of_rows(rows)
-
-
-def _change(mode: StoreMode, flags: Flags, keywords: Keywords, changeable: Flags, keywords_changeable: bool) -> _Change:
-    """Work out what becomes of flags and of keywords. Few keywords occur, so each text is thought through once."""
-    named = {keyword.casefold() for keyword in keywords}
-    given = int(flags & changeable)
-
-    def changed(old: str | None) -> str | None:
-        had = unpack_keywords(old)
-        match mode:
-            case StoreMode.SET:
-                # Case as first set: a keyword that is there already keeps its spelling.
-                kept = [keyword for keyword in had if keyword.casefold() in named]
-                return pack_keywords(normalise_keywords((*kept, *keywords)))
-            case StoreMode.ADD:
-                return pack_keywords(normalise_keywords((*had, *keywords)))
-            case StoreMode.REMOVE:
-                return pack_keywords(tuple(keyword for keyword in had if keyword.casefold() not in named))
-
-    words = changed if keywords_changeable and (keywords or mode is StoreMode.SET) else None
-    match mode:
-        case StoreMode.SET:
-            return _Change(_EVERY_BIT & ~int(changeable), given, words)
-        case StoreMode.ADD:
-            return _Change(_EVERY_BIT, given, words)
-        case StoreMode.REMOVE:
-            return _Change(_EVERY_BIT & ~given, 0, words)
-
-
-_EVERY_BIT = 0xFF
-"""A mask that keeps all flags."""
+    return Entries.of_rows((await flag_notes.of(tx, account, mailbox)).over(rows))
 
 
 async def _highest(tx: Transaction, account: AccountId, mailbox: MailboxId) -> ModSeq:
@@ -184,7 +129,7 @@ async def _write(
     account: AccountId,
     mailbox: MailboxId,
     modseq: ModSeq,
-    change: _Change,
+    change: FlagChange,
     entries: Entries,
     asked: list[sets.Piece] | None = None,
     *,
@@ -196,12 +141,12 @@ async def _write(
     entries lie there. `all_change`: no other entries do.
     """
     had = entries.keywords
-    if change.keywords is None or had is None:
+    if change.mode is None or had is None:
         groups: list[tuple[str | None, Entries]] = [(None, entries)]
     else:
         groups = [(old, entries.only([one == old for one in had])) for old in set(had)]
     for old, group in groups:
-        new = change.keywords(old) if change.keywords is not None else None
+        new = change.words_of(old) if change.mode is not None else None
         pieces, condition = asked, ""
         values: tuple[int | str | None, ...] = ()
         if pieces is None:
@@ -212,7 +157,7 @@ async def _write(
                 pieces = own
             else:
                 condition, values = _condition(change, old, new, modseq)
-        words: tuple[str | None, ...] = () if change.keywords is None else (new,)
+        words: tuple[str | None, ...] = () if change.mode is None else (new,)
         sql = f"{_SET}{', keywords = ?' if words else ''}{_WHERE}"
         for piece in pieces:
             await tx.execute(
@@ -226,6 +171,13 @@ async def _write(
                 *piece.values,
                 *values,
             )
+    await _count(tx, account, mailbox, modseq, change, entries)
+
+
+async def _count(
+    tx: Transaction, account: AccountId, mailbox: MailboxId, modseq: ModSeq, change: FlagChange, entries: Entries
+) -> None:
+    """Bring the counters of a mailbox up to date and tell the log, of entries that all change."""
     unseen = deleted = 0
     for flags, count in Counter(entries.flags).items():
         more_unseen, more_deleted = counters.flags_changed(flags, flags & change.kept | change.given)
@@ -236,25 +188,28 @@ async def _write(
 
 
 def _condition(
-    change: _Change, old: str | None, new: str | None, modseq: ModSeq
+    change: FlagChange, old: str | None, new: str | None, modseq: ModSeq
 ) -> tuple[str, tuple[int | str | None, ...]]:
     """Say in SQL which entries of some change: those with `old` keywords, if keywords do, that were not written yet."""
     words = ""
     values: tuple[int | str | None, ...] = ()
-    if change.keywords is not None:
+    if change.mode is not None:
         words, values = " AND keywords IS NOT DISTINCT FROM ? AND modseq < ?", (old, modseq)
         if new != old:
             return words, values
     return f"{words} AND (flags & ?) | ? <> flags", (*values, change.kept, change.given)
 
 
+async def _each_has_one_entry(tx: Transaction, account: AccountId) -> bool:
+    """Whether no message of the account lies in two mailboxes."""
+    row = await tx.fetch_one("SELECT entry_count - message_count FROM account WHERE id = ?", account)
+    return row is None or not row[0]
+
+
 async def _write_elsewhere(
-    tx: Transaction, account: AccountId, mailbox: MailboxId, modseq: ModSeq, change: _Change, entries: Entries
+    tx: Transaction, account: AccountId, mailbox: MailboxId, modseq: ModSeq, change: FlagChange, entries: Entries
 ) -> None:
     """Write the new states to the entries that the same messages have in other mailboxes."""
-    row = await tx.fetch_one("SELECT entry_count - message_count FROM account WHERE id = ?", account)
-    if row is None or not row[0]:
-        return  # each message has one entry
     elsewhere: dict[MailboxId, list[tuple[Uid, int]]] = {}
     for piece in sets.pieces(sorted(entries.messages)):
         rows = await tx.fetch_all(
@@ -269,4 +224,5 @@ async def _write_elsewhere(
     for other, found in elsewhere.items():
         found.sort()  # they came by message; all entries of a message agree, so its state is the same there
         there = entries.at([where[message] for _, message in found], [uid for uid, _ in found])
+        await flag_notes.settle(tx, account, other, there.uids)
         await _write(tx, account, other, modseq, change, there)

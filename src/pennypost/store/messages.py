@@ -19,7 +19,7 @@ from pennypost.message import structure
 from pennypost.message.digest import MessageDigest
 from pennypost.model.flags import Flags, Keywords
 from pennypost.model.ids import AccountId, BlobId, MailboxId, MessageId, ModSeq, ThreadId, Uid, UidValidity
-from pennypost.store import counters, quota, removal, sets, threads
+from pennypost.store import counters, flag_notes, quota, removal, sets, threads
 from pennypost.store.changes import ChangeKind, record
 from pennypost.store.engine import Row, Transaction, to_microseconds
 from pennypost.store.keywords import normalise_keywords, pack_keywords
@@ -196,25 +196,40 @@ async def _expunge(
         await counters.refuse(tx, account, mailbox)
         assert row is not None
         return [], row[1]
-    which = _ENTRIES + (_IS_DELETED if only_deleted else "")
+    gone = await _take_out(tx, account, mailbox, uids, only_deleted=only_deleted)
+    if not gone:
+        return [], row[1]
+    modseq = await removal.drop_messages(tx, account, [(entry[1], entry[5], entry[6]) for entry in gone])
+    figures = counters.total([(entry[2], entry[5]) for entry in gone])
+    await counters.add(tx, account, mailbox, modseq, figures.negated())
+    removed = [entry[0] for entry in gone]
+    await record(tx, account, modseq, mailbox, ChangeKind.EXPUNGED, removed, [entry[1] for entry in gone])
+    return removed, modseq
+
+
+async def _take_out(
+    tx: Transaction, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid] | None, *, only_deleted: bool
+) -> list[Row]:
+    """Delete entries; give (uid, message, flags, keywords, modseq, size, slot) of each, as they were."""
+    notes = await flag_notes.of(tx, account, mailbox)
+    which = _ENTRIES + (_IS_DELETED if only_deleted and not notes else "")
     chosen: list[tuple[str, tuple[int, ...]]] = [(which, ())]
     if uids is not None:
         chosen = [(f"{which}AND uid {piece.clause} ", piece.values) for piece in sets.pieces(sorted(set(uids)))]
     gone: list[Row] = []
     for entries_, values in chosen:  # read, then removed: RETURNING takes three times as long
-        sql = f"SELECT uid, message, flags, size, slot {entries_}ORDER BY uid"
-        rows = await tx.fetch_all(sql, account, mailbox, *values)
-        if rows:
-            gone += rows
+        sql = f"SELECT uid, message, flags, keywords, modseq, size, slot {entries_}ORDER BY uid"
+        there = await tx.fetch_all(sql, account, mailbox, *values)
+        rows = there if not notes else notes.over(there)
+        if only_deleted and notes:
+            rows = [entry for entry in rows if entry[2] & Flags.DELETED]
+        gone += rows
+        if len(rows) == len(there) and rows:
             await tx.execute(f"DELETE {entries_}", account, mailbox, *values)
-    if not gone:
-        return [], row[1]
-    modseq = await removal.drop_messages(tx, account, [(message, size, slot) for _, message, _, size, slot in gone])
-    figures = counters.total([(flags, size) for _, _, flags, size, _ in gone])
-    await counters.add(tx, account, mailbox, modseq, figures.negated())
-    removed = [entry[0] for entry in gone]
-    await record(tx, account, modseq, mailbox, ChangeKind.EXPUNGED, removed, [entry[1] for entry in gone])
-    return removed, modseq
+        elif rows:
+            for piece in sets.pieces([entry[0] for entry in rows]):
+                await tx.execute(f"DELETE {_ENTRIES}AND uid {piece.clause}", account, mailbox, *piece.values)
+    return gone
 
 
 # -- Reading
@@ -249,9 +264,10 @@ async def entries(
 ) -> list[Entry]:
     """Give the entries in ascending ranges of UIDs, both ends inclusive, in UID order; `limit` at most."""
     found: list[Entry] = []
+    notes = await flag_notes.of(tx, account, mailbox)
     for first, last in ranges:
         rows = await tx.fetch_all(_SELECT_ENTRIES, account, mailbox, first, last, limit - len(found))
-        found += map(Entry._make, rows)
+        found += map(Entry._make, notes.over(rows))
         if len(found) >= limit:
             break
     return found

@@ -9,7 +9,7 @@ to them.
 from collections.abc import Sequence
 
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq
-from pennypost.store import acl, annotations, blobs, quota, seen, sets, url_keys
+from pennypost.store import acl, annotations, blobs, flag_notes, quota, seen, sets, url_keys
 from pennypost.store.engine import Engine, Row, Transaction
 
 STEP = 1000
@@ -58,6 +58,7 @@ async def remove_mailbox(tx: Transaction, account: AccountId, mailbox: MailboxId
 
 async def _drop_mailbox(tx: Transaction, account: AccountId, mailbox: MailboxId) -> None:
     await seen.forget_mailbox(tx, account, mailbox)
+    await flag_notes.forget_mailbox(tx, account, mailbox)
     await tx.execute("DELETE FROM mailbox WHERE account = ? AND id = ?", account, mailbox)
 
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from pennypost.model.flags import Flags
 from pennypost.model.ids import AccountId, MailboxId, MessageId, QueuedId, Uid
+from pennypost.store import flag_notes
 from pennypost.store.engine import Transaction
 
 
@@ -31,14 +32,17 @@ async def place_of(tx: Transaction, copy: Copy) -> Uid | None:
     """Give the UID under which a copy still lies where it was put; None: its owner took it away, or marked it
     `\\Deleted`."""
     row = await tx.fetch_one(
-        "SELECT e.uid FROM entry e JOIN mailbox m ON m.account = e.account AND m.id = e.mailbox "
-        "WHERE e.account = ? AND e.message = ? AND e.mailbox = ? AND m.removed = 0 AND (e.flags & ?) = 0 LIMIT 1",
+        "SELECT e.uid, e.message, e.flags, e.keywords, e.modseq FROM entry e "
+        "JOIN mailbox m ON m.account = e.account AND m.id = e.mailbox "
+        "WHERE e.account = ? AND e.message = ? AND e.mailbox = ? AND m.removed = 0 LIMIT 1",
         copy.account,
         copy.message,
         copy.mailbox,
-        int(Flags.DELETED),
     )
-    return None if row is None else Uid(row[0])
+    if row is None:
+        return None
+    (row,) = (await flag_notes.of(tx, copy.account, copy.mailbox)).over([row])
+    return None if row[2] & Flags.DELETED else Uid(row[0])
 
 
 async def has_owner(tx: Transaction, copy: Copy) -> bool:

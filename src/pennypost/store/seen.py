@@ -16,7 +16,8 @@ from pennypost.store import acl, flags, sets
 from pennypost.store.changes import ChangeKind, advance, record
 from pennypost.store.engine import Transaction
 from pennypost.store.entry_columns import Stored
-from pennypost.store.flags import StoreMode, StoreResult
+from pennypost.store.flag_change import StoreMode
+from pennypost.store.flags import StoreResult
 
 SWEEP = 1_000
 """Rows looked at in one transaction."""

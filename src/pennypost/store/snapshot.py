@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pennypost.model.errors import NoSuchMailbox
 from pennypost.model.flags import Flags, Keywords
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq, Uid
-from pennypost.store import changes, mailboxes, seen, sets
+from pennypost.store import changes, flag_notes, mailboxes, seen, sets
 from pennypost.store.changes import ChangeKind
 from pennypost.store.engine import Engine, Row, Transaction
 from pennypost.store.entry_columns import Entries, StoredMany, packed
@@ -268,7 +268,8 @@ class Snapshot(_Columns):
         if len(came) > LOOP_ROWS:
             return None
         highest = max([highest, *(row[4] for row in came)])
-        fresh = await self._as_read(tx, fresh + came)
+        notes = await flag_notes.of(tx, self.account, self.mailbox) if fresh or came else flag_notes.NONE
+        fresh = await self._as_read(tx, notes.over(fresh + came))
         removed = bool(rows) and rows[-1][1] == ChangeKind.MAILBOX_REMOVED
         return _Steps(newest, ModSeq(max(highest, self.highest_modseq)), removed, fresh, expunged)
 
@@ -290,12 +291,13 @@ class Snapshot(_Columns):
         if mailbox is None or not mailbox.selectable:
             return _Contents(newest, self.highest_modseq, True, _Columns())
         columns = _Columns()
+        notes = await flag_notes.of(tx, self.account, self.mailbox)
         while True:
             last = columns.uids[-1] if columns.uids else 0
             rows = await tx.fetch_all(
                 _COLUMNS + "AND uid > ? ORDER BY uid LIMIT ?", self.account, self.mailbox, last, READ_ROWS
             )
-            columns.extend(await self._as_read(tx, rows))
+            columns.extend(await self._as_read(tx, notes.over(rows)))
             if len(rows) < READ_ROWS:
                 highest = max(mailbox.highest_modseq, max(columns.modseqs, default=0) if self.reader else 0)
                 return _Contents(newest, ModSeq(highest), False, columns)

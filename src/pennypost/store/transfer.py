@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pennypost.model.errors import MailboxExists, NoSuchMailbox
 from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq, Uid, UidValidity
-from pennypost.store import counters, quota, sets
+from pennypost.store import counters, flag_notes, quota, sets
 from pennypost.store.changes import ChangeKind, record
 from pennypost.store.engine import Row, Transaction, to_microseconds
 
@@ -145,6 +145,7 @@ async def place(tx: Transaction, account: AccountId, message: MessageId, mailbox
         raise NoSuchMailbox("No such message")
     if await _in_target(tx, account, mailbox, [message]):
         raise MailboxExists("The message is in this mailbox already")
+    await flag_notes.settle(tx, account, other[0], [other[1]])
     row = await tx.fetch_one(
         "SELECT slot, flags, keywords, received_at, size FROM entry WHERE account = ? AND mailbox = ? AND uid = ?",
         account,
@@ -173,9 +174,11 @@ async def place(tx: Transaction, account: AccountId, message: MessageId, mailbox
 
 
 async def _entries(tx: Transaction, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[Row]:
-    """Give (uid, message, flags, size) of the entries that are there, ascending."""
+    """Give (uid, message, flags, size) of the entries that are there, ascending, with all that is noted of them."""
     found: list[Row] = []
-    for piece in sets.pieces(sorted(set(uids))):
+    chosen = sorted(set(uids))
+    await flag_notes.settle(tx, account, mailbox, chosen)
+    for piece in sets.pieces(chosen):
         found += await tx.fetch_all(
             f"SELECT uid, message, flags, size FROM entry {_WHERE} {piece.clause} ORDER BY uid",
             account,

@@ -26,7 +26,7 @@ from pennypost.servers.imap.selected import Slice
 from pennypost.servers.imap.session import Session
 from pennypost.store import messages, object_ids
 from pennypost.store.engine import Row, Transaction
-from pennypost.store.flags import StoreMode
+from pennypost.store.flag_change import StoreMode
 
 BATCH_MESSAGES = 256
 """Messages read from the store at a time: the loop waits for it."""

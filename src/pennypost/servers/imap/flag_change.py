@@ -7,7 +7,8 @@ from pennypost.model.ids import ModSeq, Uid
 from pennypost.servers.imap.selected import Selected
 from pennypost.store import flags, seen
 from pennypost.store.engine import Transaction
-from pennypost.store.flags import Known, StoreMode, StoreResult
+from pennypost.store.flag_change import StoreMode
+from pennypost.store.flags import Known, StoreResult
 
 
 async def change_flags(

@@ -20,7 +20,7 @@ from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
 from pennypost.store.acl import changeable_flags
 from pennypost.store.entry_columns import Stored, StoredMany
-from pennypost.store.flags import StoreMode
+from pennypost.store.flag_change import StoreMode
 
 _MODES = {
     StoreAction.REPLACE: StoreMode.SET,

@@ -29,7 +29,7 @@ from pennypost.model.units import Octets
 from pennypost.store import directory, flags, mailboxes, messages, queue_view, removal, scheduled, timeline, transfer
 from pennypost.store.check import check
 from pennypost.store.engine import Transaction
-from pennypost.store.flags import StoreMode
+from pennypost.store.flag_change import StoreMode
 from pennypost.store.queue import DeliveryState
 from pennypost.store.queue_view import Filter
 from pennypost.store.timeline import EventKind
