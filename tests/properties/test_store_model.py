@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -27,7 +28,7 @@ from pennypost.model.errors import (
     OverQuota,
 )
 from pennypost.model.flags import Flags
-from pennypost.store import changes, check, directory, flags, mailboxes, messages, quota, sets
+from pennypost.store import changes, check, directory, flag_notes, flags, mailboxes, messages, quota, sets
 from pennypost.store.changes import ChangeKind
 from pennypost.store.flag_change import StoreMode
 from pennypost.store.settings import StoreSettings
@@ -92,8 +93,12 @@ class Model:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    @initialize()
-    def begin(self) -> None:
+    @initialize(noted_from=st.sampled_from([1, 2, 256]), apart=st.booleans())
+    def begin(self, noted_from: int, apart: bool) -> None:
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(flag_notes, "NOTED_FROM", noted_from)
+        self.patch.setattr(flag_notes, "MOST_NOTES", 2)
+        self.apart = apart  # no message lies in two mailboxes
         self.folder = Path(tempfile.mkdtemp(prefix="pennypost-model-"))
         self.runner = asyncio.Runner()
         self.clock = Clock()
@@ -113,13 +118,14 @@ class StoreMachine(RuleBasedStateMachine):
         for body, flag in ((10, Flags.NONE), (10, Flags.DELETED), (300, Flags.SEEN), (300, Flags.DELETED)):
             self.append(0, "INBOX", body, flag, ("k",))
         self.copy(0, "INBOX", "a", [1, 4])
-        for uid in (2, 3):
+        for uid in (2, 3) if not apart else ():
             self.place(0, "INBOX", "a", uid)
         for name in ("INBOX", "INBOX", "a"):
             self.open(0, name)
 
     def teardown(self) -> None:
         if hasattr(self, "runner"):
+            self.patch.undo()
             self.runner.run(self.engine.close())
             self.runner.close()
             shutil.rmtree(self.folder)
@@ -296,6 +302,7 @@ class StoreMachine(RuleBasedStateMachine):
             box.uid_next += 1
 
     @rule(which=accounts, source=busy, into=busy, uid=st.integers(1, 10))
+    @precondition(lambda self: not self.apart)
     def place(self, which: int, source: str, into: str, uid: int) -> None:
         model = self.models[which]
         message = model.boxes[source].entries.get(uid) if source in model.boxes else None
@@ -338,6 +345,17 @@ class StoreMachine(RuleBasedStateMachine):
                 changed.append(uid)
         assert [one.uid for one in result.changed] == changed
         assert not result.refused
+
+    @rule(limit=st.integers(1, 5))
+    def fold(self, limit: int) -> None:
+        """Write notes into the entries: nobody sees a difference."""
+        before = self.all_entries()
+        self.write(flag_notes.fold, limit)
+        assert self.all_entries() == before
+
+    def all_entries(self) -> list[Any]:
+        boxes = [(model.id, box.id) for model in self.models for box in model.boxes.values()]
+        return [self.runner.run(self.world.entries(account, box)) for account, box in boxes]
 
     @rule(which=accounts, name=busy, uids=st.none() | uid_sets)
     def expunge(self, which: int, name: str, uids: list[int] | None) -> None:
@@ -429,6 +447,8 @@ class StoreMachine(RuleBasedStateMachine):
             uid: (message, model.messages[message].flags, model.messages[message].keywords)
             for uid, message in box.entries.items()
         }
+        entries = self.runner.run(self.world.entries(model.id, box.id))
+        assert {state.uid: state.modseq for state in view.states()} == {entry.uid: entry.modseq for entry in entries}
         if expunge:
             assert left == sorted(box.entries)
         self.sessions[number] = (model, view, left)

@@ -67,12 +67,12 @@ async def record(
     modseq: ModSeq,
     mailbox: MailboxId,
     kind: ChangeKind,
-    uids: Sequence[int] = (),
+    uids: Sequence[int] | str = (),
     messages: Sequence[int] = (),
 ) -> None:
     """Write one row of the log and let the account's sessions be told after the commit.
 
-    `uids` ascend. `messages` are written in any order, since a set is what readers ask for.
+    `uids` ascend, or are set text. `messages` are written in any order, since a set is what readers ask for.
     """
     await tx.execute(
         "INSERT INTO change (account, modseq, mailbox, kind, uids, messages, made_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -80,8 +80,8 @@ async def record(
         modseq,
         mailbox,
         int(kind),
-        sets.to_text(uids) if uids else None,
-        sets.to_text(sets.ascending(messages)) if messages else None,
+        (uids if isinstance(uids, str) else sets.to_text(uids)) if uids else None,
+        sets.text_of(messages) if messages else None,
         to_microseconds(tx.now),
     )
     tx.changed(account, modseq)

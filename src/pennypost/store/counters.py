@@ -12,6 +12,8 @@ from pennypost.store.engine import Transaction
 
 _SEEN = int(Flags.SEEN)
 _DELETED = int(Flags.DELETED)
+_ARE_SEEN = bytes([flags for flags in range(256) if flags & _SEEN])
+_ARE_DELETED = bytes([flags for flags in range(256) if flags & _DELETED])
 
 
 class Figures(NamedTuple):
@@ -34,6 +36,12 @@ def of_entry(flags: int, size: int) -> Figures:
 def flags_changed(old: int, new: int) -> tuple[int, int]:
     """Give by how much `unseen` and `deleted` change when an entry's flags do."""
     return (old & _SEEN) - (new & _SEEN), ((new & _DELETED) - (old & _DELETED)) // _DELETED
+
+
+def all_flags_changed(old: bytes, new: bytes) -> tuple[int, int]:
+    """As `flags_changed`, of many entries, an octet each."""
+    unseen = len(new.translate(None, _ARE_SEEN)) - len(old.translate(None, _ARE_SEEN))
+    return unseen, len(old.translate(None, _ARE_DELETED)) - len(new.translate(None, _ARE_DELETED))
 
 
 class Reserved(NamedTuple):

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from operator import ne
+from operator import ne, or_
 from typing import NamedTuple, overload
 
 from pennypost.model.flags import Flags, Keywords
@@ -26,18 +26,37 @@ def packed(keywords: Sequence[str | None]) -> Sequence[str | None] | None:
     return keywords if any(keywords) else None
 
 
+class Among(NamedTuple):
+    """Entries of which a STORE changed some: with the flags that they have now, and which were `changed`, by 1 or 0."""
+
+    uids: "array[int]"
+    flags: bytes
+    changed: Sequence[int]
+
+
 class StoredMany(Sequence[Stored]):
     """Flags of many entries after a STORE; each is made when it is looked at. `keywords`: packed; None: none has any.
+    `same_keywords`: they are as they were before. `among`: all that were looked at, if there were others, too.
 
     Equal to whatever sequence holds the same.
     """
 
-    __slots__ = ("flags", "keywords", "uids")
+    __slots__ = ("among", "flags", "keywords", "same_keywords", "uids")
 
-    def __init__(self, uids: "array[int]", flags: bytes, keywords: Sequence[str | None] | None) -> None:
+    def __init__(
+        self,
+        uids: "array[int]",
+        flags: bytes,
+        keywords: Sequence[str | None] | None,
+        *,
+        same_keywords: bool = False,
+        among: Among | None = None,
+    ) -> None:
         self.uids = uids
         self.flags = flags
         self.keywords = keywords
+        self.same_keywords = same_keywords
+        self.among = among
 
     @classmethod
     def none(cls) -> "StoredMany":
@@ -86,7 +105,7 @@ class Entries:
         uids, messages, flags, keywords, modseqs = zip(*rows, strict=True)
         return cls(array("I", uids), array("q", messages), bytes(flags), packed(keywords), array("q", modseqs))
 
-    def only(self, chosen: Iterable[bool]) -> "Entries":
+    def only(self, chosen: Iterable[int]) -> "Entries":
         """Give the entries for which `chosen` is true."""
         chosen = list(chosen)
         return Entries(
@@ -107,11 +126,51 @@ class Entries:
             array("q", [self.modseqs[at] for at in places]),
         )
 
-    def differing(self, flags: bytes, keywords: Sequence[str | None] | None) -> Sequence[bool] | None:
-        """Say of each entry whether it has other flags or keywords than these; None: all of them do."""
-        found = list(map(ne, self.flags, flags))
-        if keywords is not self.keywords and not all(found):
-            none = (None,) * len(found)
-            words = map(ne, self.keywords or none, keywords or none)
-            found = [flag or word for flag, word in zip(found, words, strict=True)]
-        return None if all(found) else found
+    def differing(self, altered: bytes, keywords: Sequence[str | None] | None) -> Sequence[int] | None:
+        """Say of each entry whether it has other keywords than these, or is `altered`, by 1 or 0; None: all are."""
+        if 0 not in altered:
+            return None
+        if keywords is self.keywords:
+            return altered
+        none = (None,) * len(altered)
+        words = map(ne, self.keywords or none, keywords or none)
+        found = bytes(map(or_, altered, words))
+        return None if 0 not in found else found
+
+
+class LeftAlone(Sequence[Stored]):
+    """The entries that a STORE did not change, of those it looked at. Few want to know: they are made when asked for.
+
+    Equal to whatever sequence holds the same.
+    """
+
+    __slots__ = ("_entries", "_made", "_touched")
+
+    def __init__(self, entries: Entries, touched: Sequence[int]) -> None:
+        self._entries = entries
+        self._touched = touched
+        self._made: StoredMany | None = None
+
+    def _all(self) -> StoredMany:
+        if self._made is None:
+            left = self._entries.only([not one for one in self._touched])
+            self._made = StoredMany(left.uids, left.flags, left.keywords)
+        return self._made
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    @overload
+    def __getitem__(self, at: int) -> Stored: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Stored]: ...
+    def __getitem__(self, at: int | slice) -> Stored | Sequence[Stored]:
+        return self._all()[at]
+
+    def __eq__(self, other: object) -> bool:
+        return self._all() == other
+
+    __hash__ = None  # type: ignore[assignment] # as lists have none
+
+    def __repr__(self) -> str:
+        return repr(self._all())

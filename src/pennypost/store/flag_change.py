@@ -46,6 +46,17 @@ class FlagChange:
             case StoreMode.REMOVE:
                 return cls(_EVERY_BIT & ~given, 0, words, keywords)
 
+    def then(self, later: "FlagChange") -> "FlagChange | None":
+        """Give one change that does what this and a later one do; None: both change keywords."""
+        if self.mode is not None and later.mode is not None:
+            return None
+        words = self if later.mode is None else later
+        return FlagChange(self.kept & later.kept, self.given & later.kept | later.given, words.mode, words.named)
+
+    def alters(self, flags: bytes) -> bytes:
+        """Say of each of so many entries, by 1 or 0, whether it gets other flags than it has."""
+        return flags.translate(bytes([old & self.kept | self.given != old for old in range(256)]))
+
     def flags_of(self, flags: bytes) -> bytes:
         """Give the new flags of so many entries."""
         return flags.translate(bytes([old & self.kept | self.given for old in range(256)]))

@@ -78,7 +78,7 @@ class Notes:
         rows = list(rows)
         for note in self.notes:
             kept, given, modseq = note.change.kept, note.change.given, note.modseq
-            words = dict[str | None, str | None]()
+            words: dict[str | None, str | None] = {}
             for part in note.named(uids):
                 for at in range(part.start, part.stop):
                     uid, message, flags, keywords, had, *rest = rows[at]
@@ -88,6 +88,22 @@ class Notes:
                         words[keywords] = note.change.words_of(keywords)
                     rows[at] = (uid, message, flags & kept | given, words[keywords], modseq, *rest)
         return rows
+
+    def flags_over(self, uids: Sequence[int], flags: bytes, modseqs: Sequence[int]) -> bytes:
+        """Give the flags, an octet each, that entries have with all changes; UIDs ascend."""
+        if not self.notes:
+            return flags
+        now = bytearray(flags)
+        for note in self.notes:
+            for part in note.named(uids):
+                had = now[part]
+                fresh = note.change.flags_of(bytes(had))
+                if max(modseqs[part]) < note.modseq:
+                    now[part] = fresh
+                else:
+                    lacks = [modseq < note.modseq for modseq in modseqs[part]]
+                    now[part] = bytes([new if lack else old for new, lack, old in zip(fresh, lacks, had, strict=True)])
+        return bytes(now)
 
 
 NONE = Notes(())
@@ -109,6 +125,12 @@ async def of(tx: Transaction, account: AccountId, mailbox: MailboxId) -> Notes:
     return Notes([_read(row) for row in rows] if rows else ())
 
 
+async def has_room(tx: Transaction, account: AccountId, mailbox: MailboxId) -> bool:
+    """Whether one more change can be noted without writing an older one."""
+    row = await tx.fetch_one("SELECT COUNT(*) FROM flag_note WHERE account = ? AND mailbox = ?", account, mailbox)
+    return row is None or row[0] < MOST_NOTES
+
+
 async def mailboxes_with_notes(tx: Transaction, account: AccountId) -> list[MailboxId]:
     """Give those mailboxes of an account that something is noted of."""
     rows = await tx.fetch_all("SELECT DISTINCT mailbox FROM flag_note WHERE account = ? ORDER BY mailbox", account)
@@ -121,21 +143,35 @@ async def add(
     mailbox: MailboxId,
     modseq: ModSeq,
     change: FlagChange,
-    uids: Sequence[int],
+    uids: str,
 ) -> None:
-    """Note a change of entries, ascending, all of which it changes."""
-    row = await tx.fetch_one("SELECT COUNT(*) FROM flag_note WHERE account = ? AND mailbox = ?", account, mailbox)
-    if row is not None and row[0] >= MOST_NOTES:
-        oldest = (await of(tx, account, mailbox)).notes[0]
-        await _write(tx, account, mailbox, oldest, [uid for one in oldest.ranges for uid in range(one[0], one[1] + 1)])
-        await _remove(tx, account, mailbox, oldest)
+    """Note a change of entries, as set text, all of which it changes."""
+    newest = await tx.fetch_one(
+        f"{_COLUMNS}, (SELECT COUNT(*) FROM flag_note WHERE account = ? AND mailbox = ?) "
+        "FROM flag_note WHERE account = ? AND mailbox = ? ORDER BY modseq DESC LIMIT 1",
+        account,
+        mailbox,
+        account,
+        mailbox,
+    )
+    if newest is not None:
+        before = _read(newest[:6])
+        both = before.change.then(change)
+        if before.modseq == modseq - 1 and newest[1] == uids and both is not None:
+            change = both  # of the same entries, and nothing else was done to them in between
+            await _remove(tx, account, mailbox, before)
+        elif newest[6] >= MOST_NOTES:
+            oldest = (await of(tx, account, mailbox)).notes[0]
+            named = [uid for first, last in oldest.ranges for uid in range(first, last + 1)]
+            await _write(tx, account, mailbox, oldest, named)
+            await _remove(tx, account, mailbox, oldest)
     await tx.execute(
         "INSERT INTO flag_note (account, mailbox, modseq, uids, kept, given, mode, named) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         account,
         mailbox,
         modseq,
-        sets.to_text(uids),
+        uids,
         change.kept,
         change.given,
         None if change.mode is None else change.mode.value,

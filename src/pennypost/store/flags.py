@@ -4,11 +4,10 @@ Only what really changes is written: an entry that has the flags already keeps i
 nothing is written and no number of the modification sequence is used (RFC 7162 §3.1.3 asks for a new one on a change).
 All entries of a message carry the same flags: a change goes to the other mailboxes the message lies in too.
 
-Ten thousand messages are one statement, whatever flags they had: what becomes of flags is said by two masks, and only
-keywords are told apart. So entries are held in columns, and looked at one by one nowhere.
+What becomes of flags is said by two masks, and only keywords are told apart: entries are held in columns, and looked at
+one by one nowhere. Of many entries the change itself is stored (`flag_notes`), of few their rows are written.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid
 from pennypost.store import counters, flag_notes, sets
 from pennypost.store.changes import ChangeKind, advance, record, state
 from pennypost.store.engine import Transaction
-from pennypost.store.entry_columns import Entries, Stored, StoredMany
+from pennypost.store.entry_columns import Among, Entries, LeftAlone, Stored, StoredMany
 from pennypost.store.flag_change import FlagChange, StoreMode
 from pennypost.store.keywords import normalise_keywords
 
@@ -76,13 +75,12 @@ async def store(
         refused = [Uid(uid) for uid in had.only(stale).uids]
         had = had.only([not one for one in stale])
     fresh_flags, fresh_keywords = change.flags_of(had.flags), change.keywords_of(had.keywords, len(had.uids))
-    touched = had.differing(fresh_flags, fresh_keywords)
+    touched = had.differing(change.alters(had.flags), fresh_keywords)
     if touched is None:  # every one of them
-        there, rest = had, StoredMany.none()
+        there, among = had, None
+        rest: Sequence[Stored] = StoredMany.none()
     else:
-        there = had.only(touched)
-        left = had.only([not one for one in touched])
-        rest = StoredMany(left.uids, left.flags, left.keywords)
+        there, rest, among = had.only(touched), LeftAlone(had, touched), Among(had.uids, fresh_flags, touched)
         fresh_flags, fresh_keywords = (
             change.flags_of(there.flags),
             change.keywords_of(there.keywords, len(there.uids)),
@@ -93,15 +91,29 @@ async def store(
     await counters.refuse(tx, account, mailbox)
     in_one_mailbox = await _each_has_one_entry(tx, account)
     if in_one_mailbox and len(there.uids) >= flag_notes.NOTED_FROM:
-        await flag_notes.add(tx, account, mailbox, modseq, change, there.uids)
-        await _count(tx, account, mailbox, modseq, change, there)
+        text = sets.to_text(there.uids)
+        await flag_notes.add(tx, account, mailbox, modseq, change, text)
+        await _count(tx, account, mailbox, modseq, change, there, text)
     else:
         whole = list(sets.pieces(had.uids)) if not refused else None
         await flag_notes.settle(tx, account, mailbox, had.uids)
         await _write(tx, account, mailbox, modseq, change, there, whole, all_change=touched is None)
     if not in_one_mailbox:
         await _write_elsewhere(tx, account, mailbox, modseq, change, there)
-    return StoreResult(modseq, StoredMany(there.uids, fresh_flags, fresh_keywords), rest, refused)
+    changed = StoredMany(there.uids, fresh_flags, fresh_keywords, same_keywords=change.mode is None, among=among)
+    return StoreResult(modseq, changed, rest, refused)
+
+
+MOST_ON_LOOP = 20_000
+"""Messages that a STORE may change on the event loop, if it only notes them: about a millisecond's work."""
+
+
+async def rows_written(tx: Transaction, account: AccountId, mailbox: MailboxId, count: int) -> int:
+    """Guess how many rows a STORE of so many messages writes. It does not matter but for where it had better run."""
+    if not flag_notes.NOTED_FROM <= count <= MOST_ON_LOOP:
+        return count
+    noted = await _each_has_one_entry(tx, account) and await flag_notes.has_room(tx, account, mailbox)
+    return 1 if noted else count
 
 
 async def _entries(
@@ -171,20 +183,22 @@ async def _write(
                 *piece.values,
                 *values,
             )
-    await _count(tx, account, mailbox, modseq, change, entries)
+    await _count(tx, account, mailbox, modseq, change, entries, sets.to_text(entries.uids))
 
 
 async def _count(
-    tx: Transaction, account: AccountId, mailbox: MailboxId, modseq: ModSeq, change: FlagChange, entries: Entries
+    tx: Transaction,
+    account: AccountId,
+    mailbox: MailboxId,
+    modseq: ModSeq,
+    change: FlagChange,
+    entries: Entries,
+    uids: str,
 ) -> None:
     """Bring the counters of a mailbox up to date and tell the log, of entries that all change."""
-    unseen = deleted = 0
-    for flags, count in Counter(entries.flags).items():
-        more_unseen, more_deleted = counters.flags_changed(flags, flags & change.kept | change.given)
-        unseen += more_unseen * count
-        deleted += more_deleted * count
+    unseen, deleted = counters.all_flags_changed(entries.flags, change.flags_of(entries.flags))
     await counters.add(tx, account, mailbox, modseq, counters.Figures(0, unseen, deleted, 0))
-    await record(tx, account, modseq, mailbox, ChangeKind.UPDATED, entries.uids, entries.messages)
+    await record(tx, account, modseq, mailbox, ChangeKind.UPDATED, uids, entries.messages)
 
 
 def _condition(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
+from itertools import compress
 from operator import lt
 from typing import NamedTuple
 
@@ -183,6 +184,8 @@ async def remove(
 
 
 _ENTRIES = "FROM entry WHERE account = ? AND mailbox = ? "
+_DELETED_ONES = bytes([bool(flags & Flags.DELETED) for flags in range(256)])
+"""Translates flags into 1 for what is `\\Deleted`, 0 for what is not."""
 _IS_DELETED = f"AND (flags & {int(Flags.DELETED)}) <> 0 "
 
 
@@ -196,11 +199,11 @@ async def _expunge(
         await counters.refuse(tx, account, mailbox)
         assert row is not None
         return [], row[1]
-    gone = await _take_out(tx, account, mailbox, uids, only_deleted=only_deleted)
+    gone, flags = await _take_out(tx, account, mailbox, uids, only_deleted=only_deleted)
     if not gone:
         return [], row[1]
-    modseq = await removal.drop_messages(tx, account, [(entry[1], entry[5], entry[6]) for entry in gone])
-    figures = counters.total([(entry[2], entry[5]) for entry in gone])
+    modseq = await removal.drop_messages(tx, account, [(message, size, slot) for _, message, _, size, slot, _ in gone])
+    figures = counters.total(zip(flags, [entry[3] for entry in gone], strict=True))
     await counters.add(tx, account, mailbox, modseq, figures.negated())
     removed = [entry[0] for entry in gone]
     await record(tx, account, modseq, mailbox, ChangeKind.EXPUNGED, removed, [entry[1] for entry in gone])
@@ -209,27 +212,34 @@ async def _expunge(
 
 async def _take_out(
     tx: Transaction, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid] | None, *, only_deleted: bool
-) -> list[Row]:
-    """Delete entries; give (uid, message, flags, keywords, modseq, size, slot) of each, as they were."""
+) -> tuple[list[Row], bytes]:
+    """Delete entries. Gives (uid, message, flags, size, slot, modseq) of each as their rows had it, and the flags that
+    they had indeed."""
     notes = await flag_notes.of(tx, account, mailbox)
     which = _ENTRIES + (_IS_DELETED if only_deleted and not notes else "")
     chosen: list[tuple[str, tuple[int, ...]]] = [(which, ())]
     if uids is not None:
         chosen = [(f"{which}AND uid {piece.clause} ", piece.values) for piece in sets.pieces(sorted(set(uids)))]
     gone: list[Row] = []
+    had = b""
     for entries_, values in chosen:  # read, then removed: RETURNING takes three times as long
-        sql = f"SELECT uid, message, flags, keywords, modseq, size, slot {entries_}ORDER BY uid"
-        there = await tx.fetch_all(sql, account, mailbox, *values)
-        rows = there if not notes else notes.over(there)
-        if only_deleted and notes:
-            rows = [entry for entry in rows if entry[2] & Flags.DELETED]
-        gone += rows
-        if len(rows) == len(there) and rows:
-            await tx.execute(f"DELETE {entries_}", account, mailbox, *values)
-        elif rows:
-            for piece in sets.pieces([entry[0] for entry in rows]):
+        sql = f"SELECT uid, message, flags, size, slot, modseq {entries_}ORDER BY uid"
+        rows = await tx.fetch_all(sql, account, mailbox, *values)
+        if not rows:
+            continue
+        flags = bytes([entry[2] for entry in rows])
+        if notes:
+            flags = notes.flags_over([entry[0] for entry in rows], flags, [entry[5] for entry in rows])
+        goes = flags.translate(_DELETED_ONES) if notes and only_deleted else b""
+        if 0 in goes:
+            rows, flags = list(compress(rows, goes)), bytes(compress(flags, goes))
+            for piece in sets.pieces([entry[0] for entry in rows]) if rows else ():
                 await tx.execute(f"DELETE {_ENTRIES}AND uid {piece.clause}", account, mailbox, *piece.values)
-    return gone
+        else:
+            await tx.execute(f"DELETE {entries_}", account, mailbox, *values)
+        gone += rows
+        had += flags
+    return gone, had
 
 
 # -- Reading

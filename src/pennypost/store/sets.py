@@ -3,8 +3,10 @@
 A set is written as IMAP writes one (RFC 9051 §9 sequence-set): "5:7,9". Numbers come ascending, without doubles.
 """
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import compress
 from operator import lt, sub
 from typing import NamedTuple
 
@@ -36,7 +38,7 @@ def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
     steps = list(map(sub, ascending[1:], ascending))
     if min(steps, default=1) < 1:
         raise ValueError("numbers must ascend")
-    breaks = [at for at, step in enumerate(steps, 1) if step > 1]
+    breaks = list(compress(range(1, len(ascending)), map((1).__ne__, steps)))
     firsts = [first, *[ascending[at] for at in breaks]]
     lasts = [*[ascending[at - 1] for at in breaks], last]
     return list(zip(firsts, lasts, strict=True))
@@ -47,10 +49,21 @@ def ascending(numbers: Sequence[int]) -> Sequence[int]:
     return numbers if all(map(lt, numbers, numbers[1:])) else sorted(set(numbers))
 
 
+def text_of(numbers: Sequence[int]) -> str:
+    """Write numbers, in any order, as a set."""
+    first, last = (numbers[0], numbers[-1]) if numbers else (0, 0)
+    if 1 < last - first + 1 == len(numbers) and list(numbers) == list(range(first, last + 1)):
+        return f"{first}:{last}"
+    return to_text(ascending(numbers))
+
+
 def to_text(numbers: Sequence[int]) -> str:
-    """Write ascending numbers as a set. A single number, the usual case, is written at once."""
+    """Write ascending numbers as a set. A single number, the usual case, is written at once; so is an array that is
+    one run by its ends: it was read in order."""
     if len(numbers) == 1:
         return str(numbers[0])
+    if isinstance(numbers, array) and numbers and numbers[-1] - numbers[0] + 1 == len(numbers):
+        return f"{numbers[0]}:{numbers[-1]}"
     return ",".join(f"{first}:{last}" if last > first else str(first) for first, last in runs(numbers))
 
 

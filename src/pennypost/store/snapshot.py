@@ -200,12 +200,16 @@ class Snapshot(_Columns):
             self.flags[at:end] = changed.flags
             self.modseqs[at:end] = array("q", [result.modseq]) * count
         else:
-            place_of = dict(zip(self.uids[at:end], range(at, end), strict=True))
-            own_flags, modseqs, modseq = self.flags, self.modseqs, result.modseq
-            for place, flags in zip(map(place_of.__getitem__, uids), changed.flags, strict=True):
-                own_flags[place] = flags
+            among = changed.among
+            if among is None or self.uids[(start := self.index(among.uids[0])) :][: len(among.uids)] != among.uids:
+                return
+            self.flags[start : start + len(among.flags)] = among.flags
+            modseqs, modseq = self.modseqs, result.modseq
+            for place in compress(range(start, start + len(among.flags)), among.changed):
                 modseqs[place] = modseq
-        if changed.keywords is not None and all(changed.keywords):
+        if changed.same_keywords:
+            pass
+        elif changed.keywords is not None and all(changed.keywords):
             self.keywords.update(zip(uids, changed.keywords, strict=True))  # type: ignore[arg-type]
         elif self.keywords:
             for uid, keywords in zip(uids, changed.keywords or repeat(None, count), strict=True):

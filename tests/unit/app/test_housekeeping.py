@@ -1,9 +1,12 @@
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from pennypost.app.housekeeping import Housekeeper
 from pennypost.mail.settings import AuthSettings
-from pennypost.store import directory, leases
+from pennypost.model.ids import ModSeq
+from pennypost.store import directory, flag_notes, leases, mailboxes
+from pennypost.store.flag_change import FlagChange
 from pennypost.store.settings import StoreSettings
 from pennypost.store.store import Store
 
@@ -35,5 +38,23 @@ async def test_what_is_marked_is_removed_and_what_ran_out_is_swept(tmp_path: Pat
             assert await store.scan(lambda tx, table=table: tx.fetch_one(f"SELECT COUNT(*) FROM {table}")) == (0,)
         names = await store.scan(lambda tx: tx.fetch_all("SELECT name FROM lease"))
         assert names == [("housekeeping",)]
+    finally:
+        await store.close()
+
+
+async def test_flags_that_were_noted_are_written(tmp_path: Path) -> None:
+    store = await Store.open(StoreSettings(tmp_path))
+    try:
+        await store.write(lambda tx: directory.add_domain(tx, "example.org"))
+        account = (await store.write(lambda tx: directory.add_account(tx, "a@example.org"))).id
+        inbox = await store.read(lambda tx: mailboxes.find(tx, account, "INBOX"))
+        assert inbox is not None
+        seen = FlagChange(255, 1, None, ())
+        for modseq, uids in ((ModSeq(7), "1:5000"), (ModSeq(9), "2:3")):
+            await store.write(
+                partial(flag_notes.add, account=account, mailbox=inbox.id, modseq=modseq, change=seen, uids=uids)
+            )
+        assert await Housekeeper(store, AuthSettings()).round()
+        assert not await store.read(lambda tx: flag_notes.of(tx, account, inbox.id))
     finally:
         await store.close()

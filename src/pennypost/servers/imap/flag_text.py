@@ -27,9 +27,11 @@ def flag_texts(piece: "Slice", recents: "Recents") -> Sequence[bytes]:
         return [_text(flags, keywords.get(uid), uid in recents) for uid, flags in zip(uids, piece.flags, strict=True)]
     plain = _RECENT if recent else _PLAIN
     if not keywords:
-        return [plain[flags] for flags in piece.flags]
-    of = keywords.get
-    return [
-        plain[flags] if (packed := of(uid)) is None else _text(flags, packed, recent)
-        for uid, flags in zip(uids, piece.flags, strict=True)
-    ]
+        return list(map(plain.__getitem__, piece.flags))
+    words = list(map(keywords.get, uids))
+    if words.count(words[0]) == len(words):
+        with_words = {flags: _text(flags, words[0], bool(recent)) for flags in set(piece.flags)}
+        return list(map(with_words.__getitem__, piece.flags))
+    states = list(zip(piece.flags, words, strict=True))
+    texts = {state: _text(*state, bool(recent)) for state in set(states)}
+    return list(map(texts.__getitem__, states))

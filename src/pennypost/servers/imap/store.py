@@ -1,6 +1,5 @@
 """STORE and UID STORE (RFC 9051 §6.4.6)."""
 
-from array import array
 from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
@@ -18,6 +17,7 @@ from pennypost.servers.imap.flag_change import change_flags
 from pennypost.servers.imap.news import News
 from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
+from pennypost.store import flags
 from pennypost.store.acl import changeable_flags
 from pennypost.store.entry_columns import Stored, StoredMany
 from pennypost.store.flag_change import StoreMode
@@ -73,13 +73,18 @@ async def _change(session: Session, command: Store, held: Sequence[Uid]) -> Sequ
     Gives the messages that were left alone since others changed them (UNCHANGEDSINCE).
     """
     selected = session.open_mailbox
-    uids = selected.uids_of(message_limit.trim(session, selected.numbers_of(command.messages, command.uid)))
+    numbers = message_limit.trim(session, selected.numbers_of(command.messages, command.uid))
+    column = selected.uid_column(numbers)
+    uids, rows = cast(Sequence[Uid], column.tolist()), len(column)
     mode, asked = _MODES[command.action], command.flags
     before, stood_at = selected.snapshot.number, selected.snapshot.modseq
-    known = selected.snapshot.known(array("I", uids)) if not selected.foreign else None
+    known = selected.snapshot.known(column) if not selected.foreign else None
+    if known is not None:
+        glance = session.door.store.glance
+        rows = await glance(lambda tx: flags.rows_written(tx, selected.account, selected.id, len(column)))
     result = await session.door.store.write_rows(
         lambda tx: change_flags(tx, selected, uids, mode, asked.flags, asked.keywords, command.unchanged_since, known),
-        len(uids),
+        rows,
     )
     unmoved = selected.snapshot.number == before
     if not selected.foreign:

@@ -71,12 +71,12 @@ class FetchFormat:
         """
         forms = self._forms
         try:
-            joined = b"".join(map(forms.__getitem__, flags))
+            joined = _joined(forms, flags)
         except KeyError:
             if len(forms) > _MOST_FORMS:
                 forms.clear()
             forms |= {text: self._line.replace(b"(%b", b"(" + text.replace(b"%", b"%%"), 1) for text in set(flags)}
-            joined = b"".join(map(forms.__getitem__, flags))
+            joined = _joined(forms, flags)
         return joined % tuple(columns[0] if len(columns) == 1 else chain.from_iterable(zip(*columns, strict=True)))
 
     def lines_of_texts(self, columns: Sequence[Iterable[object]], texts: Sequence[bytes]) -> bytes:
@@ -91,6 +91,13 @@ class FetchFormat:
         for values, parts in zip(rows, octets, strict=True):
             pieces += (start % (*values, sum(map(len, parts))), *parts, FETCH_TAIL)
         return b"".join(pieces)
+
+
+def _joined(forms: dict[bytes, bytes], flags: Sequence[bytes]) -> bytes:
+    """Put the forms of some lines together; most often they are all the same."""
+    if flags and flags.count(flags[0]) == len(flags):
+        return forms[flags[0]] * len(flags)
+    return b"".join(map(forms.__getitem__, flags))
 
 
 def fetch_name(uid_only: bool) -> bytes:
