@@ -15,6 +15,7 @@ from pennypost.mail.prepare import Prepared
 from pennypost.message import convert
 from pennypost.model.errors import BadMessage, MailError, MessageTooLarge
 from pennypost.model.ids import AccountId
+from pennypost.model.units import KIB
 from pennypost.proto.imap.commands.append import Append
 from pennypost.proto.imap.commands.catenate import AppendRest, Catenate, Composed
 from pennypost.proto.imap.events import AppendChunk, AppendEnd, AppendStart, AppendText, BadCommand
@@ -38,6 +39,9 @@ from pennypost.store.spool import Spool
 
 MOST_MESSAGES = 1_000
 """Messages of one APPEND (MULTIAPPEND): they are kept, compressed, until the last one has come."""
+
+SMALL_OCTETS = 64 * KIB
+"""A message up to this size that its client sends without being asked is taken before anybody looks where it goes."""
 
 MOST_COMPOSED = 4
 """How many times the octets of the largest message one command may take of what URLs name: a client need not send them,
@@ -195,10 +199,13 @@ async def _prepared(session: Session, spool: Spool, start: Append) -> Arrived:
 async def _refuse_early(session: Session, start: Append, octets: int) -> None:
     """Refuse what cannot be stored before it is sent: MessageTooLarge, OverQuota, Refused with TRYCREATE.
 
+    A small message that is on its way already is looked at when it is stored.
     `octets`: of all messages of the command so far. One that is replaced makes room for the new one (RFC 8508 §3.2).
     """
     if start.size > session.door.max_message_size:
         raise MessageTooLarge
+    if not start.synchronizing and start.size <= SMALL_OCTETS:
+        return
     account = session.owner.account
 
     async def operation(tx: Transaction) -> None:
