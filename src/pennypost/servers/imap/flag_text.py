@@ -27,7 +27,7 @@ def flag_texts(piece: "Slice", recents: "Recents") -> Sequence[bytes]:
         return [_text(flags, keywords.get(uid), uid in recents) for uid, flags in zip(uids, piece.flags, strict=True)]
     plain = _RECENT if recent else _PLAIN
     if not keywords:
-        return list(map(plain.__getitem__, piece.flags))
+        return [plain[flags] for flags in piece.flags]
     words = list(map(keywords.get, uids))
     if words.count(words[0]) == len(words):
         with_words = {flags: _text(flags, words[0], bool(recent)) for flags in set(piece.flags)}

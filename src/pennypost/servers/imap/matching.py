@@ -190,6 +190,16 @@ class Known:
         return found
 
 
+def with_flag(selected: Selected, key: FlagKey, uid: bool) -> list[int] | None:
+    """Give numbers or UIDs of the messages that have a flag, or lack it: what is asked most. None: the session does not
+    know the mailbox as the snapshot has it, so that it has to be asked message by message."""
+    snapshot = selected.snapshot
+    if selected.view.uids is not snapshot.uids:
+        return None
+    column = snapshot.uids if uid else range(1, len(snapshot.uids) + 1)
+    return list(compress(column, snapshot.flags.translate(_table(int(key.flag), key.present))))
+
+
 @cache
 def _table(bit: int, present: bool) -> bytes:
     """Translate flags to whether a message matches."""

@@ -223,7 +223,7 @@ class Plan:
             at = self.items.index(FetchAttribute.FLAGS)
             columns = [values(batch) for number, values in enumerate(self._values) if number != at]
             texts = flag_texts(batch.piece, batch.recents)
-            return self.format.lines_of_flags(cast(list[Iterable[int]], [first, *columns]), texts)
+            return self.format.lines_of_flags(cast(list[Sequence[int]], [first, *columns]), texts)
         if self._octets is not None:
             others = [values(batch) for values in self._values[:-1]]
             return self.format.lines_of_octets(zip(first, *others, strict=True), self._octets(batch))

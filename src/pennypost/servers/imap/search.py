@@ -2,7 +2,8 @@
 
 from pennypost.proto.imap.commands.search import Search
 from pennypost.proto.imap.responses.status import Tagged, bad, ok
-from pennypost.servers.imap import contexts, finding, fuzzy, message_limit, search_result, unasked
+from pennypost.proto.imap.search_keys import FlagKey
+from pennypost.servers.imap import contexts, finding, fuzzy, matching, message_limit, search_result, unasked
 from pennypost.servers.imap.matching import asks_modseq
 from pennypost.servers.imap.session import Session
 
@@ -13,8 +14,14 @@ async def search(session: Session, command: Search) -> Tagged:
     key = await finding.criteria(session, command)
     if command.charset is not None and b"UTF8=ACCEPT" in session.enabled:
         return bad("CHARSET is not used after ENABLE UTF8=ACCEPT")  # RFC 9755 §3
-    selected = session.open_mailbox
-    found = await finding.find(session, selected, message_limit.narrowed(session, key))
+    selected, narrow = session.open_mailbox, message_limit.narrowed(session, key)
+    if isinstance(narrow, FlagKey) and not (command.is_kept or command.fuzzy):
+        numbers = matching.with_flag(selected, narrow, command.uid)
+        if numbers is not None:
+            search_result.tell(session, command, numbers)
+            await session.flush()
+            return ok("SEARCH completed")
+    found = await finding.find(session, selected, narrow)
     modseqs = [found.piece.modseqs[at] for at in found.positions] if asks_modseq(key) else None
     scores = fuzzy.relevancies(found.scores, found.positions) if command.fuzzy else ()
     search_result.tell(session, command, found.named(command.uid), modseqs, scores)

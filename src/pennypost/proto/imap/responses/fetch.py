@@ -6,7 +6,6 @@ goes into which place is in `PLACES`.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
 
 from pennypost.model.flags import ALL_FLAGS, FLAG_NAMES, Flags, Keywords
 from pennypost.proto.imap.commands.fetch import FetchAttribute, FetchItem
@@ -64,20 +63,25 @@ class FetchFormat:
         line = self._line
         return b"".join([line % values for values in rows])
 
-    def lines_of_flags(self, columns: Sequence[Iterable[int]], flags: Sequence[bytes]) -> bytes:
+    def lines_of_flags(self, columns: Sequence[Sequence[int]], flags: Sequence[bytes]) -> bytes:
         """As `lines`, where all items but FLAGS are numbers: `columns`, with the message number; flags come apart.
 
         Few texts of flags occur, so there is a form for each, and one `%` fills the forms of all the lines.
         """
         forms = self._forms
         try:
-            joined = _joined(forms, flags)
+            joined = b"".join(map(forms.__getitem__, flags))
         except KeyError:
             if len(forms) > _MOST_FORMS:
                 forms.clear()
             forms |= {text: self._line.replace(b"(%b", b"(" + text.replace(b"%", b"%%"), 1) for text in set(flags)}
-            joined = _joined(forms, flags)
-        return joined % tuple(columns[0] if len(columns) == 1 else chain.from_iterable(zip(*columns, strict=True)))
+            joined = b"".join(map(forms.__getitem__, flags))
+        if len(columns) == 1:
+            return joined % tuple(columns[0])
+        values = [0] * (len(columns) * len(flags))
+        for at, column in enumerate(columns):
+            values[at :: len(columns)] = column
+        return joined % tuple(values)
 
     def lines_of_texts(self, columns: Sequence[Iterable[object]], texts: Sequence[bytes]) -> bytes:
         """As `lines`, of columns, where the last item is a short section: `texts`, which come apart."""
@@ -91,13 +95,6 @@ class FetchFormat:
         for values, parts in zip(rows, octets, strict=True):
             pieces += (start % (*values, sum(map(len, parts))), *parts, FETCH_TAIL)
         return b"".join(pieces)
-
-
-def _joined(forms: dict[bytes, bytes], flags: Sequence[bytes]) -> bytes:
-    """Put the forms of some lines together; most often they are all the same."""
-    if flags and flags.count(flags[0]) == len(flags):
-        return forms[flags[0]] * len(flags)
-    return b"".join(map(forms.__getitem__, flags))
 
 
 def fetch_name(uid_only: bool) -> bytes:
