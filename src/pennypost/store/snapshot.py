@@ -200,13 +200,7 @@ class Snapshot(_Columns):
             self.flags[at:end] = changed.flags
             self.modseqs[at:end] = array("q", [result.modseq]) * count
         else:
-            among = changed.among
-            if among is None or self.uids[(start := self.index(among.uids[0])) :][: len(among.uids)] != among.uids:
-                return
-            self.flags[start : start + len(among.flags)] = among.flags
-            modseqs, modseq = self.modseqs, result.modseq
-            for place in compress(range(start, start + len(among.flags)), among.changed):
-                modseqs[place] = modseq
+            self._note_some(changed, at, end, result.modseq)
         if changed.same_keywords:
             pass
         elif changed.keywords is not None and all(changed.keywords):
@@ -216,6 +210,22 @@ class Snapshot(_Columns):
                 self._set_keywords(uid, keywords)
         self.modseq = self.highest_modseq = result.modseq
         self._step(Advance((), uids, ()))
+
+    def _note_some(self, changed: StoredMany, at: int, end: int, modseq: ModSeq) -> None:
+        """Take in new flags of some of the messages from one place to another."""
+        own_flags, modseqs, among = self.flags, self.modseqs, changed.among
+        if among is not None:
+            start = self.index(among.uids[0])
+            stop = start + len(among.flags)
+            if self.uids[start:stop] == among.uids:
+                own_flags[start:stop] = among.flags
+                for place in compress(range(start, stop), among.changed):
+                    modseqs[place] = modseq
+                return
+        place_of = dict(zip(self.uids[at:end], range(at, end), strict=True))
+        for place, flags in zip(map(place_of.__getitem__, changed.uids), changed.flags, strict=True):
+            own_flags[place] = flags
+            modseqs[place] = modseq
 
     async def advance(self) -> None:
         """Bring it up to what is committed now, by any worker. Raises NoSuchMailbox when the mailbox is gone."""
