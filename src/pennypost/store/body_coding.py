@@ -55,7 +55,7 @@ _QUICK = (STRATEGY_FAST, STRATEGY_DFAST)
 
 
 class BodyCoding:
-    """Codes bodies, from one thread, and decodes them, from any.
+    """Codes and decodes bodies, on any thread.
 
     `level`: of zstd, without a dictionary. `look_up`: gives a dictionary by its number, at once, on any thread; None
     when it is not there.
@@ -69,6 +69,8 @@ class BodyCoding:
         self._number = 0
         self._known: dict[int, ZstdCompressionDict] = {}
         self._of_thread = threading.local()
+        self._compressing = threading.Lock()
+        """A compressor serves one thread at a time; large operations, which may draft a body, have their own."""
 
     @property
     def dictionary(self) -> int:
@@ -77,8 +79,9 @@ class BodyCoding:
 
     def use(self, number: int) -> None:
         """Compress small bodies with a dictionary from now on. Raises DamagedFile when it is not there."""
-        self._compress_small = self._compressor(self._dictionary(number).as_bytes())
-        self._number = number
+        compress = self._compressor(self._dictionary(number).as_bytes())
+        with self._compressing:
+            self._compress_small, self._number = compress, number
 
     def compressor(self, dictionary: bytes | None) -> Callable[[bytes], bytes]:
         """Give what compresses small bodies on another thread: with a dictionary, or as they are compressed now."""
@@ -105,10 +108,11 @@ class BodyCoding:
         codec = 0 if has_dotted_line(body) else UNDOTTED
         if size < COMPRESS_FROM:
             return codec, body
-        if size <= DICTIONARY_LIMIT:
-            data, number = self._compress_small(body), self._number
-        else:
-            data, number = self._compress(body), 0
+        with self._compressing:
+            if size <= DICTIONARY_LIMIT:
+                data, number = self._compress_small(body), self._number
+            else:
+                data, number = self._compress(body), 0
         if len(data) >= size * _WORTHWHILE:
             return codec, body
         return codec | COMPRESSED | number << _NUMBER, data

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -280,3 +281,19 @@ def test_compressors_do_not_share_a_dictionary(monkeypatch: pytest.MonkeyPatch) 
     assert coding.compressor(None)(letter(7)) == coding.compressor(made)(letter(7)) == data
     assert coding.encode(letter(7)) == (codec, data)
     assert len(used) == len(set(map(id, used))) == 3
+
+
+def test_threads_compress_one_at_a_time() -> None:
+    made = zstandard.train_dictionary(16_384, [letter(n) for n in range(400)], dict_id=1).as_bytes()
+    coding = BodyCoding(1, {1: made}.get)
+    bodies = [letter(n, words) for n in range(100) for words in (120, 1_200, 3_000)]
+
+    def work(which: int) -> list[bool]:
+        if which == 2:
+            coding.use(1)
+        coded = [(body, *coding.encode(body)) for body in bodies[which:] + bodies[:which]]
+        return [coding.decode(codec, data, len(body)) == body for body, codec, data in coded]
+
+    with ThreadPoolExecutor(4) as threads:
+        for right in threads.map(work, range(8)):
+            assert all(right)
