@@ -68,11 +68,11 @@ async def record(
     mailbox: MailboxId,
     kind: ChangeKind,
     uids: Sequence[int] | str = (),
-    messages: Sequence[int] = (),
+    messages: Sequence[int] | str = (),
 ) -> None:
     """Write one row of the log and let the account's sessions be told after the commit.
 
-    `uids` ascend, or are set text. `messages` are written in any order, since a set is what readers ask for.
+    `uids` ascend. `messages` are written in any order, since a set is what readers ask for. Both may be set text.
     """
     await tx.execute(
         "INSERT INTO change (account, modseq, mailbox, kind, uids, messages, made_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -81,7 +81,7 @@ async def record(
         mailbox,
         int(kind),
         (uids if isinstance(uids, str) else sets.to_text(uids)) if uids else None,
-        sets.text_of(messages) if messages else None,
+        (messages if isinstance(messages, str) else sets.text_of(messages)) if messages else None,
         to_microseconds(tx.now),
     )
     tx.changed(account, modseq)

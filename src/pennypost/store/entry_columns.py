@@ -109,11 +109,11 @@ class Entries:
         """Give the entries for which `chosen` is true."""
         chosen = list(chosen)
         return Entries(
-            array("I", compress(self.uids, chosen)),
-            array("q", compress(self.messages, chosen)),
+            array("I", list(compress(self.uids, chosen))),
+            array("q", list(compress(self.messages, chosen))),
             bytes(compress(self.flags, chosen)),
             None if self.keywords is None else packed(list(compress(self.keywords, chosen))),
-            array("q", compress(self.modseqs, chosen)),
+            array("q", list(compress(self.modseqs, chosen))),
         )
 
     def at(self, places: Sequence[int], uids: Sequence[int]) -> "Entries":
@@ -126,7 +126,7 @@ class Entries:
             array("q", [self.modseqs[at] for at in places]),
         )
 
-    def differing(self, altered: bytes, keywords: Sequence[str | None] | None) -> Sequence[int] | None:
+    def differing(self, altered: bytes, keywords: Sequence[str | None] | None) -> bytes | None:
         """Say of each entry whether it has other keywords than these, or is `altered`, by 1 or 0; None: all are."""
         if 0 not in altered:
             return None

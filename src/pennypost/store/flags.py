@@ -91,9 +91,12 @@ async def store(
     await counters.refuse(tx, account, mailbox)
     in_one_mailbox = await _each_has_one_entry(tx, account)
     if in_one_mailbox and len(there.uids) >= flag_notes.NOTED_FROM:
-        text = sets.to_text(there.uids)
-        await flag_notes.add(tx, account, mailbox, modseq, change, text)
-        await _count(tx, account, mailbox, modseq, change, there, text)
+        named = [
+            sets.text_of(column) if touched is None else sets.chosen_text(column, touched)
+            for column in (had.uids, had.messages)
+        ]
+        await flag_notes.add(tx, account, mailbox, modseq, change, named[0])
+        await _count(tx, account, mailbox, modseq, change, there, *named)
     else:
         whole = list(sets.pieces(had.uids)) if not refused else None
         await flag_notes.settle(tx, account, mailbox, had.uids)
@@ -183,7 +186,9 @@ async def _write(
                 *piece.values,
                 *values,
             )
-    await _count(tx, account, mailbox, modseq, change, entries, sets.to_text(entries.uids))
+    await _count(
+        tx, account, mailbox, modseq, change, entries, sets.to_text(entries.uids), sets.text_of(entries.messages)
+    )
 
 
 async def _count(
@@ -194,11 +199,13 @@ async def _count(
     change: FlagChange,
     entries: Entries,
     uids: str,
+    messages: str,
 ) -> None:
-    """Bring the counters of a mailbox up to date and tell the log, of entries that all change."""
+    """Bring the counters of a mailbox up to date and tell the log, of entries that all change; `uids`, `messages`: as
+    set text."""
     unseen, deleted = counters.all_flags_changed(entries.flags, change.flags_of(entries.flags))
     await counters.add(tx, account, mailbox, modseq, counters.Figures(0, unseen, deleted, 0))
-    await record(tx, account, modseq, mailbox, ChangeKind.UPDATED, uids, entries.messages)
+    await record(tx, account, modseq, mailbox, ChangeKind.UPDATED, uids, messages)
 
 
 def _condition(

@@ -3,6 +3,7 @@
 A set is written as IMAP writes one (RFC 9051 §9 sequence-set): "5:7,9". Numbers come ascending, without doubles.
 """
 
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -55,6 +56,21 @@ def text_of(numbers: Sequence[int]) -> str:
     if 1 < last - first + 1 == len(numbers) and list(numbers) == list(range(first, last + 1)):
         return f"{first}:{last}"
     return to_text(ascending(numbers))
+
+
+def chosen_text(numbers: "array[int]", chosen: bytes) -> str:
+    """Write those of some numbers, all different, whose place is marked by 1, as a set. Of numbers in a row, which are
+    most often given, no single one is looked at."""
+    first, count = numbers[0], len(numbers)
+    if numbers[-1] - first + 1 != count or numbers.tolist() != list(range(first, first + count)):
+        return text_of(list(compress(numbers, chosen)))
+    spans = [found.span() for found in _MARKED.finditer(chosen)]
+    return ",".join(
+        [f"{first + start}:{first + end - 1}" if end - start > 1 else str(first + start) for start, end in spans]
+    )
+
+
+_MARKED = re.compile(rb"\x01+")
 
 
 def to_text(numbers: Sequence[int]) -> str:

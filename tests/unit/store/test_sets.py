@@ -1,5 +1,9 @@
 """Sets of numbers: their text, and the pieces that statements name."""
 
+from array import array
+from itertools import compress
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,3 +57,18 @@ def test_a_long_run_is_named_by_its_ends() -> None:
     assert [piece.clause for piece in pieces] == ["IN (?)", "BETWEEN ? AND ?", "IN (?, ?, ?, ?)"]
     assert pieces[2].values == (2000, 2002, 2002, 2002)
     assert list(sets.pieces([])) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given((ascending | dense.map(spread)).filter(bool), st.randoms(use_true_random=False), st.booleans())
+def test_text_of_what_is_chosen(numbers: list[int], chance: Random, shuffled: bool) -> None:
+    if shuffled:
+        chance.shuffle(numbers)
+    chosen = bytes([chance.random() < 0.7 for _ in numbers[1:]] + [1])
+    text = sets.chosen_text(array("q", numbers), chosen)
+    assert list(sets.numbers(text)) == sorted(compress(numbers, chosen))
+    assert list(sets.numbers(sets.text_of(numbers))) == sorted(numbers)
+
+
+def test_text_of_some_in_a_row() -> None:
+    assert sets.chosen_text(array("I", range(7, 14)), bytes([1, 0, 1, 1, 0, 0, 1])) == "7,9:10,13"
