@@ -91,12 +91,12 @@ async def store(
     await counters.refuse(tx, account, mailbox)
     in_one_mailbox = await _each_has_one_entry(tx, account)
     if in_one_mailbox and len(there.uids) >= flag_notes.NOTED_FROM:
-        named = [
-            sets.text_of(column) if touched is None else sets.chosen_text(column, touched)
-            for column in (had.uids, had.messages)
-        ]
-        await flag_notes.add(tx, account, mailbox, modseq, change, named[0])
-        await _count(tx, account, mailbox, modseq, change, there, *named)
+        if touched is None:
+            text, messages = sets.to_text(had.uids), sets.text_of(had.messages)
+        else:
+            text, messages = sets.chosen_text(had.uids, touched), sets.chosen_text(had.messages, touched)
+        await flag_notes.add(tx, account, mailbox, modseq, change, text)
+        await _count(tx, account, mailbox, modseq, change, there, text, messages)
     else:
         whole = list(sets.pieces(had.uids)) if not refused else None
         await flag_notes.settle(tx, account, mailbox, had.uids)
