@@ -39,13 +39,15 @@ async def tell(session: Session, known: Resync, found: Mailbox) -> None:
 
 
 async def tell_vanished(session: Session, command: Fetch) -> None:
-    """Tell which UIDs of a UID FETCH (CHANGEDSINCE … VANISHED) went since (RFC 7162 §3.2.6)."""
+    """Tell which UIDs of a UID FETCH (CHANGEDSINCE … VANISHED) went since (RFC 7162 §3.2.6).
+
+    `*` is the last UID that was ever given out here: what went may have been the last message, or all of them.
+    """
     require_enabled(session)
     assert command.changed_since is not None
-    uids = session.open_mailbox.view.uids
     if command.messages.saved:
         return  # what a SEARCH found was there
-    await _tell_vanished(session, command.changed_since, command.messages.resolve(uids[-1] if uids else 0), 0)
+    await _tell_vanished(session, command.changed_since, command.messages.resolve(await _last_uid(session)), 0)
 
 
 async def _tell_vanished(session: Session, since: ModSeq, asked: Ranges, certain: int) -> None:
@@ -60,6 +62,8 @@ async def _tell_vanished(session: Session, since: ModSeq, asked: Ranges, certain
     uids: Sequence[int] = selected.view.uids
     if gone is None:
         gone = [(certain + 1, await _last_uid(session))]
+        await selected.view.snapshot.advance()
+        gone = without(gone, selected.view.snapshot.uids)  # some may have come that the client does not count yet
     told = without(intersect(asked, gone), uids)
     if told:
         session.write(mailbox.vanished(told, earlier=True))
