@@ -24,7 +24,15 @@ from pennypost.store.credentials import (
     touch_credential,
 )
 from pennypost.store.engine import Row, Transaction, from_microseconds, to_microseconds
-from pennypost.store.keys import MAX_ALIAS_TARGETS, canonical_domain, key_of, parse_key, parse_target, split_key
+from pennypost.store.keys import (
+    MAX_ALIAS_TARGETS,
+    canonical_domain,
+    key_of,
+    parse_key,
+    parse_target,
+    served_domain,
+    split_key,
+)
 from pennypost.store.resolve import LocalRecipient, Resolution, identities, owns, resolve
 
 __all__ = [
@@ -74,9 +82,7 @@ async def add_domain(
     tx: Transaction, name: str, quota_octets: int | None = None, catch_all: str | None = None
 ) -> Domain:
     """Serve a domain from now on. Raises AlreadyExists, BadAddress (for a name that is none, too)."""
-    name = canonical_domain(name)
-    if name.startswith("["):
-        raise BadAddress("An address literal is no domain")
+    name = served_domain(name)
     target = None if catch_all is None else await _target(tx, catch_all)
     row = await tx.fetch_one(
         "INSERT INTO domain (name, quota_octets, catch_all, created_at) VALUES (?, ?, ?, ?) "

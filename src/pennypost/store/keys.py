@@ -16,6 +16,9 @@ MAX_ALIAS_TARGETS = 1000
 
 _NO_DOMAIN = re.compile(r"[\x00-\x20\x7f@]")
 
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_SERVED_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
 
 def canonical_domain(name: str) -> str:
     """Give a domain name in lower case and A-labels (RFC 5890 §2.3.2.1), without a final dot.
@@ -31,6 +34,20 @@ def canonical_domain(name: str) -> str:
     if not name or len(name) > MAX_DOMAIN_OCTETS or _NO_DOMAIN.search(name) is not None:
         raise BadAddress("Bad domain name")
     return name.lower()
+
+
+def served_domain(name: str) -> str:
+    """Give the canonical name of a domain that we are to serve: letters, digits and hyphens (RFC 5321 §4.1.2 Domain).
+
+    Stricter than `canonical_domain`, which also takes what others write. Raises BadAddress.
+    """
+    try:
+        name = canonical_domain(name)
+    except BadAddress:
+        name = ""
+    if _SERVED_DOMAIN.fullmatch(name) is None:
+        raise BadAddress('Bad domain name: labels of letters, digits and hyphens are expected, as "example.org"')
+    return name
 
 
 def local_key(local_part: str) -> str:

@@ -86,6 +86,9 @@ def test_domains(shell: Shell) -> None:
     }  # fmt: skip
     assert shell.run("domain", "add", "example.org") == (1, "", "pennypost: the domain exists already\n")
     assert shell.run("domain", "add", "x.example", "--quota", "7")[0] == 2
+    for name in ("bad_domain!", "a..example", "a-.example", "[192.0.2.1]", "a" * 64 + ".example", "a b", ""):
+        status, _, errors = shell.run("domain", "add", name)
+        assert (status, 'as "example.org"' in errors) == (1, True), name
     shell("domain", "remove", "bücher.example")
     assert [record["name"] for record in shell.records("domain", "list")] == ["example.org"]
     assert shell.run("domain", "remove", "bücher.example")[0] == 1

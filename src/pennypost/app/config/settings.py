@@ -39,6 +39,10 @@ MAX_DEFAULT_WORKERS = 4
 """Past this the disk, not the processor, bounds an embedded store."""
 
 
+SEPARATORS = "!#$%&'*+-/=?^_`{|}~"
+"""What may part a subaddress from its user: the atext that is neither letter nor digit (RFC 5322 §3.2.3)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """The machine and the process."""
@@ -253,3 +257,8 @@ def check_together(config: Config) -> Iterator[ConfigProblem]:
             if endpoint in seen:
                 yield ConfigProblem(f"listeners.{name}", f"{endpoint} is taken by listeners.{seen[endpoint]}")
             seen[endpoint] = name
+    separator = config.store.subaddress_separator
+    if len(separator) > 1 or separator not in SEPARATORS:
+        yield ConfigProblem(
+            "store.subaddress_separator", f"expected one of {SEPARATORS} or an empty text, not {separator!r}"
+        )

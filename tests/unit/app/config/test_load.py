@@ -98,6 +98,19 @@ def test_what_is_no_name_of_a_host(name: str) -> None:
         load_config(None, [f'server.hostname="{name}"'])
 
 
+@pytest.mark.parametrize("separator", ["++", "x", "7", ".", "@", " ", "é"])
+def test_what_parts_no_subaddress(separator: str) -> None:
+    with pytest.raises(ConfigError, match=r"store\.subaddress_separator: expected one of"):
+        load_config(None, [f'store.subaddress_separator="{separator}"'])
+
+
+@pytest.mark.parametrize("separator", ["", "+", "-", "="])
+def test_what_parts_a_subaddress(separator: str) -> None:
+    assert (
+        load_config(None, [f'store.subaddress_separator="{separator}"']).config.store.subaddress_separator == separator
+    )
+
+
 def test_two_doors_on_one_address() -> None:
     with pytest.raises(ConfigError, match=r"taken by listeners\.smtp"):
         load_config(None, ["listeners.smtp=127.0.0.1:25", "listeners.imap=127.0.0.1:25"])
