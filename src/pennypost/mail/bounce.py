@@ -56,12 +56,14 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The message that is reported on. `body`: None when it is not to be returned."""
+    """The message that is reported on. `body`: None when it is not to be returned. `released_at`: its sender
+    did not want it sent before (RFC 4865), or None."""
 
     envelope: Envelope
     header: bytes
     body: bytes | None
     arrived: datetime
+    released_at: datetime | None = None
 
 
 def wants(recipient: Recipient, action: Action) -> bool:
@@ -165,6 +167,8 @@ def build(*, hostname: str, report_id: str, original: Original, fates: Sequence[
     assert sender is not None, "nobody is told"
     arrived = format_date(original.arrived).decode("ascii")
     groups: list[list[tuple[str, str]]] = [[("Reporting-MTA", f"dns; {hostname}"), ("Arrival-Date", arrived)]]
+    if original.released_at is not None:  # RFC 4865
+        groups[0].append(("Future-Release-Request", f"until; {original.released_at:%Y-%m-%dT%H:%M:%SZ}"))
     if envelope.envelope_id is not None:
         groups[0].insert(0, ("Original-Envelope-Id", _one_line(envelope.envelope_id)))
     groups += [_recipient_fields(fate) for fate in fates]

@@ -46,20 +46,29 @@ def _origin(client: SmtpClient) -> str:
 
 
 def received(
-    client: SmtpClient, hostname: str, trace_id: str, smtputf8: bool, recipient: Address | None, date: bytes
+    client: SmtpClient,
+    hostname: str,
+    trace_id: str,
+    smtputf8: bool,
+    recipient: Address | None,
+    date: bytes,
+    priority: int = 0,
 ) -> bytes:
     """Build the Received field, CRLF included (RFC 5321 §4.4).
 
     `recipient`: for the FOR clause, given only when the message has one recipient, so that no other is disclosed.
-    `date`: an RFC 5322 date-time. The TLS clause is RFC 8314 §4.3's.
+    `date`: an RFC 5322 date-time. `priority`: what the message came with (RFC 6710), told unless it is 0. The TLS
+    clause is RFC 8314 §4.3's.
     """
     for_clause = ""
     if recipient is not None and (smtputf8 or recipient.is_ascii):
         for_clause = f"\r\n\tfor <{recipient}>"
     tls_clause = f"\r\n\ttls {client.tls.cipher} ({client.tls.version})" if client.tls is not None else ""
+    priority_clause = f"\r\n\tPRIORITY {priority}" if priority else ""
     head = (
         f"Received: from {_origin(client)}\r\n\tby {hostname} (Pennypost)"
-        f" with {transmission_type(client, smtputf8)} id {trace_id}{for_clause}{tls_clause};\r\n\t"
+        f" with {transmission_type(client, smtputf8)} id {trace_id}{for_clause}{tls_clause}{priority_clause};"
+        "\r\n\t"
     )
     return head.encode("utf-8") + date + b"\r\n"
 

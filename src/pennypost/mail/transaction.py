@@ -123,7 +123,8 @@ class MailTransaction(ABC):
         trace_id = self._name()
         only = self._destinations[0].recipient.address if len(self._destinations) == 1 else None
         date = self._post.stamp.at(now)
-        field = received(self._client, self._post.hostname, trace_id, self._envelope.smtputf8, only, date)
+        envelope = self._envelope
+        field = received(self._client, self._post.hostname, trace_id, envelope.smtputf8, only, date, envelope.priority)
         return Parcel(trace_id, now, field, prepared)
 
     def _is_digested(self) -> bool:

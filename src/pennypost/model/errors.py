@@ -49,7 +49,7 @@ class NoSuchRecipient(PermanentFailure):
 
 
 class BadAddress(PermanentFailure):
-    status, text = "5.1.3", "Bad address syntax"
+    status, text = "5.1.3", "Bad address syntax: local-part@domain is expected"
 
 
 class RelayDenied(PermanentFailure):

@@ -59,7 +59,7 @@ class StoreSettings:
     """Large bodies that are hashed and compressed at one time."""
 
     blob_grace: timedelta = timedelta(hours=1)
-    """How long a body that nothing refers to is kept."""
+    """How long a body that nothing refers to is kept at least. What is older is looked for once an hour."""
 
     blob_patience: timedelta = timedelta(days=1)
     """How long such a body may wait beyond that, while there are few: looking for them reads all messages."""

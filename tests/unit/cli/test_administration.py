@@ -129,7 +129,7 @@ def test_accounts(shell: Shell) -> None:
     ("arguments", "reason"),
     [
         (("account", "add", "x@elsewhere.example", "--generate-password"), "no such domain here"),
-        (("account", "add", "example.org", "--generate-password"), "bad address syntax"),
+        (("account", "add", "example.org", "--generate-password"), "bad address syntax: local-part@domain is expected"),
         (("account", "disable", "nobody@example.org"), "no such account: nobody@example.org"),
         (("account", "passwd", "nobody@example.org", "--generate-password"), "no such account: nobody@example.org"),
         (("account", "remove", "nobody@example.org", "--yes"), "no such account: nobody@example.org"),

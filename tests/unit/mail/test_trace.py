@@ -56,6 +56,12 @@ def test_received_names_peer_tls_and_the_only_recipient() -> None:
     )
 
 
+def test_received_tells_a_priority() -> None:
+    """RFC 6710."""
+    field = received(replace(CLIENT, tls=TLS), "mail.penny.test", "ID1", False, None, DATE, -3)
+    assert field.endswith(b"(TLSv1.3)\r\n\tPRIORITY -3;\r\n\tMon, 23 Nov 2026 23:05:00 +0000\r\n")
+
+
 def test_received_of_a_submission_does_not_disclose_where_the_user_is() -> None:
     client = replace(CLIENT, authenticated=USER, hello="laptop.home.example")
     field = received(client, "mail.penny.test", "ID1", False, None, DATE)

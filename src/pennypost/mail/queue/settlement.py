@@ -73,7 +73,7 @@ class Clerk:
             if wanted and message.envelope.reverse_path is not None:
                 full = bounce.returned_body(message.envelope, action, message.size, self._settings.return_size)
                 body = await self._body(tx, message) if full else None
-                original = Original(message.envelope, message.header, body, message.created_at)
+                original = Original(message.envelope, message.header, body, message.created_at, message.released_at)
                 posted = await bounce.post(
                     tx, self._store, self._hostname, original, wanted, message.trace, self._signer
                 )

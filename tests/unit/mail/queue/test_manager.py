@@ -598,7 +598,9 @@ async def test_what_was_held_for_long_is_tried_as_long_as_any_other(world: World
         assert message.tried_since == message.created_at + timedelta(days=20)
         await q.forward(timedelta(days=6))
         assert await q.queued() == []
-        assert len(await q.inbox()) == 1
+        (report,) = await q.inbox()
+        until = message.created_at + timedelta(days=20)
+        assert f"\r\nFuture-Release-Request: until; {until:%Y-%m-%dT%H:%M:%SZ}\r\n".encode() in report
 
 
 async def test_a_domain_with_little_room_is_no_reason_to_settle_for_ever(world: World) -> None:
