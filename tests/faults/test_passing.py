@@ -19,6 +19,8 @@ ALONE = 20
 PAUSE_SECONDS = 0.1
 """Between them: the one before is written down by then, and the host is idle."""
 WORKERS = 2
+CONNECTIONS = 4
+"""To the next host, of each worker: for what came into the queue, each has one message under way."""
 KILLS = 2
 
 
@@ -77,6 +79,8 @@ async def test_what_was_answered_for_is_at_the_next_host(tmp_path: Path) -> None
             "queue.lease_time=5 s",
             "queue.retry_after=1 s",
             "queue.pass_on_within=1 s",
+            f"queue.hop_connections={CONNECTIONS}",
+            f"queue.hop_connections_at_first={CONNECTIONS}",
             "smtp.greeting_delay=0 s",
             workers=WORKERS,
         )
@@ -109,4 +113,4 @@ async def test_what_was_answered_for_is_at_the_next_host(tmp_path: Path) -> None
         again = {address for address, times in host.taken.items() if times > 1}
         # Whose reply was kept back came twice; of the others only what was under way when the server was killed.
         assert host.cut <= again
-        assert len(again - host.cut) <= KILLS * CLIENTS * 2
+        assert len(again - host.cut) <= KILLS * (CLIENTS + WORKERS * CONNECTIONS)
