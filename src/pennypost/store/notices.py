@@ -178,7 +178,7 @@ class Notices:
                     except ConnectionRefusedError:
                         self._remove(name)
                     except OSError:
-                        continue
+                        pass  # it is full, or gone already
 
     def _remove(self, name: str) -> None:
         for one in (name, _interest_of(name)):
