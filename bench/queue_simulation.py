@@ -36,6 +36,7 @@ from pennypost.model.relaying import NextHop, OutgoingMessage, RecipientResult, 
 from pennypost.store import blobs
 from pennypost.store.engine import Transaction, to_microseconds
 from pennypost.store.queue import DeliveryState, QueuedMessage
+from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.connection import SqliteTransaction, run
 from pennypost.store.sqlite.migrate import known_migrations
 
@@ -75,9 +76,11 @@ class UnsyncedStore:
     """What the manager needs of a store, on the spot and without a thread."""
 
     worker = 0
+    directory_generation = 0
 
     def __init__(self, file: Path, loop: TurnedLoop) -> None:
         self.loop = loop
+        self.settings = StoreSettings(file.parent)
         self.connection = apsw.Connection(str(file), statementcachesize=200)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-65536", "locking_mode=EXCLUSIVE"):
             self.connection.execute(f"PRAGMA {pragma}").fetchall()
