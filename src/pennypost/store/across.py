@@ -110,11 +110,6 @@ _COLUMNS = ", ".join(_NAMES)
 _FROM_MESSAGE = ", ".join(f"m.{column}" for column in _NAMES)
 _HEADER = _NAMES.index("header")
 _INSERT = f"INSERT INTO message (account, id, thread, {_COLUMNS}) VALUES (?, ?, ?{', ?' * len(_NAMES)})"
-_INSERT_ENTRY = (
-    "INSERT INTO entry (account, mailbox, uid, message, flags, keywords, modseq, received_at, size, saved_at, slot) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, last_insert_rowid())"
-)
-"""Right after its message was inserted, whose slot it names."""
 
 
 async def _put(
@@ -146,7 +141,7 @@ async def _put(
         await tx.execute(_INSERT, target.account, identifier, thread, *columns)
         lands = landings[uid]
         await tx.execute(
-            _INSERT_ENTRY,
+            messages.INSERT_ENTRY,
             target.account,
             target.id,
             first_uid + position,

@@ -50,9 +50,9 @@ T = TypeVar("T")
 REFRESH = timedelta(minutes=5)
 """How much older `created_at` may be than the last `put`."""
 
-_SHARED = "size >= 4096 OR place IS NOT NULL"
-"""Bodies that have one row however often they are put. In the words of the index that finds them."""
 _SHARED_FROM = 4096
+_SHARED = f"size >= {_SHARED_FROM} OR place IS NOT NULL"
+"""Bodies that have one row however often they are put. In the words of the index that finds them."""
 
 BY_HASH = f"hash = ? AND ({_SHARED})"
 """The condition that finds the row of a shared body."""

@@ -85,7 +85,7 @@ _INSERT_MESSAGE = (
     "message_id_field, base_subject, sort_from, sort_to, sort_cc, header, envelope, bodystructure, mime_index, "
     "links, is_reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_INSERT_ENTRY = (
+INSERT_ENTRY = (
     "INSERT INTO entry (account, mailbox, uid, message, flags, keywords, modseq, received_at, size, saved_at, slot) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, last_insert_rowid())"
 )
@@ -132,7 +132,7 @@ async def append(tx: Transaction, account: AccountId, mailbox: MailboxId, messag
         int(summary.is_reply),
     )
     await tx.execute(
-        _INSERT_ENTRY,
+        INSERT_ENTRY,
         account,
         mailbox,
         uid,
