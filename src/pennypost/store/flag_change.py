@@ -1,11 +1,10 @@
 """What a STORE makes of the flags and keywords that entries have: two masks, and what is done with keywords."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from pennypost.model.flags import Flags, Keywords
-from pennypost.store.entry_columns import packed
+from pennypost.store.entry_columns import Words, alike, packed
 from pennypost.store.keywords import normalise_keywords, pack_keywords, unpack_keywords
 
 
@@ -77,13 +76,16 @@ class FlagChange:
             case StoreMode.REMOVE:
                 return pack_keywords(tuple(keyword for keyword in had if keyword.casefold() not in named))
 
-    def keywords_of(self, keywords: Sequence[str | None] | None, count: int) -> Sequence[str | None] | None:
+    def keywords_of(self, keywords: Words | None, count: int) -> Words | None:
         """Give the new keywords of so many entries; None stands for: none has any. Few keywords occur, so each text
         is thought through once."""
         if self.mode is None:
             return keywords
         if keywords is None:
             fresh = self.words_of(None)
+            return None if fresh is None else [fresh] * count
+        if alike(keywords):
+            fresh = self.words_of(keywords[0])
             return None if fresh is None else [fresh] * count
         known = {old: self.words_of(old) for old in set(keywords)}
         return packed([known[old] for old in keywords])

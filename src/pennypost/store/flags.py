@@ -17,7 +17,7 @@ from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid
 from pennypost.store import counters, flag_notes, sets
 from pennypost.store.changes import ChangeKind, advance, record, state
 from pennypost.store.engine import Transaction
-from pennypost.store.entry_columns import Among, Entries, LeftAlone, Stored, StoredMany
+from pennypost.store.entry_columns import Entries, FlagColumns, Stored, StoredMany
 from pennypost.store.flag_change import FlagChange, StoreMode
 from pennypost.store.keywords import normalise_keywords
 
@@ -43,6 +43,8 @@ class Known(NamedTuple):
     entries: Entries
 
 
+_TURNED = bytes([1, 0]) + bytes(254)
+"""Translates 1 to 0, and 0 to 1."""
 _SELECT = "SELECT uid, message, flags, keywords, modseq FROM entry WHERE account = ? AND mailbox = ? AND uid "
 _SET = "UPDATE entry SET flags = (flags & ?) | ?, modseq = ?"
 _WHERE = " WHERE account = ? AND mailbox = ? AND uid "
@@ -76,34 +78,28 @@ async def store(
         had = had.only([not one for one in stale])
     fresh_flags, fresh_keywords = change.flags_of(had.flags), change.keywords_of(had.keywords, len(had.uids))
     touched = had.differing(change.alters(had.flags), fresh_keywords)
-    if touched is None:  # every one of them
-        there, among = had, None
-        rest: Sequence[Stored] = StoredMany.none()
-    else:
-        there, rest, among = had.only(touched), LeftAlone(had, touched), Among(had.uids, fresh_flags, touched)
-        fresh_flags, fresh_keywords = (
-            change.flags_of(there.flags),
-            change.keywords_of(there.keywords, len(there.uids)),
-        )
-    if not there.uids:
-        return StoreResult(await _highest(tx, account, mailbox), StoredMany.none(), rest, refused)
+    changed = StoredMany(FlagColumns(had.uids, fresh_flags, fresh_keywords), touched, same_keywords=change.mode is None)
+    rest = StoredMany.none() if touched is None else StoredMany(had.flag_columns, touched.translate(_TURNED))
+    if not changed:
+        return StoreResult(await _highest(tx, account, mailbox), changed, rest, refused)
     modseq = await advance(tx, account)
     await counters.refuse(tx, account, mailbox)
     in_one_mailbox = await _each_has_one_entry(tx, account)
-    if in_one_mailbox and len(there.uids) >= flag_notes.NOTED_FROM:
-        if touched is None:
-            text, messages = sets.to_text(had.uids), sets.text_of(had.messages)
+    if in_one_mailbox and len(changed) >= flag_notes.NOTED_FROM:
+        text = sets.picked_text(had.uids, changed.spans)
+        if had.in_order:
+            messages = sets.picked_text(had.messages, changed.spans)
         else:
-            text, messages = sets.chosen_text(had.uids, touched), sets.chosen_text(had.messages, touched)
+            messages = sets.text_of(sets.picked(had.messages, changed.spans))
         await flag_notes.add(tx, account, mailbox, modseq, change, text)
-        await _count(tx, account, mailbox, modseq, change, there, text, messages)
+        await _count(tx, account, mailbox, modseq, change, had, text, messages)
     else:
+        there = had if touched is None else had.only(touched)
         whole = list(sets.pieces(had.uids)) if not refused else None
         await flag_notes.settle(tx, account, mailbox, had.uids)
         await _write(tx, account, mailbox, modseq, change, there, whole, all_change=touched is None)
-    if not in_one_mailbox:
-        await _write_elsewhere(tx, account, mailbox, modseq, change, there)
-    changed = StoredMany(there.uids, fresh_flags, fresh_keywords, same_keywords=change.mode is None, among=among)
+        if not in_one_mailbox:
+            await _write_elsewhere(tx, account, mailbox, modseq, change, there)
     return StoreResult(modseq, changed, rest, refused)
 
 
@@ -201,8 +197,8 @@ async def _count(
     uids: str,
     messages: str,
 ) -> None:
-    """Bring the counters of a mailbox up to date and tell the log, of entries that all change; `uids`, `messages`: as
-    set text."""
+    """Bring the counters of a mailbox up to date and tell the log. `entries`: with those that change, others may be
+    whose flags do not; `uids`, `messages`: of those that change, as set text."""
     unseen, deleted = counters.all_flags_changed(entries.flags, change.flags_of(entries.flags))
     await counters.add(tx, account, mailbox, modseq, counters.Figures(0, unseen, deleted, 0))
     await record(tx, account, modseq, mailbox, ChangeKind.UPDATED, uids, messages)

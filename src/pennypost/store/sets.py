@@ -47,30 +47,52 @@ def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
 
 def ascending(numbers: Sequence[int]) -> Sequence[int]:
     """Give numbers in order and once each: themselves, if they are that already, which most often they are."""
-    return numbers if all(map(lt, numbers, numbers[1:])) else sorted(set(numbers))
+    return numbers if _in_a_row(numbers) or all(map(lt, numbers, numbers[1:])) else sorted(set(numbers))
+
+
+def _in_a_row(numbers: Sequence[int]) -> bool:
+    """Whether each number is the one before it and one."""
+    first, last = (numbers[0], numbers[-1]) if numbers else (0, 0)
+    return last - first + 1 == len(numbers) and list(numbers) == list(range(first, last + 1))
 
 
 def text_of(numbers: Sequence[int]) -> str:
     """Write numbers, in any order, as a set."""
-    first, last = (numbers[0], numbers[-1]) if numbers else (0, 0)
-    if 1 < last - first + 1 == len(numbers) and list(numbers) == list(range(first, last + 1)):
-        return f"{first}:{last}"
+    if len(numbers) > 1 and _in_a_row(numbers):
+        return f"{numbers[0]}:{numbers[-1]}"
     return to_text(ascending(numbers))
 
 
-def chosen_text(numbers: "array[int]", chosen: bytes) -> str:
-    """Write those of some numbers, all different, whose place is marked by 1, as a set. Of numbers in a row, which are
-    most often given, no single one is looked at."""
-    first, count = numbers[0], len(numbers)
-    if numbers[-1] - first + 1 != count or numbers.tolist() != list(range(first, first + count)):
-        return text_of(list(compress(numbers, chosen)))
-    spans = [found.span() for found in _MARKED.finditer(chosen)]
-    return ",".join(
-        [f"{first + start}:{first + end - 1}" if end - start > 1 else str(first + start) for start, end in spans]
-    )
+Span = tuple[int, int]
+"""Places in columns: the first, and the one behind the last."""
+
+
+def spans(marks: bytes) -> list[Span]:
+    """Give the stretches of places that are marked by 1; others have 0."""
+    return [found.span() for found in _MARKED.finditer(marks)]
 
 
 _MARKED = re.compile(rb"\x01+")
+
+
+def picked(numbers: "array[int]", where: Sequence[Span]) -> "array[int]":
+    """Give the numbers at some places."""
+    found = array(numbers.typecode)
+    for start, end in where:
+        found += numbers[start:end]
+    return found
+
+
+def picked_text(numbers: "array[int]", where: Sequence[Span]) -> str:
+    """Write those of ascending numbers that are at some places, apart from each other, as a set."""
+    texts: list[str] = []
+    for start, end in where:
+        first, last = numbers[start], numbers[end - 1]
+        if last - first >= end - start:  # some between are not among them
+            texts.append(to_text(numbers[start:end]))
+        else:
+            texts.append(f"{first}:{last}" if last > first else str(first))
+    return ",".join(texts)
 
 
 def to_text(numbers: Sequence[int]) -> str:

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from itertools import compress, repeat
+from sys import intern
 from typing import NamedTuple
 
 from pennypost.model.errors import NoSuchMailbox
@@ -14,7 +15,7 @@ from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq, Uid
 from pennypost.store import changes, flag_notes, mailboxes, seen, sets
 from pennypost.store.changes import ChangeKind
 from pennypost.store.engine import Engine, Row, Transaction
-from pennypost.store.entry_columns import Entries, StoredMany, packed
+from pennypost.store.entry_columns import Entries, StoredMany, Words, packed
 from pennypost.store.flags import Known, StoreResult
 from pennypost.store.keywords import unpack_keywords
 
@@ -41,11 +42,11 @@ class EntryState(NamedTuple):
 
 
 class Advance(NamedTuple):
-    """What one or several steps of the snapshot changed, by UID."""
+    """What one or several steps of the snapshot changed, by UID, each ascending."""
 
     appended: Sequence[int]
-    updated: Collection[int]
-    expunged: Collection[int]
+    updated: Sequence[int]
+    expunged: Sequence[int]
 
 
 class _Steps(NamedTuple):
@@ -70,18 +71,24 @@ class _Columns:
         self.modseqs: array[int] = array("q")
         self.sizes: array[int] = array("I")
         self.received_at: array[int] = array("q")
-        self.keywords: dict[int, str] = {}
-        """By UID, packed; only of messages that have some."""
+        self.keywords: list[str | None] | None = None
+        """Packed; None: no message has any. Equal texts, when they are read, are made one object."""
 
     def extend(self, rows: Sequence[Row]) -> None:
         """Append rows in the order of `_COLUMNS`. `uids` becomes a new array: others may hold the old one."""
+        self._extend_keywords([row[3] for row in rows])
         self.uids = self.uids + array("I", [row[0] for row in rows])
         self.messages.extend([row[1] for row in rows])
         self.flags.extend([row[2] for row in rows])
-        self.keywords.update({row[0]: row[3] for row in rows if row[3] is not None})
         self.modseqs.extend([row[4] for row in rows])
         self.sizes.extend([row[5] for row in rows])
         self.received_at.extend([row[6] for row in rows])
+
+    def _extend_keywords(self, words: list[str | None]) -> None:
+        if self.keywords is None and any(words):
+            self.keywords = [None] * len(self.uids)
+        if self.keywords is not None:
+            self.keywords += [word and intern(word) for word in words]
 
 
 class _Contents(NamedTuple):
@@ -104,10 +111,10 @@ _TURNED = bytes([1, 0]) + bytes(254)
 
 
 class Snapshot(_Columns):
-    """A mailbox in memory: about 33 octets a message. Read it through a `MailboxView`.
+    """A mailbox in memory: about 33 octets a message, 41 where keywords are in use. Read it through a `MailboxView`.
 
-    The arrays run in parallel, by ascending UID; `keywords` has only messages that have some. Between two awaits they
-    are consistent; what a caller keeps across one may be replaced.
+    The arrays run in parallel, by ascending UID. Between two awaits they are consistent; what a caller keeps across one
+    may be replaced.
     """
 
     __slots__ = (
@@ -115,6 +122,7 @@ class Snapshot(_Columns):
         "_in_use",
         "_lock",
         "_log",
+        "_ordered",
         "account",
         "highest_modseq",
         "mailbox",
@@ -136,6 +144,7 @@ class Snapshot(_Columns):
         self.number = 0
         """Rises with every advance."""
         self._in_use: tuple[int, Keywords] = (-1, ())
+        self._ordered = (self.uids, True)
         self.modseq = ModSeq(-1)
         """The account's, up to which the snapshot is true; -1 before it is read."""
         self.highest_modseq = ModSeq(0)
@@ -156,7 +165,7 @@ class Snapshot(_Columns):
             Uid(uid),
             MessageId(self.messages[index]),
             _FLAG_VALUES[self.flags[index]],
-            unpack_keywords(self.keywords.get(uid)),
+            unpack_keywords(self.keywords[index] if self.keywords is not None else None),
             ModSeq(self.modseqs[index]),
             self.sizes[index],
             self.received_at[index],
@@ -166,7 +175,7 @@ class Snapshot(_Columns):
         """Give all keywords of the messages, sorted, one spelling of each."""
         number, found = self._in_use
         if number != self.number:
-            there = {keyword for packed in set(self.keywords.values()) for keyword in packed.split(" ")}
+            there = {keyword for words in set(self.keywords or ()) if words for keyword in words.split(" ")}
             spelled = {keyword.casefold(): keyword for keyword in sorted(there, reverse=True)}
             found = tuple(spelled[key] for key in sorted(spelled))
             self._in_use = self.number, found
@@ -181,9 +190,18 @@ class Snapshot(_Columns):
         end = at + len(uids)
         if self.uids[at:end] != uids:
             return None
-        keywords = packed(list(map(self.keywords.get, uids))) if self.keywords else None
-        entries = Entries(uids, self.messages[at:end], bytes(self.flags[at:end]), keywords, self.modseqs[at:end])
+        keywords = packed(self.keywords[at:end]) if self.keywords is not None else None
+        flags = bytes(self.flags[at:end])
+        entries = Entries(uids, self.messages[at:end], flags, keywords, self.modseqs[at:end], self._in_order())
         return Known(self.modseq, entries)
+
+    def _in_order(self) -> bool:
+        """Whether the messages ascend, as UIDs do: looked at anew when some came or went."""
+        uids, ascend = self._ordered
+        if uids is not self.uids:
+            ascend = sets.ascending(self.messages) is self.messages
+            self._ordered = self.uids, ascend
+        return ascend
 
     # -- Advancing it
 
@@ -194,38 +212,38 @@ class Snapshot(_Columns):
             return
         if self._lock.locked() or self.modseq < 0 or result.modseq != self.modseq + 1:
             return
-        uids, count = changed.uids, len(changed)
-        at, end = self.index(uids[0]), self.index(uids[-1]) + 1
-        if end - at == count:
-            self.flags[at:end] = changed.flags
-            self.modseqs[at:end] = array("q", [result.modseq]) * count
+        looked_at, flags, keywords = changed.columns
+        at, end = self.index(looked_at[0]), self.index(looked_at[-1]) + 1
+        if end - at == len(looked_at):
+            self.flags[at:end] = flags
+            fresh = array("q", [result.modseq]) * len(looked_at)
+            for start, stop in changed.spans:
+                self.modseqs[at + start : at + stop] = fresh[start:stop]
+            if not changed.same_keywords:
+                self._set_keywords(at, keywords or [None] * len(looked_at))
         else:
-            self._note_some(changed, at, end, result.modseq)
-        if changed.same_keywords:
-            pass
-        elif changed.keywords is not None and all(changed.keywords):
-            self.keywords.update(zip(uids, changed.keywords, strict=True))  # type: ignore[arg-type]
-        elif self.keywords:
-            for uid, keywords in zip(uids, changed.keywords or repeat(None, count), strict=True):
-                self._set_keywords(uid, keywords)
+            self._note_scattered(changed, at, end, result.modseq)
         self.modseq = self.highest_modseq = result.modseq
-        self._step(Advance((), uids, ()))
+        self._step(Advance((), changed.uids, ()))
 
-    def _note_some(self, changed: StoredMany, at: int, end: int, modseq: ModSeq) -> None:
+    def _note_scattered(self, changed: StoredMany, start: int, end: int, modseq: ModSeq) -> None:
         """Take in new flags of some of the messages from one place to another."""
-        own_flags, modseqs, among = self.flags, self.modseqs, changed.among
-        if among is not None:
-            start = self.index(among.uids[0])
-            stop = start + len(among.flags)
-            if self.uids[start:stop] == among.uids:
-                own_flags[start:stop] = among.flags
-                for place in compress(range(start, stop), among.changed):
-                    modseqs[place] = modseq
-                return
-        place_of = dict(zip(self.uids[at:end], range(at, end), strict=True))
-        for place, flags in zip(map(place_of.__getitem__, changed.uids), changed.flags, strict=True):
-            own_flags[place] = flags
-            modseqs[place] = modseq
+        uids, flags, words = changed.own
+        place_of = dict(zip(self.uids[start:end], range(start, end), strict=True))
+        places = list(map(place_of.__getitem__, uids))
+        for at, bits in zip(places, flags, strict=True):
+            self.flags[at] = bits
+            self.modseqs[at] = modseq
+        if not changed.same_keywords:
+            for at, word in zip(places, words or repeat(None), strict=False):
+                self._set_keywords(at, [word])
+
+    def _set_keywords(self, at: int, words: Words) -> None:
+        """Set the keywords of messages from a place on."""
+        if self.keywords is None and any(words):
+            self.keywords = [None] * len(self.uids)
+        if self.keywords is not None:
+            self.keywords[at : at + len(words)] = words
 
     async def advance(self) -> None:
         """Bring it up to what is committed now, by any worker. Raises NoSuchMailbox when the mailbox is gone."""
@@ -358,12 +376,12 @@ class Snapshot(_Columns):
             elif (index := self.index(row[0])) >= 0:
                 self.flags[index] = row[2]
                 self.modseqs[index] = row[4]
-                self._set_keywords(row[0], row[3])
+                self._set_keywords(index, row[3:4])
                 changed.append(row[0])
         if appended:
             self.extend(appended)
         if gone or changed or appended:
-            self._step(Advance([row[0] for row in appended], frozenset(changed), gone))
+            self._step(Advance([row[0] for row in appended], changed, gone))
 
     def _step(self, advance: Advance) -> None:
         """Count an advance, and keep it for the views that are to learn of it."""
@@ -383,8 +401,9 @@ class Snapshot(_Columns):
             if (index := self.index(uid)) < 0:
                 return ()
             self.uids = there[:index] + there[index + 1 :]
-            for column in (self.messages, self.flags, self.modseqs, self.sizes, self.received_at):
-                del column[index]
+            for column in (self.messages, self.flags, self.modseqs, self.sizes, self.received_at, self.keywords):
+                if column is not None:
+                    del column[index]
             gone: Sequence[int] = (uid,)
         else:
             goes = bytes(map(frozenset(expunged).__contains__, there))
@@ -397,17 +416,10 @@ class Snapshot(_Columns):
             self.modseqs = array("q", compress(self.modseqs, keep))
             self.sizes = array("I", compress(self.sizes, keep))
             self.received_at = array("q", compress(self.received_at, keep))
+            if self.keywords is not None:
+                self.keywords = list(compress(self.keywords, keep))
             self.uids = array("I", compress(there, keep))
-        if self.keywords:
-            for uid in gone:
-                self.keywords.pop(uid, None)
         return gone
-
-    def _set_keywords(self, uid: int, keywords: str | None) -> None:
-        if keywords is None:
-            self.keywords.pop(uid, None)
-        else:
-            self.keywords[uid] = keywords
 
     # -- Telling views
 
@@ -421,10 +433,10 @@ class Snapshot(_Columns):
         known, now = set(uids), set(self.uids)
         last = uids[-1] if uids else 0
         first_new = bisect_left(self.uids, last + 1)
-        newer = {
+        newer = [
             uid for uid, modseq in zip(self.uids[:first_new], self.modseqs, strict=False) if modseq > highest_modseq
-        }
-        return Advance(self.uids[first_new:], frozenset(newer), frozenset(known - now))
+        ]
+        return Advance(self.uids[first_new:], newer, sorted(known - now))
 
 
 class ReaderSnapshot(Snapshot):
@@ -476,4 +488,4 @@ def _union(advances: Sequence[Advance]) -> Advance:
     came = [uid for advance in advances for uid in advance.appended]
     appended = [uid for uid in came if uid not in expunged]
     updated: frozenset[int] = frozenset().union(*(advance.updated for advance in advances)) - expunged - set(came)
-    return Advance(appended, updated, expunged - set(came))
+    return Advance(appended, sorted(updated), sorted(expunged - set(came)))

@@ -113,12 +113,12 @@ class MailboxView:
         if self._number == snapshot.number and not (expunge and self._withheld):
             return ViewChange((), (), (), (), self._highest)
         news = snapshot.since(self._number, self._told_uids(), self._highest)
-        gone = self._withheld.union(news.expunged) if self._withheld else news.expunged
-        expunged: list[int] = []
-        numbers: list[int] = []
+        gone = sorted(self._withheld.union(news.expunged)) if self._withheld else news.expunged
+        expunged: Sequence[int] = ()
+        numbers: Sequence[int] = ()
         if expunge:
-            expunged = sorted(gone)
-            numbers = _numbers(self.uids, expunged)
+            expunged = gone
+            numbers = _numbers(self.uids, array("I", expunged))
             self.uids = snapshot.uids
             self._withheld = set()
         else:
@@ -129,8 +129,8 @@ class MailboxView:
         if not self._withheld:
             self._settled = self._highest
         return ViewChange(
-            cast(Sequence[Uid], list(news.appended)),
-            cast(Sequence[Uid], sorted(news.updated)),
+            cast(Sequence[Uid], news.appended),
+            cast(Sequence[Uid], news.updated),
             cast(Sequence[Uid], expunged),
             numbers,
             self._highest,
@@ -207,14 +207,19 @@ class MailboxView:
         self.close()
 
 
-def _numbers(uids: "array[int]", chosen: Sequence[int]) -> list[int]:
+def _numbers(uids: "array[int]", chosen: "array[int]") -> Sequence[int]:
     """Give the sequence numbers, 1-based, of UIDs that are there, both ascending."""
+    if not chosen:
+        return ()
+    first = bisect_left(uids, chosen[0])
+    if uids[first : first + len(chosen)] == chosen:
+        return range(first + 1, first + len(chosen) + 1)
     numbers: list[int] = []
     start = 0
     while start < len(chosen):
         at = bisect_left(uids, chosen[start])
         count = min(_STRETCH, len(chosen) - start)
-        if uids[at : at + count].tolist() == chosen[start : start + count]:
+        if uids[at : at + count] == chosen[start : start + count]:
             numbers += range(at + 1, at + count + 1)
         else:
             numbers += [bisect_left(uids, uid, at) + 1 for uid in chosen[start : start + count]]

@@ -60,15 +60,17 @@ def test_a_long_run_is_named_by_its_ends() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given((ascending | dense.map(spread)).filter(bool), st.randoms(use_true_random=False), st.booleans())
-def test_text_of_what_is_chosen(numbers: list[int], chance: Random, shuffled: bool) -> None:
-    if shuffled:
-        chance.shuffle(numbers)
-    chosen = bytes([chance.random() < 0.7 for _ in numbers[1:]] + [1])
-    text = sets.chosen_text(array("q", numbers), chosen)
-    assert list(sets.numbers(text)) == sorted(compress(numbers, chosen))
+@given((ascending | dense.map(spread)).filter(bool), st.randoms(use_true_random=False))
+def test_what_is_picked(numbers: list[int], chance: Random) -> None:
+    marks = bytes([chance.random() < 0.7 for _ in numbers])
+    where, chosen = sets.spans(marks), list(compress(numbers, marks))
+    assert sets.picked(array("q", numbers), where) == array("q", chosen)
+    assert sets.picked_text(array("q", numbers), where) == sets.to_text(chosen)
+    chance.shuffle(numbers)
     assert list(sets.numbers(sets.text_of(numbers))) == sorted(numbers)
 
 
 def test_text_of_some_in_a_row() -> None:
-    assert sets.chosen_text(array("I", range(7, 14)), bytes([1, 0, 1, 1, 0, 0, 1])) == "7,9:10,13"
+    where = sets.spans(bytes([1, 0, 1, 1, 0, 0, 1]))
+    assert where == [(0, 1), (2, 4), (6, 7)]
+    assert sets.picked_text(array("I", range(7, 14)), where) == "7,9:10,13"

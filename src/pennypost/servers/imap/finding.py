@@ -30,7 +30,7 @@ BATCH_OCTETS = 8 * 1024 * 1024
 
 _HEADER = (Column.HEADER,)
 _BODY = (Column.HEADER, Column.MIME_INDEX, Column.BLOB)
-_NOTHING = Slice((), (), (), {}, (), (), (), ())
+_NOTHING = Slice((), (), (), None, (), (), (), ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from pennypost.proto.imap.sequence import SequenceSet
 from pennypost.servers.imap.recent import Recents
 from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.store.engine import to_microseconds
+from pennypost.store.entry_columns import Words
 
 Positions = Sequence[int]
 
@@ -76,7 +77,7 @@ class Known:
         self._recents = recents
         self._now = now
         self._tests = 0
-        self._known_holders: dict[str, set[int]] = {}
+        self._judged: dict[str, dict[str | None, bool]] = {}
 
     async def filter(self, key: SearchKey, positions: Positions) -> Positions:
         """Give those of ascending positions that match a key the snapshot answers. Others have their turn meanwhile."""
@@ -129,8 +130,11 @@ class Known:
                 bit = int(flag)
                 return lambda at: not flags[at] & bit
             case KeywordKey(keyword=keyword, present=present):
-                holders = self._holders(keyword)
-                return lambda at: (uids[at] in holders) is present
+                words = piece.keywords
+                if words is None:
+                    return lambda at: not present
+                holds = self._holding(keyword, words)
+                return lambda at: holds[words[at]] is present
             case RecentKey(present=present):
                 recents = self._recents
                 return lambda at: (uids[at] in recents) is present
@@ -156,17 +160,14 @@ class Known:
         """Give when the second began that was so many seconds ago: WITHIN counts whole ones (RFC 5032 §2)."""
         return (self._now // _SECOND - seconds) * _SECOND
 
-    def _holders(self, keyword: str) -> set[int]:
-        """Give the UIDs of the messages that have a keyword; case does not matter."""
-        wanted, judged = keyword.casefold(), dict[str, bool]()
-        known = self._known_holders.get(wanted)
-        if known is not None:
-            return known
-        for packed in set(self._piece.keywords.values()):
-            judged[packed] = wanted in packed.casefold().split(" ")
-        holders = {uid for uid, packed in self._piece.keywords.items() if judged[packed]}
-        self._known_holders[wanted] = holders
-        return holders
+    def _holding(self, keyword: str, words: Words) -> dict[str | None, bool]:
+        """Say of all keywords that messages have, packed, whether one is among them; case does not matter."""
+        wanted = keyword.casefold()
+        if wanted not in self._judged:
+            self._judged[wanted] = {
+                packed: packed is not None and wanted in packed.casefold().split(" ") for packed in set(words)
+            }
+        return self._judged[wanted]
 
     def _ranges(self, messages: SequenceSet, uid: bool) -> list[tuple[int, int]]:
         """Give the positions, first and behind the last, that a sequence set means.

@@ -26,7 +26,7 @@ from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Condition, untagged
 from pennypost.proto.imap.search_keys import SearchKey, SequenceKey, inner_keys
 from pennypost.servers.imap import contexts, recent
-from pennypost.servers.imap.flag_text import flag_texts
+from pennypost.servers.imap.flag_text import flag_states
 from pennypost.store import acl
 from pennypost.store.view import ViewChange
 
@@ -42,6 +42,9 @@ _UID_MODSEQ = FetchFormat((FetchAttribute.UID, FetchAttribute.MODSEQ))
 _ONLY_FLAGS = FetchFormat((FetchAttribute.FLAGS,), uid_only=True)
 _ONLY_FLAGS_MODSEQ = FetchFormat((FetchAttribute.FLAGS, FetchAttribute.MODSEQ), uid_only=True)
 _ONLY_MODSEQ = FetchFormat((FetchAttribute.MODSEQ,), uid_only=True)
+
+_FLAGS_TOLD = 2048
+"""Messages whose flags are told at a time: some 100 KiB."""
 
 EVER = ModSeq(2**63 - 1)
 """After every change."""
@@ -182,8 +185,8 @@ async def tell_flags(session: "Session", uids: Sequence[Uid]) -> None:
     A client that is aware of mod-sequences hears UID and mod-sequence with each (RFC 7162 §3.1).
     """
     selected, recents = session.open_mailbox, session.recents
-    for piece in selected.slices_of_uids(uids):
-        texts = flag_texts(piece, recents)
+    for piece in selected.slices_of_uids(uids, _FLAGS_TOLD):
+        states, texts = flag_states(piece, recents)
         if session.uid_only:
             form, columns = _ONLY_FLAGS, [piece.uids]
             if session.condstore:
@@ -194,7 +197,7 @@ async def tell_flags(session: "Session", uids: Sequence[Uid]) -> None:
             form, columns = _UID_FLAGS, [piece.numbers, piece.uids]
         else:
             form, columns = _FLAGS, [piece.numbers]
-        session.write(form.lines_of_flags(columns, texts))
+        session.write(form.lines_of_flags(columns, states, texts))
         if session.gathered_octets >= session.door.settings.write_chunk:
             await session.breathe()
 

@@ -25,7 +25,7 @@ from pennypost.proto.imap.responses.status import no
 from pennypost.proto.imap.responses.text import literal, string
 from pennypost.proto.imap.section import Section, SectionText
 from pennypost.servers.imap.errors import Refused
-from pennypost.servers.imap.flag_text import flag_texts
+from pennypost.servers.imap.flag_text import flag_states, flag_texts
 from pennypost.servers.imap.recent import Recents
 from pennypost.servers.imap.sections import chosen_fields, cut, extent, in_header, part_extent
 from pennypost.servers.imap.selected import Slice
@@ -222,8 +222,8 @@ class Plan:
         if self.format.numeric:
             at = self.items.index(FetchAttribute.FLAGS)
             columns = [values(batch) for number, values in enumerate(self._values) if number != at]
-            texts = flag_texts(batch.piece, batch.recents)
-            return self.format.lines_of_flags(cast(list[Sequence[int]], [first, *columns]), texts)
+            states, texts = flag_states(batch.piece, batch.recents)
+            return self.format.lines_of_flags(cast(list[Sequence[int]], [first, *columns]), states, texts)
         if self._octets is not None:
             others = [values(batch) for values in self._values[:-1]]
             return self.format.lines_of_octets(zip(first, *others, strict=True), self._octets(batch))

@@ -27,6 +27,7 @@ from pennypost.proto.imap.sequence import STAR, Ranges, SequenceSet
 from pennypost.servers.imap.errors import no_such_message
 from pennypost.servers.imap.recent import Recents
 from pennypost.store.acl import changeable_flags
+from pennypost.store.entry_columns import Words
 from pennypost.store.view import MailboxView, Snapshot, ViewChange
 
 if TYPE_CHECKING:
@@ -40,13 +41,13 @@ SLICE_MESSAGES = 512
 class Slice:
     """Some messages, ascending, with what the snapshot knows of each. All columns have one length.
 
-    `numbers`: the session's. `keywords`: by UID, packed, of those messages of the mailbox that have some.
+    `numbers`: the session's. `keywords`: packed; None: no message of the mailbox has any.
     """
 
     numbers: Sequence[int]
     uids: Sequence[int]
     flags: Sequence[int]
-    keywords: dict[int, str]
+    keywords: Words | None
     messages: Sequence[int]
     sizes: Sequence[int]
     received_at: Sequence[int]
@@ -58,7 +59,7 @@ class Slice:
             self.numbers[start:end],
             self.uids[start:end],
             self.flags[start:end],
-            self.keywords,
+            None if self.keywords is None else self.keywords[start:end],
             self.messages[start:end],
             self.sizes[start:end],
             self.received_at[start:end],
@@ -71,7 +72,7 @@ class Slice:
             list(compress(self.numbers, there)),
             list(compress(self.uids, there)),
             list(compress(self.flags, there)),
-            self.keywords,
+            None if self.keywords is None else list(compress(self.keywords, there)),
             list(compress(self.messages, there)),
             list(compress(self.sizes, there)),
             list(compress(self.received_at, there)),
@@ -251,7 +252,7 @@ class Selected:
             range(first, last + 1),
             wanted,
             snapshot.flags[at:end],
-            snapshot.keywords,
+            None if snapshot.keywords is None else snapshot.keywords[at:end],
             snapshot.messages[at:end],
             snapshot.sizes[at:end],
             snapshot.received_at[at:end],
@@ -271,7 +272,7 @@ class Selected:
             [number for number, _ in there],
             [snapshot.uids[at] for at in places],
             [snapshot.flags[at] for at in places],
-            snapshot.keywords,
+            None if snapshot.keywords is None else [snapshot.keywords[at] for at in places],
             [snapshot.messages[at] for at in places],
             [snapshot.sizes[at] for at in places],
             [snapshot.received_at[at] for at in places],

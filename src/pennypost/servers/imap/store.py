@@ -75,7 +75,7 @@ async def _change(session: Session, command: Store, held: Sequence[Uid]) -> Sequ
     selected = session.open_mailbox
     numbers = message_limit.trim(session, selected.numbers_of(command.messages, command.uid))
     column = selected.uid_column(numbers)
-    uids, rows = cast(Sequence[Uid], column.tolist()), len(column)
+    uids, rows = cast(Sequence[Uid], column), len(column)
     mode, asked = _MODES[command.action], command.flags
     before, stood_at = selected.snapshot.number, selected.snapshot.modseq
     known = selected.snapshot.known(column) if not selected.foreign else None
@@ -103,7 +103,7 @@ async def _change(session: Session, command: Store, held: Sequence[Uid]) -> Sequ
         if session.condstore:
             await news.tell_modseqs(session, _uids(result.changed))
         return result.refused
-    await news.tell(session, News.NO_EXPUNGE, uids, also=frozenset(held).difference(uids))
+    await news.tell(session, News.NO_EXPUNGE, uids, also=frozenset(held).difference(uids) if held else ())
     news.tell_keywords(session)
     await news.tell_flags(session, uids)
     return result.refused
@@ -112,7 +112,7 @@ async def _change(session: Session, command: Store, held: Sequence[Uid]) -> Sequ
 def _uids(stored: Sequence[Stored]) -> Sequence[Uid]:
     """Give the UIDs, ascending, of what was stored."""
     if isinstance(stored, StoredMany):
-        return cast(Sequence[Uid], stored.uids.tolist())
+        return cast(Sequence[Uid], stored.uids)
     return [one.uid for one in stored]
 
 
@@ -121,12 +121,13 @@ def _expected(
 ) -> dict[Uid, tuple[int, frozenset[str]]]:
     """Work out, as the client does, what flags the messages will have."""
     snapshot, given = selected.snapshot, int(asked.flags)
+    words_of = snapshot.keywords
     named = frozenset(keyword.casefold() for keyword in asked.keywords)
     expected = {}
     for uid in uids:
         index = snapshot.index(uid)
         had = snapshot.flags[index] if index >= 0 else 0
-        packed = snapshot.keywords.get(uid)
+        packed = words_of[index] if words_of is not None and index >= 0 else None
         words = frozenset(packed.casefold().split(" ")) if packed else frozenset()
         match mode:
             case StoreMode.SET:

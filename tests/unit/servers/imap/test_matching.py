@@ -28,7 +28,7 @@ class _Open:
 def known() -> Known:
     uids = range(1, COUNT + 1)
     nothing = [0] * COUNT
-    piece = Slice(uids, uids, nothing, {}, uids, list(uids), nothing, nothing)
+    piece = Slice(uids, uids, nothing, None, uids, list(uids), nothing, nothing)
     return Known(cast(Any, _Open()), piece, recent.NONE, 0)
 
 

@@ -5,7 +5,8 @@ for each value, and filled by one `%` for each message, or, of UID and FLAGS, fo
 goes into which place is in `PLACES`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from pennypost.model.flags import ALL_FLAGS, FLAG_NAMES, Flags, Keywords
 from pennypost.proto.imap.commands.fetch import FetchAttribute, FetchItem
@@ -32,6 +33,8 @@ PLACES: dict[FetchAttribute, bytes] = {
 structures in the form they are sent; the message texts as `body_value` gives them. BODY[…] and BINARY[…] take a
 `body_value`, BINARY.SIZE[…] a number."""
 
+
+State = TypeVar("State", bound=Hashable)
 
 _NUMERIC = frozenset({FetchAttribute.FLAGS, FetchAttribute.UID, FetchAttribute.MODSEQ, FetchAttribute.RFC822_SIZE})
 _MOST_FORMS = 256
@@ -63,25 +66,31 @@ class FetchFormat:
         line = self._line
         return b"".join([line % values for values in rows])
 
-    def lines_of_flags(self, columns: Sequence[Sequence[int]], flags: Sequence[bytes]) -> bytes:
-        """As `lines`, where all items but FLAGS are numbers: `columns`, with the message number; flags come apart.
+    def lines_of_flags(
+        self, columns: Sequence[Sequence[int]], states: Sequence[State], texts: Mapping[State, bytes]
+    ) -> bytes:
+        """As `lines`, where all items but FLAGS are numbers: `columns`, with the message number. Flags come apart: a
+        state of each message, and what is written of it.
 
-        Few texts of flags occur, so there is a form for each, and one `%` fills the forms of all the lines.
+        Few states occur, so there is a form for each, and one `%` fills the forms of all the lines.
         """
-        forms = self._forms
-        try:
-            joined = b"".join(map(forms.__getitem__, flags))
-        except KeyError:
-            if len(forms) > _MOST_FORMS:
-                forms.clear()
-            forms |= {text: self._line.replace(b"(%b", b"(" + text.replace(b"%", b"%%"), 1) for text in set(flags)}
-            joined = b"".join(map(forms.__getitem__, flags))
+        forms = {state: self._form(text) for state, text in texts.items()}
+        joined = b"".join(map(forms.__getitem__, states))
         if len(columns) == 1:
             return joined % tuple(columns[0])
-        values = [0] * (len(columns) * len(flags))
+        values = [0] * (len(columns) * len(states))
         for at, column in enumerate(columns):
             values[at :: len(columns)] = column
         return joined % tuple(values)
+
+    def _form(self, flags: bytes) -> bytes:
+        """Give the line with flags in their place."""
+        form = self._forms.get(flags)
+        if form is None:
+            if len(self._forms) >= _MOST_FORMS:
+                self._forms.clear()
+            form = self._forms[flags] = self._line.replace(b"(%b", b"(" + flags.replace(b"%", b"%%"), 1)
+        return form
 
     def lines_of_texts(self, columns: Sequence[Iterable[object]], texts: Sequence[bytes]) -> bytes:
         """As `lines`, of columns, where the last item is a short section: `texts`, which come apart."""

@@ -48,7 +48,9 @@ def test_lines_of_flags_are_lines() -> None:
                 part = slice(start, None if start else 4)
                 columns: list[object] = [column[part] for column in order]
                 rows = list(zip(numbers[part], *columns[:at], flags[part], *columns[at:], strict=True))
-                found = compiled.lines_of_flags([numbers[part], *[c[part] for c in order]], flags[part])
+                texts = dict(enumerate(dict.fromkeys(flags[part])))
+                states = [list(texts.values()).index(text) for text in flags[part]]
+                found = compiled.lines_of_flags([numbers[part], *[c[part] for c in order]], states, texts)
                 assert found == compiled.lines(rows)
     assert not format_for(b"(UID RFC822.SIZE)").numeric
     assert not format_for(b"(FLAGS ENVELOPE)").numeric
