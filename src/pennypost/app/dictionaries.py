@@ -14,8 +14,8 @@ from pennypost.net.incident import log_incident
 from pennypost.store import dictionaries, leases
 from pennypost.store.store import Store
 
-INTERVAL = timedelta(seconds=5)
-"""How often it is looked how many bodies there are: who moves here brings thousands in a minute."""
+INTERVAL = timedelta(seconds=1)
+"""How often it is looked how many bodies there are: who moves here brings thousands in a second."""
 
 LEASE = "dictionary"
 LEASE_TIME = timedelta(minutes=5)

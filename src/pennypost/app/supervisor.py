@@ -36,6 +36,10 @@ STEADY_TIME = 60.0
 KILL_MARGIN = 5.0
 """Seconds beyond the grace of the sessions after which workers are killed."""
 
+SAME_SIGNAL = 1.0
+"""Seconds in which a second signal to stop is taken for the first one: who manages services sends it to each process,
+or repeats it at once. Killed workers would leave the store's log to be recovered."""
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 _log = structlog.stdlib.get_logger("pennypost.supervisor")
@@ -126,6 +130,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._all_ready = False
         self._kill_at: float | None = None
+        self._stopped_at = 0.0
         self._status = 0
         self._next_alive = 0.0
 
@@ -233,12 +238,15 @@ class Supervisor:
 
     def _stop(self, why: str) -> None:
         """Let the workers finish; the second time, do not wait."""
+        now = time.monotonic()
         if self._kill_at is not None:
-            self._signal_all(signal.SIGKILL)
+            if now - self._stopped_at >= SAME_SIGNAL:
+                self._signal_all(signal.SIGKILL)
             return
         _log.info("stopping", why=why)
         self._service.stopping()
-        self._kill_at = time.monotonic() + self._stop_seconds + KILL_MARGIN
+        self._stopped_at = now
+        self._kill_at = now + self._stop_seconds + KILL_MARGIN
         self._signal_all(signal.SIGTERM)
 
     def _signal_all(self, number: signal.Signals) -> None:

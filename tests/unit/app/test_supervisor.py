@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import pennypost
+from pennypost.app.supervisor import SAME_SIGNAL
 
 SOURCE = Path(pennypost.__file__).parents[1]
 
@@ -120,6 +121,8 @@ def test_the_second_signal_does_not_wait(start: Callable[[str], Run]) -> None:
     run.pid(0), run.pid(1)
     run.process.send_signal(signal.SIGINT)
     time.sleep(0.1)
+    run.process.send_signal(signal.SIGTERM)  # sent to every process of a service, or repeated: it is the same one
+    time.sleep(SAME_SIGNAL)
     assert run.process.poll() is None
     run.process.send_signal(signal.SIGINT)
     assert run.process.wait(10) == 0
