@@ -15,7 +15,7 @@ from pennypost.model.errors import ServerBusy, StorageFull
 from pennypost.model.ids import BlobId
 from pennypost.store import blob_files, directory, mailboxes, messages
 from pennypost.store.blob_files import FRAME, BlobFile, DamagedFile, hash_of, place_of
-from pennypost.store.blobs import BlobDraft, Blobs, put
+from pennypost.store.blobs import MANY_OCTETS, BlobDraft, Blobs, put
 from pennypost.store.engine import Row
 from pennypost.store.messages import Column
 from pennypost.store.settings import StoreSettings
@@ -164,6 +164,40 @@ async def test_a_full_disk_is_storage_full_and_leaves_nothing(store: Store, monk
         with pytest.raises(StorageFull):
             await store.blobs.draft_large(TEXT)
     assert [p for p in (store.settings.data_dir / "blobs").rglob("*") if p.is_file()] == []
+
+
+async def rows_of(store: Store, bodies: list[bytes]) -> list[Row]:
+    """Put bodies, and give a row of each: something else, then the columns that bodies are decoded from."""
+    limit = store.settings.inline_limit
+    drafts = [store.blobs.draft(body) if len(body) <= limit else await store.blobs.draft_large(body) for body in bodies]
+    blobs = [await keep(store, draft) for draft in drafts]
+    columns = "SELECT id, size, codec, data, place FROM blob WHERE id = ?"
+    return [await store.read(lambda tx, blob=blob: tx.fetch_one(columns, blob)) for blob in blobs]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("count", [1, 100])
+async def test_many_bodies_come_back_each_in_its_place(store: Store, count: int) -> None:
+    kinds = [b"", b"plain", b"Compressed. " * 100, b".dotted\r\n" * 100, NOISE[:3000], TEXT]
+    bodies = [kind + b"%d" % number for number in range(count) for kind in kinds]
+    rows = await rows_of(store, bodies)
+    assert await store.blobs.decode_many(rows, 1) == bodies == store.blobs.decode_all(rows, 1)
+    assert (sum(map(len, bodies)) > MANY_OCTETS) or count == 1
+
+
+@pytest.mark.parametrize("harm", [b"", b"\x28\xb5\x2f\xfd", b"\0" * 50, "longer", None])
+async def test_a_damaged_one_of_many_is_noticed(store: Store, harm: bytes | str | None) -> None:
+    rows = await rows_of(store, [b"Compressed. %d " % number * 200 for number in range(100)])
+    identifier, size, codec, data, place = rows[57]
+    match harm:
+        case None:  # the row is gone
+            size = codec = data = None
+        case bytes():
+            data = harm
+        case _:
+            size += 1
+    rows[57] = (identifier, size, codec, data, place)
+    with pytest.raises(DamagedFile):
+        await store.blobs.decode_many(rows, 1)
 
 
 async def test_a_message_whose_body_was_lost_is_there_and_damaged(store: Store) -> None:

@@ -142,3 +142,17 @@ async def test_few_large_headers_are_read_at_a_time(tmp_path: Path, monkeypatch:
         await talk.finish()
     assert sum(read) == 40
     assert max(read) <= 16
+
+
+async def test_bodies_of_many_parts_come_in_order_also_when_somebody_leaves_meanwhile(tmp_path: Path) -> None:
+    bodies = [b"%d " % number * 20_000 for number in range(40)]
+    async with world(tmp_path, with_settings(write_chunk=Octets(1024))) as server:
+        for body in bodies:
+            await server.deliver(HEADER + body)
+        leaving, talk = await logged_in(server, "INBOX"), await logged_in(server, "INBOX")
+        leaving.connection.send(b"f FETCH 1:* (BODY.PEEK[])\r\n")
+        await leaving.connection.receive()
+        await leaving.finish()
+        told = [b"* %d FETCH (BODY[TEXT] %b)\r\n" % (at, literal(body)) for at, body in enumerate(bodies, 1)]
+        assert await talk.say(b"f FETCH 1:* (BODY.PEEK[TEXT])") == b"".join(told) + b"f OK FETCH completed\r\n"
+        await talk.finish()
