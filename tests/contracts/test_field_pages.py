@@ -1,15 +1,29 @@
 """Header fields that are kept are those that would be chosen anew."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
+import pytest_asyncio
 from tests.contracts.world import World, header
 
 from pennypost.message.headers import select_fields
 from pennypost.model.ids import AccountId, MessageId
 from pennypost.store import field_pages, messages
+from pennypost.store.derived import Derived
 from pennypost.store.field_pages import MANY, FieldPages
 from pennypost.store.messages import Column
+from pennypost.store.settings import StoreSettings
+from pennypost.store.sqlite.derived_file import SqliteDerivedFile
 
 NAMES = (b"subject", b"From", b"X-None")
+
+
+@pytest_asyncio.fixture(params=[True, False], ids=["on disk", "in memory"])
+async def pages(world: World, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FieldPages]:
+    derived = Derived(world.engine, SqliteDerivedFile(StoreSettings(tmp_path)), enabled=request.param)
+    yield FieldPages(world.engine, derived)
+    await derived.close()
 
 
 async def expected(world: World, account: AccountId, ids: list[int], names: tuple[bytes, ...]) -> list[bytes | None]:
@@ -23,50 +37,62 @@ async def filled(world: World, count: int) -> tuple[AccountId, list[int]]:
     return account, [(await world.append(account, inbox, header(f"number {n}"))).message for n in range(count)]
 
 
-async def test_the_same_whether_read_or_kept(world: World) -> None:
+async def test_the_same_whether_read_or_kept(world: World, pages: FieldPages) -> None:
     account, ids = await filled(world, 300)
-    pages = FieldPages(world.engine)
     for asked in (ids[:200], ids, ids[:200], ids[3:280:2], ids[5:7], list(reversed(ids)), ids[100:] + ids[:50]):
         for names in (NAMES, NAMES, (b"to",)):
-            found = await pages.fields(account, asked, names)
+            found = await pages.fields(account, asked, asked, names)
             assert found == await expected(world, account, asked, names)
             assert None not in found
 
 
-async def test_what_is_kept_is_not_read_again(world: World) -> None:
+async def test_what_is_kept_is_not_read_again(world: World, pages: FieldPages) -> None:
     account, ids = await filled(world, 3 * MANY)
-    pages = FieldPages(world.engine)
-    before = await pages.fields(account, ids, NAMES)
+    before = await pages.fields(account, ids, ids, NAMES)
     await world.write(messages.remove, account, await world.inbox(account), list(range(1, MANY + 1)))
-    assert await pages.fields(account, ids, (b"SUBJECT", b"from", b"x-none")) == before
-    assert await pages.fields(account, ids[: MANY - 1], NAMES) == [None] * (MANY - 1)  # few are always read
-    assert await pages.fields(account, ids, (b"Date",)) == await expected(world, account, ids, (b"Date",))
+    assert await pages.fields(account, ids, ids, (b"SUBJECT", b"from", b"x-none")) == before
+    few = ids[: MANY - 1]
+    assert await pages.fields(account, few, few, NAMES) == [None] * (MANY - 1)  # few are always read
+    assert await pages.fields(account, ids, ids, (b"Date",)) == await expected(world, account, ids, (b"Date",))
 
 
-async def test_gone_messages_are_none(world: World) -> None:
+async def test_gone_messages_are_none(world: World, pages: FieldPages) -> None:
     account, ids = await filled(world, 2 * MANY)
     asked = [*ids, ids[-1] + 100]
-    found = await FieldPages(world.engine).fields(account, asked, NAMES)
+    found = await pages.fields(account, asked, asked, NAMES)
     assert found[-1] is None
     assert found[:-1] == await expected(world, account, ids, NAMES)
 
 
-async def test_a_page_grows(world: World) -> None:
+async def test_a_page_grows(world: World, pages: FieldPages) -> None:
     account, ids = await filled(world, 4 * MANY)
-    pages = FieldPages(world.engine)
     for end in (MANY, 2 * MANY, 4 * MANY, 3 * MANY):
-        assert await pages.fields(account, ids[:end], NAMES) == await expected(world, account, ids[:end], NAMES)
+        asked = ids[:end]
+        assert await pages.fields(account, asked, asked, NAMES) == await expected(world, account, asked, NAMES)
 
 
-async def test_the_oldest_are_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_another_message_had_is_not_given(world: World, pages: FieldPages) -> None:
+    """Where the store was brought back from a copy, ids are given again."""
+    account, ids = await filled(world, 3 * MANY)
+    before = await pages.fields(account, ids, ids, NAMES)
+    await world.write(messages.remove, account, await world.inbox(account), list(range(1, MANY + 1)))
+    for wanted in (range(len(ids)), range(0, len(ids), 2)):
+        asked, times = [ids[n] for n in wanted], [ids[n] + (n == len(ids) - 2) for n in wanted]
+        assert await pages.fields(account, asked, times, NAMES) == await expected(world, account, asked, NAMES)
+        assert await pages.fields(account, asked, asked, NAMES) != [before[n] for n in wanted]
+
+
+async def test_the_oldest_are_forgotten(world: World, pages: FieldPages, monkeypatch: pytest.MonkeyPatch) -> None:
     account, ids = await filled(world, 2 * MANY)
-    pages = FieldPages(world.engine)
-    monkeypatch.setattr(field_pages, "MAX_OCTETS", 3000)
-    for number in range(20):
+    monkeypatch.setattr(field_pages, "MAX_OCTETS", 4000)
+    for number in [*range(20), 1]:
         names = (b"Subject", b"X-%d" % number)
-        assert await pages.fields(account, ids, names) == await expected(world, account, ids, names)
+        assert await pages.fields(account, ids, ids, names) == await expected(world, account, ids, names)
     assert 1 < len(pages) < 10
     monkeypatch.setattr(field_pages, "PAGE_OCTETS", 100)
     kept = len(pages)
-    assert await pages.fields(account, ids, (b"To",)) == await expected(world, account, ids, (b"To",))
+    assert await pages.fields(account, ids, ids, (b"To",)) == await expected(world, account, ids, (b"To",))
+    assert len(pages) == kept
+    long = (b"x" * 2000,)
+    assert await pages.fields(account, ids, ids, long) == [b"\r\n"] * len(ids)
     assert len(pages) == kept

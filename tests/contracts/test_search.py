@@ -19,7 +19,7 @@ from pennypost.store import directory, mailboxes, messages, removal, search
 from pennypost.store.engine import Transaction
 from pennypost.store.search import NOT_INDEXED, Document, IndexState, Search
 from pennypost.store.settings import StoreSettings
-from pennypost.store.sqlite import search_index
+from pennypost.store.sqlite import search_index, side_file
 from pennypost.store.sqlite.search_index import SqliteSearchIndex
 from pennypost.store.store import Store
 
@@ -273,7 +273,7 @@ async def test_an_index_that_cannot_be_used_knows_nothing(store: Store, monkeypa
     def refused(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(search_index, "_open", refused)
+    monkeypatch.setattr(side_file, "_open", refused)
     assert await store.search.find(ann, query("apple"), header=True) == search.NOTHING_KNOWN
 
 

@@ -98,6 +98,8 @@ class Housekeeper:
                 _log.info("bodies collected", rows=found.rows, files=found.files, leftovers=found.leftovers)
             await self._prune_changes()
             await self._sweep_seen()
+            if pages := await store.derived.sweep():
+                _log.info("derived values of messages that are gone were removed", pages=pages)
             for key in await store.write(lambda tx: signing_keys.remove_retired(tx, self._signing.retire_time)):
                 _log.info(
                     "signing key removed: take its record out of the DNS", domain=key.domain, selector=key.selector

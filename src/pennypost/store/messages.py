@@ -45,6 +45,7 @@ __all__ = [
     "move",
     "place",
     "remove",
+    "there",
     "thread_of",
 ]
 
@@ -403,6 +404,14 @@ async def thread_of(tx: Transaction, account: AccountId, message: MessageId) -> 
         message,
     )
     return ThreadId(row[0]) if row else None
+
+
+async def there(tx: Transaction, account: AccountId, first: int, last: int) -> set[int]:
+    """Give the ids of messages that are there, from one id to another, both inclusive: for `scan`."""
+    rows = await tx.fetch_all(
+        "SELECT DISTINCT message FROM entry WHERE account = ? AND message BETWEEN ? AND ?", account, first, last
+    )
+    return {row[0] for row in rows}
 
 
 async def find_by_message_id_field(tx: Transaction, account: AccountId, message_id_field: bytes) -> list[MessageId]:

@@ -27,6 +27,7 @@ from pennypost.message import search_text, structure
 from pennypost.message.search_text import Query, Words
 from pennypost.model.errors import ServerBusy, StorageFull
 from pennypost.model.ids import AccountId, BlobId, MessageId
+from pennypost.store import messages
 from pennypost.store.blobs import Blobs
 from pennypost.store.engine import Engine, Row, Transaction
 
@@ -267,7 +268,7 @@ class Search:
             after = found[-1]
 
             async def operation(tx: Transaction, first: int = found[0], last: int = after) -> set[int]:
-                return {row[0] for row in await tx.fetch_all(_THERE, account, first, last)}
+                return await messages.there(tx, account, first, last)
 
             there = await self._engine.scan(operation)
             gone = [message for message in found if message not in there]
@@ -311,7 +312,6 @@ _TEXT = (
     "SELECT m.header, m.mime_index, m.blob FROM entry e JOIN message m ON m.slot = e.slot "
     "WHERE e.account = ? AND e.message = ?"
 )
-_THERE = "SELECT DISTINCT message FROM entry WHERE account = ? AND message BETWEEN ? AND ?"
 _COUNTS = (
     "SELECT COUNT(*), COALESCE(SUM(message > ?), 0) FROM (SELECT DISTINCT message FROM entry WHERE account = ?) there"
 )

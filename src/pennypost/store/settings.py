@@ -84,6 +84,14 @@ class StoreSettings:
     """Keep an index of words: `search.db` of the data folder, which may be removed at any time. Without it a search
     of texts reads all messages."""
 
+    # -- Reading
+    derived: bool = True
+    """Keep what clients list, sort and search their mailboxes by: `derived.db` of the data folder, which may be removed
+    at any time. Without it the first to ask after a start reads all messages."""
+
+    derived_limit: Octets = Octets(512 * MIB)
+    """How large `derived.db` may grow; then what was kept first goes. Some 200 octets are kept of a message."""
+
     # -- Meaning
     subaddress_separator: str = "+"
     """What parts `user` from `tag` in `user+tag` (RFC 5233): one character; empty: nothing does."""

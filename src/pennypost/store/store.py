@@ -12,11 +12,13 @@ from pennypost.model.ids import AccountId, ModSeq
 from pennypost.store import dictionaries
 from pennypost.store.blobs import Blobs
 from pennypost.store.body_coding import BodyCoding
+from pennypost.store.derived import Derived
 from pennypost.store.engine import Engine, Operation, Row, StoreUnusable, T, Value, utc_now
 from pennypost.store.notices import Notices
 from pennypost.store.search import Search
 from pennypost.store.settings import StoreSettings
 from pennypost.store.spool import Spools
+from pennypost.store.sqlite.derived_file import SqliteDerivedFile
 from pennypost.store.sqlite.engine import SqliteEngine, unobserved
 from pennypost.store.sqlite.search_index import SqliteSearchIndex
 
@@ -48,6 +50,7 @@ class Store:
         self.blobs = Blobs(settings, BodyCoding(settings.compression_level, partial(dictionaries.look_up, engine)))
         self.spools = Spools(settings)
         self.search = Search(engine, self.blobs, SqliteSearchIndex(settings), enabled=settings.full_text_index)
+        self.derived = Derived(engine, SqliteDerivedFile(settings), enabled=settings.derived)
         self._notices = notices
         self._closed = False
 
@@ -126,6 +129,7 @@ class Store:
             return
         self._closed = True
         await self.search.close()
+        await self.derived.close()
         await self.blobs.close()
         await self.engine.close()
         self._notices.close()

@@ -37,7 +37,7 @@ class ImapDoor:
         self.offers_starttls = offers_starttls
         self.views = Views(store)
         self.sort_columns = SortColumns(store.engine)
-        self.field_pages = FieldPages(store.engine)
+        self.field_pages = FieldPages(store.engine, store.derived)
 
     async def handler(self, connection: Connection) -> None:
         """Serve one connection from its greeting to its end."""

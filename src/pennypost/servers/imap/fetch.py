@@ -221,7 +221,7 @@ async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -
 async def _load_chosen(session: Session, plan: Plan, piece: Slice) -> Batch | None:
     """Do what `_load` does for a plan that needs header fields only."""
     selected, pages = session.open_mailbox, session.door.field_pages
-    columns = [await pages.fields(selected.account, piece.messages, names) for names in plan.chosen]
+    columns = [await pages.fields(selected.account, piece.messages, piece.received_at, names) for names in plan.chosen]
     if any(None in column for column in columns):
         selected.missed = True
         there = [None not in texts for texts in zip(*columns, strict=True)]

@@ -7,4 +7,6 @@ checkpoint  the thread that moves what was committed from the log into the datab
 reader      bounded reads on the event loop, unbounded ones on threads
 migrate     bringing the schema up to what the program knows
 engine      all of these as one `Engine`
+
+side_file   a database beside the store that may be thrown away: search_index, derived_file
 """
