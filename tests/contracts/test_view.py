@@ -299,6 +299,43 @@ async def test_what_is_known_need_not_be_read(world: World) -> None:
         assert snapshot.known(array("I")) is None
 
 
+async def test_keywords_follow_what_comes_and_goes(world: World) -> None:
+    account = await world.account()
+    inbox = await world.inbox(account)
+    await world.fill(account, inbox, 9)
+    with await Views(world.engine).open(account, inbox) as view:
+        snapshot = view.snapshot
+        assert snapshot.keywords is None
+
+        async def store(uids: list[int], mode: StoreMode, words: list[str]) -> None:
+            snapshot.note(await world.write(flags.store, account, inbox, uids, mode, Flags.SEEN, words))
+
+        async def check() -> None:
+            await view.refresh()
+            entries = await world.entries(account, inbox)
+            assert [(s.uid, s.flags, s.keywords, s.modseq) for s in view.states()] == [
+                (e.uid, Flags(e.flags), tuple((e.keywords or "").split()), e.modseq) for e in entries
+            ]
+
+        await store([2, 5, 6, 9], StoreMode.ADD, [])
+        assert snapshot.keywords is None
+        await store([2, 5, 6, 9], StoreMode.ADD, ["k"])  # not side by side
+        assert snapshot.keywords == [None, "k", None, None, "k", "k", None, None, "k"]
+        await world.write(messages.remove, account, inbox, [1, 5, 7])
+        await check()
+        assert snapshot.keywords == ["k", None, None, "k", None, "k"]
+        await world.fill(account, inbox, 2, keywords=("m",))
+        await check()
+        await store([2, 4, 6], StoreMode.REMOVE, ["k"])
+        await check()
+        await world.write(messages.remove, account, inbox, [9])
+        await check()
+        assert view.keywords_in_use() == ("m",)
+        await world.write(messages.remove, account, inbox, [2, 3, 4, 6, 8, 10, 11])
+        await check()
+        assert len(view) == 0
+
+
 async def test_what_is_known_and_old_is_not_believed(world: World) -> None:
     account = await world.account()
     inbox = await world.inbox(account)

@@ -333,7 +333,7 @@ async def note_unused(tx: Transaction, blob: BlobId) -> None:
 async def note_dropped(tx: Transaction, rows: str, *values: Value) -> None:
     """Note that rows which refer to bodies are to be deleted. `rows`: "table WHERE condition", with its values."""
     await tx.execute(
-        f"INSERT INTO dropped_blob (blob, dropped_at) SELECT DISTINCT blob, ? FROM {rows} "
+        f"INSERT INTO dropped_blob (blob, dropped_at) SELECT blob, ? FROM {rows} "
         "ON CONFLICT (blob) DO UPDATE SET dropped_at = excluded.dropped_at",
         to_microseconds(tx.now),
         *values,

@@ -7,6 +7,7 @@ COPY and MOVE live in `transfer`, and are named here too.
 `append` is the hot path of the server: six statements for a message that refers to no other, all of constant text.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -200,15 +201,14 @@ async def _expunge(
         await counters.refuse(tx, account, mailbox)
         assert row is not None
         return [], row[1]
-    gone, flags = await _take_out(tx, account, mailbox, uids, only_deleted=only_deleted)
-    if not gone:
+    rows, flags = await _take_out(tx, account, mailbox, uids, only_deleted=only_deleted)
+    if not rows:
         return [], row[1]
-    modseq = await removal.drop_messages(tx, account, [(message, size, slot) for _, message, _, size, slot, _ in gone])
-    figures = counters.total(zip(flags, [entry[3] for entry in gone], strict=True))
-    await counters.add(tx, account, mailbox, modseq, figures.negated())
-    removed = [entry[0] for entry in gone]
-    await record(tx, account, modseq, mailbox, ChangeKind.EXPUNGED, removed, [entry[1] for entry in gone])
-    return removed, modseq
+    removed, gone, _, sizes, slots, _ = zip(*rows, strict=True)
+    modseq = await removal.drop_messages(tx, account, gone, sizes, slots)
+    await counters.add(tx, account, mailbox, modseq, counters.of_columns(flags, sizes).negated())
+    await record(tx, account, modseq, mailbox, ChangeKind.EXPUNGED, array("I", removed), gone)
+    return list(removed), modseq
 
 
 async def _take_out(
@@ -228,13 +228,13 @@ async def _take_out(
         rows = await tx.fetch_all(sql, account, mailbox, *values)
         if not rows:
             continue
-        flags = bytes([entry[2] for entry in rows])
+        flags = bytes([row[2] for row in rows])
         if notes:
-            flags = notes.flags_over([entry[0] for entry in rows], flags, [entry[5] for entry in rows])
+            flags = notes.flags_over(array("I", [row[0] for row in rows]), flags, [row[5] for row in rows])
         goes = flags.translate(_DELETED_ONES) if notes and only_deleted else b""
         if 0 in goes:
             rows, flags = list(compress(rows, goes)), bytes(compress(flags, goes))
-            for piece in sets.pieces([entry[0] for entry in rows]) if rows else ():
+            for piece in sets.pieces([row[0] for row in rows]) if rows else ():
                 await tx.execute(f"DELETE {_ENTRIES}AND uid {piece.clause}", account, mailbox, *piece.values)
         else:
             await tx.execute(f"DELETE {entries_}", account, mailbox, *values)

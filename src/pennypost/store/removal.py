@@ -8,7 +8,7 @@ to them.
 
 from collections.abc import Sequence
 
-from pennypost.model.ids import AccountId, MailboxId, MessageId, ModSeq
+from pennypost.model.ids import AccountId, MailboxId, ModSeq
 from pennypost.store import acl, annotations, blobs, flag_notes, quota, seen, sets, url_keys
 from pennypost.store.engine import Engine, Row, Transaction
 
@@ -16,15 +16,18 @@ STEP = 1000
 """Rows of one kind removed in one transaction."""
 
 
-async def drop_messages(tx: Transaction, account: AccountId, entries: Sequence[tuple[MessageId, int, int]]) -> ModSeq:
+async def drop_messages(
+    tx: Transaction, account: AccountId, messages: Sequence[int], sizes: Sequence[int], slots: Sequence[int]
+) -> ModSeq:
     """Settle the account after entries went: remove the messages that have none left, and count.
 
-    `entries`: message, size and slot of each entry that was deleted. Gives the operation's number of the modification
+    Of each entry that was deleted: its message, with size and slot. Gives the operation's number of the modification
     sequence. Works for an account that is marked as removed, too.
     """
+    entries = len(messages)
     row = await tx.fetch_one("SELECT entry_count - message_count FROM account WHERE id = ?", account)
-    gone = {message: (slot, size) for message, size, slot in entries}
     if row is not None and row[0]:  # some message lies in several mailboxes
+        gone = dict(zip(messages, zip(sizes, slots, strict=True), strict=True))
         for piece in sets.pieces(sorted(gone)):
             rows = await tx.fetch_all(
                 f"SELECT DISTINCT message FROM entry WHERE account = ? AND message {piece.clause}",
@@ -33,11 +36,11 @@ async def drop_messages(tx: Transaction, account: AccountId, entries: Sequence[t
             )
             for (message,) in rows:
                 gone.pop(message, None)
-    for piece in sets.pieces(sorted([slot for slot, _ in gone.values()])):
+        sizes, slots = [size for size, _ in gone.values()], [slot for _, slot in gone.values()]
+    for piece in sets.pieces(sets.ascending(slots)):
         await blobs.note_dropped(tx, f"message WHERE slot {piece.clause}", *piece.values)
         await tx.execute(f"DELETE FROM message WHERE slot {piece.clause}", *piece.values)
-    octets = sum([size for _, size in gone.values()])
-    return await quota.release(tx, account, octets=octets, messages=len(gone), entries=len(entries))
+    return await quota.release(tx, account, octets=sum(sizes), messages=len(slots), entries=entries)
 
 
 async def remove_mailbox(tx: Transaction, account: AccountId, mailbox: MailboxId, total: int) -> None:
@@ -102,7 +105,8 @@ async def _empty(tx: Transaction, account: AccountId, mailbox: MailboxId, limit:
         await tx.execute(
             "DELETE FROM entry WHERE account = ? AND mailbox = ? AND uid <= ?", account, mailbox, rows[-1][0]
         )
-        await drop_messages(tx, account, [(message, size, slot) for _, message, size, slot in rows])
+        _, gone, sizes, slots = zip(*rows, strict=True)
+        await drop_messages(tx, account, gone, sizes, slots)
     return len(rows)
 
 

@@ -5,11 +5,12 @@ A set is written as IMAP writes one (RFC 9051 §9 sequence-set): "5:7,9". Number
 
 import re
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import compress
 from operator import lt, sub
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 LONG_RUN = 8
 """From this many numbers in a row on, they are named by their ends."""
@@ -75,12 +76,34 @@ def spans(marks: bytes) -> list[Span]:
 _MARKED = re.compile(rb"\x01+")
 
 
-def picked(numbers: "array[int]", where: Sequence[Span]) -> "array[int]":
-    """Give the numbers at some places."""
-    found = array(numbers.typecode)
+Column = TypeVar("Column", "array[int]", bytearray, list[str | None])
+
+
+def picked(column: Column, where: Sequence[Span]) -> Column:
+    """Give what is at some places of a column."""
+    found = column[:0]
     for start, end in where:
-        found += numbers[start:end]
+        found += column[start:end]
     return found
+
+
+def others(where: Sequence[Span], length: int) -> list[Span]:
+    """Give the places of columns of some length that are not among ascending ones apart from each other."""
+    starts, ends = [0, *[end for _, end in where]], [*[start for start, _ in where], length]
+    return [(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
+
+
+def within(numbers: Sequence[int], wanted: Sequence[tuple[int, int]]) -> list[Span]:
+    """Give where in ascending numbers those are that lie in ranges, which ascend and have both ends inclusive."""
+    spans: list[Span] = []
+    for first, last in wanted:
+        start, end = bisect_left(numbers, first), bisect_right(numbers, last)
+        if start >= end:
+            continue
+        if spans and spans[-1][1] == start:
+            start = spans.pop()[0]
+        spans.append((start, end))
+    return spans
 
 
 def picked_text(numbers: "array[int]", where: Sequence[Span]) -> str:

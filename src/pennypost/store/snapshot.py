@@ -4,8 +4,8 @@ import asyncio
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
-from itertools import compress, repeat
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from sys import intern
 from typing import NamedTuple
 
@@ -56,7 +56,7 @@ class _Steps(NamedTuple):
     highest_modseq: ModSeq
     removed: bool
     fresh: Sequence[Row]
-    expunged: frozenset[int]
+    expunged: Sequence[tuple[int, int]]
 
 
 class _Columns:
@@ -106,8 +106,6 @@ _COLUMNS = (
 _FLAG_VALUES = tuple(Flags(value) for value in range(32))
 _SEEN = int(Flags.SEEN)
 _NOTHING = Advance((), (), ())
-_TURNED = bytes([1, 0]) + bytes(254)
-"""Translates true to false, and false to true."""
 
 
 class Snapshot(_Columns):
@@ -270,7 +268,7 @@ class Snapshot(_Columns):
         """Follow the log. None: the mailbox has to be read in full."""
         newest, floor = await changes.state(tx, self.account)
         if newest == self.modseq:
-            return _Steps(newest, self.highest_modseq, False, (), frozenset())
+            return _Steps(newest, self.highest_modseq, False, (), ())
         if self.modseq < floor:
             return None
         rows = await tx.fetch_all(
@@ -391,34 +389,26 @@ class Snapshot(_Columns):
         else:
             self._log.append(advance)
 
-    def _drop(self, expunged: Collection[int]) -> Sequence[int]:
-        """Leave out what was expunged. Gives what of it was there, ascending."""
-        if not expunged:
+    def _drop(self, expunged: Sequence[tuple[int, int]]) -> Sequence[int]:
+        """Leave out what was expunged: ascending ranges of UIDs. Gives what of it was there, ascending."""
+        places = sets.within(self.uids, expunged)
+        if not places:
             return ()
-        there = self.uids
-        if len(expunged) == 1:
-            (uid,) = expunged
-            if (index := self.index(uid)) < 0:
-                return ()
-            self.uids = there[:index] + there[index + 1 :]
+        gone, rest = sets.picked(self.uids, places), sets.others(places, len(self.uids))
+        self.uids = sets.picked(self.uids, rest)
+        if len(places) == 1:  # what is behind it moves up
+            stretch = slice(*places[0])
             for column in (self.messages, self.flags, self.modseqs, self.sizes, self.received_at, self.keywords):
                 if column is not None:
-                    del column[index]
-            gone: Sequence[int] = (uid,)
-        else:
-            goes = bytes(map(frozenset(expunged).__contains__, there))
-            gone = array("I", compress(there, goes))
-            if not gone:
-                return ()
-            keep = goes.translate(_TURNED)
-            self.flags = bytearray(compress(self.flags, keep))
-            self.messages = array("q", compress(self.messages, keep))
-            self.modseqs = array("q", compress(self.modseqs, keep))
-            self.sizes = array("I", compress(self.sizes, keep))
-            self.received_at = array("q", compress(self.received_at, keep))
-            if self.keywords is not None:
-                self.keywords = list(compress(self.keywords, keep))
-            self.uids = array("I", compress(there, keep))
+                    del column[stretch]
+            return gone
+        self.messages = sets.picked(self.messages, rest)
+        self.flags = sets.picked(self.flags, rest)
+        self.modseqs = sets.picked(self.modseqs, rest)
+        self.sizes = sets.picked(self.sizes, rest)
+        self.received_at = sets.picked(self.received_at, rest)
+        if self.keywords is not None:
+            self.keywords = sets.picked(self.keywords, rest)
         return gone
 
     # -- Telling views
@@ -468,17 +458,25 @@ class ReaderSnapshot(Snapshot):
         return shown
 
 
-def _sum_up(rows: Iterable[Row]) -> tuple[set[int], frozenset[int], int]:
-    """Add up rows of the log: UIDs to read, UIDs expunged, and the last modseq of an entry's change, or 0."""
+def _sum_up(rows: Iterable[Row]) -> tuple[set[int], list[tuple[int, int]], int]:
+    """Add up rows of the log: UIDs to read, UIDs expunged, as ascending ranges, and the last modseq of an entry's
+    change, or 0."""
     touched: set[int] = set()
-    expunged: set[int] = set()
+    expunged: list[tuple[int, int]] = []
     highest = 0
     for modseq, kind, uids in rows:
         if uids is None:
             continue  # the mailbox itself
-        (expunged if kind == ChangeKind.EXPUNGED else touched).update(sets.numbers(uids))
+        if kind == ChangeKind.EXPUNGED:
+            expunged += sets.ranges(uids)
+        else:
+            touched.update(sets.numbers(uids))
         highest = modseq
-    return touched - expunged, frozenset(expunged), highest
+    expunged.sort()
+    if touched:
+        for first, last in expunged:
+            touched.difference_update(range(first, last + 1))
+    return touched, expunged, highest
 
 
 def _union(advances: Sequence[Advance]) -> Advance:

@@ -1,7 +1,7 @@
 """Sets of numbers: their text, and the pieces that statements name."""
 
 from array import array
-from itertools import compress
+from itertools import compress, pairwise
 from random import Random
 
 import pytest
@@ -74,3 +74,15 @@ def test_text_of_some_in_a_row() -> None:
     where = sets.spans(bytes([1, 0, 1, 1, 0, 0, 1]))
     assert where == [(0, 1), (2, 4), (6, 7)]
     assert sets.picked_text(array("I", range(7, 14)), where) == "7,9:10,13"
+
+
+@settings(max_examples=100, deadline=None)
+@given(ascending | dense.map(spread), dense.map(spread))
+def test_what_lies_within_ranges(numbers: list[int], wanted: list[int]) -> None:
+    column, ranges = array("q", numbers), sets.runs(wanted)
+    places = sets.within(column, ranges)
+    rest = sets.others(places, len(column))
+    assert list(sets.picked(column, places)) == [number for number in numbers if number in set(wanted)]
+    assert list(sets.picked(column, rest)) == [number for number in numbers if number not in set(wanted)]
+    assert all(end < start for (_, end), (start, _) in pairwise(places))
+    assert all(end < start for (_, end), (start, _) in pairwise(rest))

@@ -52,8 +52,8 @@ def test_mailbox() -> None:
     assert mailbox.recent(0) == b"* 0 RECENT\r\n"
     assert mailbox.expunge(44) == b"* 44 EXPUNGE\r\n"
     assert mailbox.expunges([]) == b""
-    gone = [2, 3, 4, 7, 9, 10]
-    assert mailbox.expunges(gone) == b"".join(mailbox.expunge(n - i) for i, n in enumerate(gone))
+    for gone in ([2, 3, 4, 7, 9, 10], range(3, 9), range(2, 9, 3)):
+        assert mailbox.expunges(gone) == b"".join(mailbox.expunge(n - i) for i, n in enumerate(gone))
     assert mailbox.flags(b"\\Seen a") == b"* FLAGS (\\Seen a)\r\n"
     assert mailbox.list_delimiter() == b'* LIST (\\Noselect) "/" ""\r\n'
     # RFC 3348 §4
