@@ -16,7 +16,7 @@ import resource
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
@@ -98,7 +98,7 @@ async def deliver(folder: Path, first: int, total: int, tasks: int, barrier: Bar
     async def put_and_append(tx: Transaction, number: int) -> None:
         account, inbox = targets[number * 37 % len(targets)]
         blob = await blobs.put(tx, drafts[number])
-        await messages.append(tx, account, inbox, replace(ready[number], blob=blob))
+        await messages.append(tx, account, inbox, ready[number]._replace(blob=blob))
 
     async def sender(task: int) -> None:
         for number in range(task, total, tasks):

@@ -1,9 +1,10 @@
 """Messages: APPEND, EXPUNGE, COPY, MOVE (RFC 9051 §6.3.12, §6.4.3, §6.4.7–6.4.9; RFC 4315; RFC 6851)."""
 
 import pytest
-from tests.contracts.world import World, append, header
+from tests.contracts.world import NOW, World, append, header, put
 
 from pennypost.message import structure
+from pennypost.message.digest import digest
 from pennypost.message.imap_form import sent_envelope
 from pennypost.model.errors import (
     MailboxExists,
@@ -13,11 +14,11 @@ from pennypost.model.errors import (
     TooManyKeywords,
 )
 from pennypost.model.flags import Flags
-from pennypost.model.ids import MailboxId
-from pennypost.store import changes, directory, mailboxes, messages, transfer
+from pennypost.model.ids import MAX_UID, AccountId, MailboxId
+from pennypost.store import changes, counters, directory, mailboxes, messages, transfer
 from pennypost.store.changes import ChangeKind
 from pennypost.store.engine import Transaction
-from pennypost.store.messages import Column
+from pennypost.store.messages import Appended, Column, NewMessage
 
 
 async def test_append(world: World) -> None:
@@ -51,6 +52,44 @@ async def test_append_is_refused_whole(world: World) -> None:
         await world.append(account, await world.inbox(account), keywords=tuple(f"k{n}" for n in range(200)))
     assert await world.sql("SELECT COUNT(*) FROM message") == [(0,)]
     assert await world.sql("SELECT message_count FROM account") == [(0,)]
+
+
+async def append_named(tx: Transaction, account: AccountId, name: str) -> Appended | None:
+    head, body = header(), b"Hello.\r\n"
+    figures = counters.of_entry(int(Flags.SEEN), len(head + body))
+    named = await counters.reserve_named(tx, account, name, figures)
+    if named is None:
+        return None
+    blob = await put(tx, body)
+    new = NewMessage(head, blob, len(body), digest(head, body), NOW, Flags.SEEN)
+    return await messages.append(tx, account, named.mailbox, new, named.reserved)
+
+
+async def test_append_by_name(world: World) -> None:
+    account = await world.account()
+    inbox = await world.mailbox(account)
+    await world.append(account, inbox.id)
+    appended = await world.write(append_named, account, "INBOX")
+    assert (appended.uid, appended.uid_validity) == (2, inbox.uid_validity)
+    found = await world.mailbox(account)
+    assert (found.highest_modseq, found.uid_next, found.total, found.unseen) == (appended.modseq, 3, 2, 1)
+    assert [entry.modseq for entry in await world.entries(account, inbox.id)][1] == appended.modseq
+
+
+async def test_append_by_a_name_that_no_mailbox_has(world: World) -> None:
+    account, other = await world.account(), await world.account("eve@example.org")
+    await world.write(mailboxes.create, account, "Work/Old")
+    await world.write(mailboxes.create, other, "Hers")
+    await world.write(mailboxes.remove, account, "Work")  # a name that cannot be selected is left
+    await world.write(mailboxes.rename, account, "Sent", "Gone")
+    await world.sql("UPDATE mailbox SET uid_next = ? WHERE account = ? AND name = 'Drafts'", MAX_UID + 1, account)
+    before = await world.sql("SELECT * FROM mailbox ORDER BY account, id")
+    for name in ("Work", "Hers", "Sent", "Drafts", "inbox", "Nowhere"):
+        assert await world.write(append_named, account, name) is None
+    assert await world.sql("SELECT * FROM mailbox ORDER BY account, id") == before
+    assert (await world.write(append_named, account, "Gone")).uid == 1
+    await world.sql("UPDATE mailbox SET uid_next = ? WHERE account = ? AND name = 'Drafts'", MAX_UID, account)
+    assert (await world.write(append_named, account, "Drafts")).uid == MAX_UID
 
 
 async def test_messages_in_the_order_in_which_they_are_named(world: World) -> None:

@@ -5,10 +5,10 @@ microseconds; what is large on threads, a few at a time, so that other sessions 
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pennypost.mail.settings import DeliverySettings
 from pennypost.message.digest import MessageDigest, digest
@@ -19,12 +19,13 @@ from pennypost.store.store import Store
 
 T = TypeVar("T")
 
+_NUL = re.compile(rb"\0")
+
 Amendment = Callable[[bytes], Awaitable[bytes]]
 """Takes a header block and gives the one to store; raises a MailError to refuse the message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A message but for its trace fields. `header`: the header block that `found` was made from. `found`: None where it
     was not asked for."""
 
@@ -76,6 +77,12 @@ class Preparer:
         if spool.size - end <= self._inline_limit:
             return Prepared(header, found, self._store.blobs.draft(octets[end:]))
         return Prepared(header, found, await self._store.blobs.draft_any(spool, end))
+
+    async def has_nul(self, spool: Spool) -> bool:
+        """Whether a spooled message holds octets of 0."""
+        if spool.in_memory and spool.size <= self._offload_size:
+            return spool.octets().find(b"\0") >= 0
+        return await self.on_spool(spool, 0, lambda octets: _NUL.search(octets) is not None)
 
     async def on_spool(self, spool: Spool, start: int, work: Callable[[memoryview], T]) -> T:
         """Do something with what a spool holds from `start` on: a large message's on a thread, a small one's here.

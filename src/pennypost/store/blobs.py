@@ -29,10 +29,9 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from zstandard import ZstdError
 from zstandard import frame_content_size as content_size
@@ -63,8 +62,7 @@ BY_HASH = f"hash = ? AND ({_SHARED})"
 _COLUMNS = "size, codec, data, place"
 
 
-@dataclass(frozen=True, slots=True)
-class BlobDraft:
+class BlobDraft(NamedTuple):
     """A body made ready for `put`. `hash`: SHA-256 of the body; `size`: its octets; `codec`: of `data` as
     `body_coding` has it, of a file as `blob_files` does.
 
@@ -77,8 +75,8 @@ class BlobDraft:
     codec: int
     data: bytes | None
     place: str | None
-    file: Path | None = field(default=None, compare=False)
-    body: bytes | None = field(default=None, compare=False, repr=False)
+    file: Path | None = None
+    body: bytes | None = None
 
 
 class BlobReader:
@@ -309,11 +307,10 @@ async def put(tx: Transaction, draft: BlobDraft) -> BlobId:
     now = to_microseconds(tx.now)
     values = draft.hash, draft.size, draft.codec, draft.data, draft.place, now
     if draft.place is None and draft.size < _SHARED_FROM:
-        row = await tx.fetch_one(f"{_INSERT} RETURNING id", *values)
-    else:
-        row = await tx.fetch_one(_INSERT_SHARED, *values, now - REFRESH // timedelta(microseconds=1))
-        if row is None:  # there already, and put just now
-            row = await tx.fetch_one(f"SELECT id FROM blob WHERE {BY_HASH}", draft.hash)
+        return BlobId(await tx.insert(_INSERT, *values))
+    row = await tx.fetch_one(_INSERT_SHARED, *values, now - REFRESH // timedelta(microseconds=1))
+    if row is None:  # there already, and put just now
+        row = await tx.fetch_one(f"SELECT id FROM blob WHERE {BY_HASH}", draft.hash)
     assert row is not None
     return BlobId(row[0])
 

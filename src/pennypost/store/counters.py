@@ -72,6 +72,32 @@ async def reserve(tx: Transaction, account: AccountId, mailbox: MailboxId, modse
     return Reserved(Uid(row[0] - added.total), UidValidity(row[1]))
 
 
+class Named(NamedTuple):
+    """The mailbox that has a name, and the UIDs in it that are now given out."""
+
+    mailbox: MailboxId
+    reserved: Reserved
+
+
+async def reserve_named(tx: Transaction, account: AccountId, name: str, added: Figures) -> Named | None:
+    """Do what `reserve` does in the mailbox of a name, before the next number of the account's modification sequence is
+    drawn, with which it is marked: `quota.charge` has to draw that one next.
+
+    `name`: as it is stored. None, and nothing was changed: no mailbox that can be selected has it, or its UIDs are used
+    up.
+    """
+    row = await tx.fetch_one(_RESERVE_NAMED, added.total, *added, account, name, MAX_UID - added.total + 1)
+    return None if row is None else Named(MailboxId(row[0]), Reserved(Uid(row[1] - added.total), UidValidity(row[2])))
+
+
+_RESERVE_NAMED = (
+    "UPDATE mailbox SET uid_next = uid_next + ?, total = total + ?, unseen = unseen + ?, deleted = deleted + ?, "
+    "octets = octets + ?, highest_modseq = (SELECT a.modseq + 1 FROM account a WHERE a.id = mailbox.account) "
+    "WHERE account = ? AND name = ? AND selectable = 1 AND removed = 0 AND uid_next <= ? "
+    "RETURNING id, uid_next, uid_validity"
+)
+
+
 async def add(tx: Transaction, account: AccountId, mailbox: MailboxId, modseq: ModSeq, change: Figures) -> None:
     """Add to a mailbox's counters and mark it as changed."""
     await tx.execute(

@@ -57,6 +57,10 @@ class Transaction(Protocol):
         """Run one statement, without RETURNING, and give the number of rows it inserted, updated or deleted."""
         ...
 
+    async def insert(self, sql: str, *values: Value) -> int:
+        """Run one INSERT of one row, without RETURNING, and give the number that its table has for it."""
+        ...
+
     async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         """Run one statement once for each row of values."""
         ...

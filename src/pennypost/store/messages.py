@@ -9,7 +9,6 @@ COPY and MOVE live in `transfer`, and are named here too.
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
@@ -51,8 +50,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
+class NewMessage(NamedTuple):
     """A message on its way into a mailbox.
 
     `header`: octets up to and with the empty line. `blob`: its body, put already. `body_size`: octets
@@ -94,9 +92,16 @@ INSERT_ENTRY = (
 """Right after its message was inserted, whose slot it names."""
 
 
-async def append(tx: Transaction, account: AccountId, mailbox: MailboxId, message: NewMessage) -> Appended:
+async def append(
+    tx: Transaction,
+    account: AccountId,
+    mailbox: MailboxId,
+    message: NewMessage,
+    reserved: counters.Reserved | None = None,
+) -> Appended:
     """Put a message into a mailbox: by delivery or by APPEND (RFC 9051 §6.3.12).
 
+    `reserved`: the UID that `counters.reserve_named` gave out for it just now, if it did.
     The blob must have been put in the same transaction (`blobs.put`). When the transaction is committed all of it is
     durable and 250 or OK may be sent. Raises OverQuota, NoSuchMailbox, MailboxNotPermitted, NoSuchAccount,
     TooManyKeywords: the transaction has to be given up then, or the operation run in one of its own.
@@ -104,7 +109,9 @@ async def append(tx: Transaction, account: AccountId, mailbox: MailboxId, messag
     size, flags = message.size, int(message.flags)
     keywords = pack_keywords(normalise_keywords(message.keywords)) if message.keywords else None
     modseq = await quota.charge(tx, account, numbers=1, octets=size, messages=1, entries=1)
-    uid, uid_validity = await counters.reserve(tx, account, mailbox, modseq, counters.of_entry(flags, size))
+    if reserved is None:
+        reserved = await counters.reserve(tx, account, mailbox, modseq, counters.of_entry(flags, size))
+    uid, uid_validity = reserved
     identifier = MessageId(modseq)
     digest = message.digest
     summary = digest.summary

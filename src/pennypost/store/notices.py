@@ -124,7 +124,8 @@ class Notices:
             newest[account] = max(modseq, newest.get(account, modseq))
         for account, modseq in newest.items():
             self._tell(account, modseq)
-        for peer in self._others():
+        self._look_for_others()
+        for peer in self._peers.values():
             for account, modseq in newest.items():
                 if peer.is_interested(account) and len(peer.unsent) < _UNSENT_LIMIT:
                     peer.unsent[account] = modseq
@@ -184,8 +185,8 @@ class Notices:
         for one in (name, _interest_of(name)):
             (self._folder / one).unlink(missing_ok=True)
 
-    def _others(self) -> list[_Peer]:
-        """List the sockets of the other workers, again when the folder has changed."""
+    def _look_for_others(self) -> None:
+        """List the sockets of the other workers again when the folder has changed."""
         changed_at = os.fstat(self._folder_fd).st_mtime_ns
         if self._listed_at <= changed_at + _SETTLED_NANOSECONDS:
             self._listed_at = time.time_ns()
@@ -194,7 +195,6 @@ class Notices:
                 self._peers.pop(name).close()
             for name in names - self._peers.keys():
                 self._peers[name] = _Peer(name, self._path(name), self._folder_fd)
-        return list(self._peers.values())
 
     def _send(self, peer: _Peer) -> None:
         """Send what waits for a peer, as far as its socket takes it."""

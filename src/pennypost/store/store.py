@@ -97,7 +97,8 @@ class Store:
 
     async def write_rows(self, operation: Operation[T], rows: int) -> T:
         """Run an operation that changes about so many rows: off the event loop if they are many."""
-        return await (self.write(operation) if rows <= FEW_ROWS else self.write_large(operation))
+        engine = self.engine
+        return await (engine.write(operation) if rows <= FEW_ROWS else engine.write_large(operation))
 
     async def read(self, operation: Operation[T]) -> T:
         """Run an operation that reads a little, on the event loop, in one snapshot."""

@@ -22,6 +22,8 @@ def decode_utf7(octets: bytes) -> str:
 
     Only the one canonical spelling of a name is taken, so that two spellings never mean one mailbox. Raises ValueError.
     """
+    if b"&" not in octets and octets.isascii() and (name := octets.decode("ascii")).isprintable():
+        return name
     pieces: list[str] = []
     at = 0
     while at < len(octets):

@@ -48,6 +48,8 @@ _VERB = re.compile(rb" ([A-Za-z]+)(?= |\Z)")
 # What announces a literal at the end of a line: literal, literal8 (RFC 9051 §9), either unasked (RFC 7888 §8)
 _ANNOUNCEMENT = re.compile(rb"(~?)\{([0-9]{1,19})(\+?)\}\Z")
 _LONGEST_ANNOUNCEMENT = 23
+_OPENING = b"{"
+_BINARY = 0x7E
 
 _AUTHENTICATE = COMMANDS[b"AUTHENTICATE"]
 _IDLE = COMMANDS[b"IDLE"]
@@ -72,6 +74,17 @@ class _Mode(Enum):
 
 
 _OURS = frozenset({_Mode.ANSWER, _Mode.LITERAL_OFFERED, _Mode.MESSAGE_OFFERED})
+
+
+def _announced(octets: bytes | bytearray, start: int, end: int) -> re.Match[bytes] | None:
+    """Find the literal that a line announces at its end. The line: from `start` to before `end`."""
+    start = max(start, end - _LONGEST_ANNOUNCEMENT)
+    at = octets.rfind(_OPENING, start, end)
+    if at < 0:
+        return None
+    if at > start and octets[at - 1] == _BINARY:
+        at -= 1
+    return _ANNOUNCEMENT.match(octets, at, end)
 
 
 class ImapServerSession:
@@ -292,8 +305,7 @@ class ImapServerSession:
             if end < 0:
                 return None
             if self._buffer[end - 1] == 0x7D:  # }
-                start = max(self._line, end - _LONGEST_ANNOUNCEMENT)
-                announced = _ANNOUNCEMENT.search(self._buffer, start, end)
+                announced = _announced(self._buffer, self._line, end)
                 if announced is not None:
                     event = self._literal(end, announced)
                     if event is None:
@@ -362,13 +374,14 @@ class ImapServerSession:
         size = int(announced.group(2))
         self._unasked = bool(announced.group(3))
         try:
+            octets = bytes(self._buffer[:end])
             if self._line == 0:
-                self._read_head(bytes(self._buffer[:end]))
+                self._read_head(octets)
             spec, tag = self._spec, self._tag
             assert spec is not None
             assert tag is not None
             if spec.begin is not None:
-                append = spec.begin(Reader(bytes(self._buffer[:end]), self._verb_end, self._utf8))
+                append = spec.begin(Reader(octets, self._verb_end, self._utf8))
                 if append is not None:
                     self._allow_unasked(size)
                     self._drop(end + 2)
@@ -420,7 +433,7 @@ class ImapServerSession:
         line = self._take_line()
         if line is None:
             return False
-        announced = _ANNOUNCEMENT.search(line[-_LONGEST_ANNOUNCEMENT:])
+        announced = _announced(line, 0, len(line))
         # A literal that waits for us ends the command: the client has seen its answer (RFC 9051 §4.3)
         self._mode = _Mode.COMMAND
         if announced is not None and announced.group(3):
@@ -454,7 +467,7 @@ class ImapServerSession:
         assert spec is not None
         assert spec.end is not None
         assert before is not None
-        announced = _ANNOUNCEMENT.search(line[-_LONGEST_ANNOUNCEMENT:])
+        announced = _announced(line, 0, len(line))
         self._unasked = announced is not None and bool(announced.group(3))
         self._remaining = int(announced.group(2)) if announced is not None and self._unasked else 0
         try:

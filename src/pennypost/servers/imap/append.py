@@ -6,14 +6,13 @@ is digested and made a body of as deliveries are, and one transaction puts it in
 on disk.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from typing import NamedTuple
 
 from pennypost.mail.prepare import Prepared
 from pennypost.message import convert
 from pennypost.model.errors import BadMessage, MailError, MessageTooLarge
+from pennypost.model.flags import Flags, Keywords
 from pennypost.model.ids import AccountId
 from pennypost.model.units import KIB
 from pennypost.proto.imap.commands.append import Append
@@ -29,12 +28,12 @@ from pennypost.servers.imap.errors import Refused, require_writable
 from pennypost.servers.imap.news import News
 from pennypost.servers.imap.session import Session
 from pennypost.servers.imap.transfer import target_mailbox
-from pennypost.store import blobs, messages, quota
+from pennypost.store import blobs, counters, messages, quota
 from pennypost.store.acl import Action
 from pennypost.store.across import landing, mark_seen
 from pennypost.store.engine import Transaction
 from pennypost.store.messages import Appended, NewMessage
-from pennypost.store.places import recheck
+from pennypost.store.places import is_own, recheck
 from pennypost.store.spool import Spool
 
 MOST_MESSAGES = 1_000
@@ -48,11 +47,7 @@ MOST_COMPOSED = 4
 and they lie in memory and on the disk before it is known whether the command is well-formed."""
 
 
-_NUL = re.compile(rb"\0")
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """A message that came, and how it is to be stored."""
 
     start: Append
@@ -149,23 +144,28 @@ async def _take_all(session: Session, start: Append) -> list[Arrived]:
     octets = 0
     following = start
     while True:
-        await _compose(session, start.mailbox, following.composed, arrived)
+        if following.composed:
+            await _compose(session, start.mailbox, following.composed, arrived)
         _require_room(session, arrived)
         octets += following.size
         await _refuse_early(session, following, octets)
         with session.door.store.spools.new() as spool:
-            await add_urls(session, spool, following.urls)
+            if following.urls:
+                await add_urls(session, spool, following.urls)
             _accept(session, spool, following.size)
             after = await _receive(session, spool)
             arrived.append(await _prepared(session, spool, following))
         if isinstance(after, AppendRest):
-            await _compose(session, start.mailbox, after.messages, arrived)
+            if after.messages:
+                await _compose(session, start.mailbox, after.messages, arrived)
             return arrived
         following = after
 
 
 def _require_room(session: Session, arrived: Sequence[Arrived]) -> None:
-    """See that one more message may be taken in."""
+    """See that one more message may be taken in. The first one may."""
+    if not arrived:
+        return
     message_limit.refuse_many(session, len(arrived) + 1)
     composed = sum(one.size - one.start.size for one in arrived)
     if len(arrived) == MOST_MESSAGES or composed > MOST_COMPOSED * session.door.max_message_size:
@@ -185,7 +185,7 @@ async def _prepared(session: Session, spool: Spool, start: Append) -> Arrived:
     if not spool.size:
         raise BadMessage("An empty message cannot be stored")
     preparer = session.door.preparer
-    if not await preparer.on_spool(spool, 0, lambda octets: _NUL.search(octets) is not None):
+    if not await preparer.has_nul(spool):
         return Arrived(start, await preparer.prepare(spool))
     try:
         encoded = await preparer.on_spool(spool, 0, lambda octets: convert.without_nul(bytes(octets)))
@@ -239,7 +239,8 @@ async def _receive(session: Session, spool: Spool) -> Append | AppendRest:
             case AppendEnd(rest=rest):
                 if failure is not None:
                     raise failure
-                await add_urls(session, spool, rest.urls)
+                if rest.urls:
+                    await add_urls(session, spool, rest.urls)
                 return rest
             case AppendStart(append=following):
                 if failure is not None:
@@ -255,21 +256,26 @@ async def _receive(session: Session, spool: Spool) -> Append | AppendRest:
 
 
 async def _store(tx: Transaction, account: AccountId, message: Arrived) -> Appended:
-    start, prepared = message.start, message.prepared
+    start = message.start
+    flags, keywords = start.flags.flags, start.flags.keywords
+    if is_own(start.mailbox):
+        figures = counters.of_entry(int(flags), message.size)
+        own = await counters.reserve_named(tx, account, start.mailbox, figures)
+        if own is not None:
+            new = await _stored(tx, message, flags, keywords)
+            return await messages.append(tx, account, own.mailbox, new, own.reserved)
     target = await target_mailbox(tx, account, start.mailbox)
-    lands = landing(target, start.flags.flags, start.flags.keywords)
-    blob = await blobs.put(tx, prepared.draft)
-    received_at: datetime = start.date or tx.now
-    new = NewMessage(
-        prepared.header,
-        blob,
-        prepared.draft.size,
-        prepared.digest,
-        received_at,
-        lands.flags,
-        lands.keywords,
-    )
+    lands = landing(target, flags, keywords)
+    new = await _stored(tx, message, lands.flags, lands.keywords)
     appended = await messages.append(tx, target.account, target.id, new)
     if lands.seen:
         await mark_seen(tx, target, [appended.uid], appended.modseq)
     return appended
+
+
+async def _stored(tx: Transaction, message: Arrived, flags: Flags, keywords: Keywords) -> NewMessage:
+    """Put a message's body, and give what its mailbox takes in."""
+    prepared = message.prepared
+    blob = await blobs.put(tx, prepared.draft)
+    came = message.start.date or tx.now
+    return NewMessage(prepared.header, blob, prepared.draft.size, prepared.digest, came, flags, keywords)

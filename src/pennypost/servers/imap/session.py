@@ -16,14 +16,19 @@ NO [SERVERBUG], and the session goes on, unless a literal was cut short.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
 from pennypost.model.authentication import Authenticated
 from pennypost.model.errors import MailError, PeerError, ServerFault, UsageError
+from pennypost.model.ids import AccountId
 from pennypost.net.connection import Connection, ConnectionEnded, PeerTimeout
 from pennypost.net.incident import log_incident
+from pennypost.proto.imap.commands import CommandBody
+from pennypost.proto.imap.commands.append import Append
 from pennypost.proto.imap.commands.compress import Compress
 from pennypost.proto.imap.commands.starttls import StartTls
 from pennypost.proto.imap.events import AppendStart, BadCommand, Command, Event, LiteralRequested
@@ -47,6 +52,16 @@ _log = structlog.stdlib.get_logger("pennypost.imap")
 
 ADMITTED_SECONDS = 5.0
 """How long after an account was disabled its sessions may go on."""
+
+
+@cache
+def _handlers() -> tuple[
+    Callable[["Session", CommandBody], Awaitable[Tagged]], Callable[["Session", Append], Awaitable[Tagged]]
+]:
+    """Give what carries whole commands, and what takes messages in."""
+    from pennypost.servers.imap import append, dispatch  # late: handlers know Session
+
+    return dispatch.handle, append.append
 
 
 class _Finished(Exception):
@@ -190,16 +205,15 @@ class Session:
 
     async def _carry(self, event: Event) -> None:
         """Carry one event that begins something, and end it."""
-        from pennypost.servers.imap import append, dispatch  # late: handlers know Session
-
         self.commands += 1
+        handle, append = _handlers()
         try:
             match event:
                 case Command(tag=tag, body=body):
                     self.tag = tag
-                    tagged = await dispatch.handle(self, body)
+                    tagged = await handle(self, body)
                 case AppendStart(append=start):
-                    tagged = await append.append(self, start)
+                    tagged = await append(self, start)
                 case LiteralRequested():
                     self.commands -= 1
                     self.write(self.machine.accept_literal())
@@ -289,9 +303,11 @@ class Session:
             if self.compression is not None and (piece := self.compression.next_piece()):
                 self.machine.receive_data(piece)
                 continue
-            await self.flush()
+            if self._gathered:
+                await self.flush()
             data = await self.connection.read()
-            await self._require_enabled()
+            if self.account is not None and asyncio.get_running_loop().time() >= self._admitted_at + ADMITTED_SECONDS:
+                await self._require_enabled(self.account.account)
             if data is None:
                 if self.connection.shutting_down:
                     self.end("Server shutting down")
@@ -303,14 +319,9 @@ class Session:
             else:
                 self.machine.receive_data(data)
 
-    async def _require_enabled(self) -> None:
-        """See now and then that the account may still be used, and end the session if it may not."""
-        if self.account is None:
-            return
-        account, now = self.account.account, asyncio.get_running_loop().time()
-        if now < self._admitted_at + ADMITTED_SECONDS:
-            return
-        self._admitted_at = now
+    async def _require_enabled(self, account: AccountId) -> None:
+        """See that the account may still be used, and end the session if it may not."""
+        self._admitted_at = asyncio.get_running_loop().time()
         if not await self.door.store.glance(lambda tx: directory.is_enabled(tx, account)):
             self.end("Account is disabled")
 

@@ -99,6 +99,10 @@ class SqliteTransaction:
         self._cursor.execute(sql, values)
         return self._connection.changes()
 
+    async def insert(self, sql: str, *values: Value) -> int:
+        self._cursor.execute(sql, values)
+        return self._connection.last_insert_rowid()
+
     async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         self._cursor.executemany(sql, rows)
 

@@ -4,7 +4,8 @@
 queues an operation and, when no group is on its way, lets one begin in the loop's next round: with all that has
 queued up until then. While each further round brings more operations, a few at most, the group waits for them: what has
 arrived in the sockets is worth reading before the disk is waited for. There is no timer anywhere, and an operation that
-comes alone waits for nothing but a look at the sockets.
+comes alone waits for nothing but a look at the sockets; not even for that when the last operations were all of the same
+task, since there is nobody then to share a commit with.
 
 *Statements on the loop.* A group's statements run on the event loop. SQLite lets go of the interpreter's lock in every
 statement, and when another thread is busy each statement then costs two hand-overs of that lock, which cost more than
@@ -85,6 +86,12 @@ QUICK_COMMITS = 8
 GATHER_ROUNDS = 3
 """Rounds of the event loop that a group waits while each of them brings more operations."""
 
+ALONE_FROM = 8
+"""So many operations of one task in a row, and those that follow wait for nobody."""
+
+ALONE_ROUNDS = 8
+"""Of so many of them one lets the event loop have its turn: a task that does nothing but write must not keep it."""
+
 
 class _WroteAndFailed(Exception):
     """A member of a group that runs without savepoints raised after it had written."""
@@ -121,6 +128,8 @@ class Writer:
         self._quick_commits = 0
         self._gathered = 0
         self._rounds = 0
+        self._last_task: asyncio.Task[Any] | None = None
+        self._in_a_row = 0
         self._closing = False
         self._drained: asyncio.Future[None] | None = None
         self._look: asyncio.TimerHandle | None = None
@@ -152,12 +161,27 @@ class Writer:
         loop = self._loop
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.append(_Job(operation, future, loop.time(), large))
+        alone = self._comes_alone() and not large
         if not self._group_on_its_way and not self._begin_scheduled:
-            self._begin_scheduled = True
-            loop.call_soon(self._begin_scheduled_group)
-        if self._look is None:
+            if alone:
+                self._begin_group()
+            else:
+                self._begin_scheduled = True
+                loop.call_soon(self._begin_scheduled_group)
+        if self._jobs and self._look is None:
             self._look = loop.call_later(_LOOK_SECONDS, self._refuse_old)
         return future
+
+    def _comes_alone(self) -> bool:
+        """Note who writes. Gives whether nobody else did of late, but False now and then, for the loop to have its
+        turn."""
+        task = asyncio.current_task()
+        if task is None or task is not self._last_task:
+            self._last_task = task
+            self._in_a_row = 0
+            return False
+        self._in_a_row += 1
+        return self._in_a_row >= ALONE_FROM and self._in_a_row % ALONE_ROUNDS != 0
 
     async def close(self) -> None:
         """Write what is queued, then end the thread and close the connection."""

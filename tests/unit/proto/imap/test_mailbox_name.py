@@ -40,6 +40,7 @@ def test_utf7_both_ways(name: str, octets: bytes) -> None:
         b"\xc3\xbc",
         b"a\x00b",
         b"a\tb",
+        b"a\x7fb",
     ],
 )
 def test_one_spelling_only(octets: bytes) -> None:

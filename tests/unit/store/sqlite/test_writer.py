@@ -19,7 +19,7 @@ from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.connection import translate
 from pennypost.store.sqlite.engine import DATABASE, SqliteEngine
 from pennypost.store.sqlite.lock import FairLock
-from pennypost.store.sqlite.writer import GROUP_SECONDS, QUICK_COMMIT_SECONDS, QUICK_COMMITS
+from pennypost.store.sqlite.writer import ALONE_FROM, ALONE_ROUNDS, GROUP_SECONDS, QUICK_COMMIT_SECONDS, QUICK_COMMITS
 
 SCHEMA = "CREATE TABLE item (id INTEGER PRIMARY KEY, octets BLOB);"
 
@@ -122,6 +122,66 @@ async def test_a_slow_commit_sends_the_next_ones_to_the_thread(
 
 def test_a_quick_commit_takes_no_longer_than_others_may_notice() -> None:
     assert QUICK_COMMIT_SECONDS <= 0.001
+
+
+async def turning_rounds(engine: SqliteEngine, writes: int) -> list[bool]:
+    """Write so often, from this task. Gives, for each time, whether the event loop had its turn meanwhile."""
+    turned: list[bool] = []
+    marks: list[bool] = []
+    for _ in range(writes):
+        marks.clear()
+        asyncio.get_running_loop().call_soon(marks.append, True)
+        await engine.write(add)
+        turned.append(bool(marks))
+    return turned
+
+
+async def test_who_writes_alone_waits_for_nobody(engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its operations are committed at once, but for one now and then: other tasks have their turn, too."""
+    monkeypatch.setattr("pennypost.store.sqlite.writer.QUICK_COMMIT_SECONDS", 60.0)
+    assert all(await turning_rounds(engine, max(QUICK_COMMITS, ALONE_FROM)))
+    periods = await turning_rounds(engine, 3 * ALONE_ROUNDS)
+    assert periods == 3 * [True, *(ALONE_ROUNDS - 1) * [False]]
+    assert await engine.read(count) == max(QUICK_COMMITS, ALONE_FROM) + 3 * ALONE_ROUNDS
+
+
+async def test_who_does_not_write_alone_waits_for_others(engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pennypost.store.sqlite.writer.QUICK_COMMIT_SECONDS", 60.0)
+    await turning_rounds(engine, 2 * ALONE_FROM)
+    for _ in range(3 * ALONE_FROM):
+        await asyncio.create_task(engine.write(add))
+        assert await turning_rounds(engine, 1) == [True]
+
+
+async def test_who_writes_alone_waits_for_other_processes(
+    tmp_path: Path, engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pennypost.store.sqlite.writer.QUICK_COMMIT_SECONDS", 60.0)
+    await turning_rounds(engine, 2 * ALONE_FROM + 1)
+    lock = FairLock(tmp_path / "lock", "write")
+    with lock:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        loop.call_later(0.1, lock.release)
+        await engine.write(add)
+        assert loop.time() - begun >= 0.09
+    lock.close()
+
+
+async def test_what_fails_alone_leaves_nothing(engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pennypost.store.sqlite.writer.QUICK_COMMIT_SECONDS", 60.0)
+    await turning_rounds(engine, 2 * ALONE_FROM + 1)
+    before = await engine.read(count)
+
+    async def failing(tx: Transaction) -> None:
+        await add(tx)
+        raise ValueError("no")
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="no"):
+            await engine.write(failing)
+        await engine.write(add)
+    assert await engine.read(count) == before + 3
 
 
 async def test_a_group_waits_while_each_round_brings_more(engine: SqliteEngine) -> None:

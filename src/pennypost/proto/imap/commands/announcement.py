@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pennypost.proto.imap.limits import MAX_NUMBER64
 from pennypost.proto.imap.reader import BadSyntax, Reader
 
+_BRACE = 0x7B
 _LITERAL = re.compile(rb"(~?)\{([0-9]{1,19})(\+?)\}\Z")
 
 
@@ -24,7 +25,7 @@ class Announcement(NamedTuple):
 
 def read_announcement(reader: Reader, name: str) -> Announcement:
     """Read an announcement, with which the line ends. `name`: what is expected here."""
-    wrapped = reader.peek_word() == b"UTF8"
+    wrapped = reader.next_octet() != _BRACE and reader.peek_word() == b"UTF8"
     if wrapped:
         reader.word(name)
         reader.space("a literal8 in parentheses")

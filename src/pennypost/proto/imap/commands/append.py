@@ -24,6 +24,7 @@ from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.sequence import SequenceSet
 
 _ARGUMENT = re.compile(rb"\{[0-9]{1,19}\+?\}\Z")
+_BRACE = 0x7B
 _NO_FLAGS = FlagList(Flags.NONE, ())
 
 
@@ -62,7 +63,7 @@ def begin_append(reader: Reader) -> Append | None:
 
 def _read(reader: Reader) -> Append | Catenate | None:
     reader.space("a mailbox name")
-    if _ARGUMENT.match(reader.octets, reader.at):
+    if reader.next_octet() == _BRACE and _ARGUMENT.match(reader.octets, reader.at):
         return None
     mailbox = reader.mailbox()
     found = _read_messages(reader, mailbox)
@@ -77,8 +78,8 @@ def _read_messages(reader: Reader, mailbox: str) -> Append | tuple[Composed, ...
     composed: list[Composed] = []
     while True:
         flags, date = _read_options(reader)
-        if reader.peek_word() != b"CATENATE":
-            return replace(_read_announcement(reader, mailbox, flags, date), composed=tuple(composed))
+        if reader.next_octet() == _BRACE or reader.peek_word() != b"CATENATE":
+            return _read_announcement(reader, mailbox, flags, date, tuple(composed))
         parts = _read_catenate(reader)
         if parts is None:
             return None
@@ -119,9 +120,11 @@ def _read_options(reader: Reader) -> tuple[FlagList, datetime | None]:
     return flags, date
 
 
-def _read_announcement(reader: Reader, mailbox: str, flags: FlagList, date: datetime | None) -> Append:
-    found = read_announcement(reader, "a message literal")
-    return Append(mailbox, flags, date, found.size, found.binary, found.synchronizing, wrapped=found.wrapped)
+def _read_announcement(
+    reader: Reader, mailbox: str, flags: FlagList, date: datetime | None, composed: tuple[Composed, ...] = ()
+) -> Append:
+    size, binary, synchronizing, wrapped = read_announcement(reader, "a message literal")
+    return Append(mailbox, flags, date, size, binary, synchronizing, composed=composed, wrapped=wrapped)
 
 
 def _read_catenate(reader: Reader) -> CatenateText | tuple[bytes, ...] | None:
