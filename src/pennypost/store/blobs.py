@@ -39,7 +39,7 @@ from zstandard import frame_content_size as content_size
 from pennypost.model.errors import ServerBusy
 from pennypost.model.ids import BlobId
 from pennypost.store.blob_files import FRAME, BlobFile, DamagedFile, write_file
-from pennypost.store.body_coding import UNDOTTED, BodyCoding
+from pennypost.store.body_coding import COMPRESSED, UNDOTTED, BodyCoding
 from pennypost.store.engine import Row, Transaction, Value, to_microseconds
 from pennypost.store.settings import StoreSettings
 from pennypost.store.spool import Spool
@@ -48,9 +48,6 @@ T = TypeVar("T")
 
 REFRESH = timedelta(minutes=5)
 """How much older `created_at` may be than the last `put`."""
-
-MANY_OCTETS = 64 * 1024
-"""Octets of bodies that are worth a thread's time: some 50 µs of decompressing."""
 
 _SHARED_FROM = 4096
 _SHARED = f"size >= {_SHARED_FROM} OR place IS NOT NULL"
@@ -220,40 +217,15 @@ class Blobs:
 
     def decode_all(self, rows: Sequence[Row], at: int) -> list[bytes]:
         """Do what `decode` does for many rows, in which its columns begin at a place."""
-        decompressors = self.coding.decompressors()
-        bodies: list[bytes] = []
-        for row in rows:
-            size, codec, data, place = row[at : at + 4]
-            if place is None and codec in decompressors and content_size(data) == size:
-                try:
-                    bodies.append(decompressors[codec].decompress(data))
-                except ZstdError as error:
-                    raise DamagedFile(str(error)) from error
-            else:
-                bodies.append(self.decode(row[at : at + 4]))
-        return bodies
-
-    async def decode_many(self, rows: Sequence[Row], at: int) -> list[bytes]:
-        """Do what `decode_all` does; on a thread if it is much, so that others have their turn meanwhile."""
-        if sum([row[at] or 0 for row in rows]) < MANY_OCTETS:
-            return self.decode_all(rows, at)
-        return await self.on_thread(self._decode_alike, rows, at)
-
-    def _decode_alike(self, rows: Sequence[Row], at: int) -> list[bytes]:
-        """Do what `decode_all` does on a thread, those of one codec together."""
-        bodies = [b""] * len(rows)
-        alike: dict[int, list[int]] = {}
-        for place, row in enumerate(rows):
-            size, codec, data, file = row[at : at + 4]
-            if size is None or file is not None:
-                bodies[place] = self.decode((size, codec, data, file))
-            else:
-                alike.setdefault(codec, []).append(place)
-        for codec, places in alike.items():
-            data, sizes = ([rows[place][column] for place in places] for column in (at + 2, at))
-            for place, body in zip(places, self.coding.decode_alike(codec, data, sizes), strict=True):
-                bodies[place] = body
-        return bodies
+        made = self.coding.decompressors()
+        try:
+            sizes = [row[at] for row in rows]
+            coded = [(row[at + 1], row[at + 2]) for row in rows]
+            if [content_size(data) if codec & COMPRESSED else len(data) for codec, data in coded] == sizes:
+                return [made[codec](data) for codec, data in coded]
+        except (KeyError, TypeError, ZstdError):
+            pass  # one lies in a file, or has a codec that was not met before, or is damaged
+        return [self.decode(row[at : at + 4]) for row in rows]
 
     def readers(self, rows: Sequence[Row], at: int) -> list[BlobReader]:
         """Open bodies that lie in the database, as `reader` does, for rows in which its columns begin at a place."""

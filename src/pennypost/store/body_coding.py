@@ -9,7 +9,7 @@ are stored: never change what they mean.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from zstandard import (
     MAX_COMPRESSION_LEVEL,
@@ -20,7 +20,6 @@ from zstandard import (
     ZstdCompressor,
     ZstdDecompressor,
     ZstdError,
-    backend_features,
 )
 from zstandard import frame_content_size as content_size
 
@@ -53,8 +52,6 @@ _MIN_MATCH = 6
 a hundredth larger, than with the 5 they have by themselves."""
 
 _QUICK = (STRATEGY_FAST, STRATEGY_DFAST)
-
-_MANY_BY_ONE_CALL = "multi_decompress_to_buffer" in backend_features
 
 
 class BodyCoding:
@@ -128,45 +125,30 @@ class BodyCoding:
             try:
                 if content_size(data) > size:
                     raise DamagedFile("the frame is larger than its body")
-                body = self._decompressor(codec).decompress(data)
+                body = self._decompressor(codec)(data)
             except ZstdError as error:
                 raise DamagedFile(str(error)) from error
         if len(body) != size:
             raise DamagedFile("the body has not the size it had")
         return body
 
-    def decode_alike(self, codec: int, data: Sequence[bytes], sizes: Sequence[int]) -> list[bytes]:
-        """Give bodies of one codec. Raises DamagedFile if one of them cannot be had.
-
-        It is for threads: one call decompresses all of them, and holds up nobody who needs the interpreter.
-        """
-        if not (codec & COMPRESSED and _MANY_BY_ONE_CALL):
-            return [self.decode(codec, one, size) for one, size in zip(data, sizes, strict=True)]
-        try:
-            if any(content_size(one) != size for one, size in zip(data, sizes, strict=True)):
-                raise DamagedFile("a frame has not the size of its body")
-            made = self._decompressor(codec).multi_decompress_to_buffer(list(data))
-            return [made[at].tobytes() for at in range(len(made))]
-        except ZstdError as error:
-            raise DamagedFile(str(error)) from error
-
-    def decompressors(self) -> Mapping[int, ZstdDecompressor]:
-        """Give, by codec, what decompresses bodies of those that this thread has come upon.
+    def decompressors(self) -> Mapping[int, Callable[[bytes], bytes]]:
+        """Give, by codec, what makes bodies of what is kept, of those that this thread has come upon.
 
         Each thread keeps what it decompresses with: making it anew costs more than a small body.
         """
         try:
             return self._of_thread.made  # type: ignore[no-any-return]
         except AttributeError:
-            self._of_thread.made = {}
+            self._of_thread.made = {0: bytes, UNDOTTED: bytes}
             return self._of_thread.made  # type: ignore[no-any-return]
 
-    def _decompressor(self, codec: int) -> ZstdDecompressor:
+    def _decompressor(self, codec: int) -> Callable[[bytes], bytes]:
         found = self.decompressors().get(codec)
         if found is None:
             number = dictionary_of(codec)
             dictionary = self._dictionary(number) if number else None
-            found = self._of_thread.made[codec] = ZstdDecompressor(dict_data=dictionary)
+            found = self._of_thread.made[codec] = ZstdDecompressor(dict_data=dictionary).decompress
         return found
 
     def _dictionary(self, number: int) -> ZstdCompressionDict:

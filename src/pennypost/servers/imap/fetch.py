@@ -5,10 +5,7 @@ client costs a few hundred kilobytes, whatever it asked for. Between pieces othe
 mailbox's snapshot knows (UID, FLAGS, INTERNALDATE, RFC822.SIZE) is answered without a look at the store.
 """
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator, Sequence
 from itertools import compress
 from typing import cast
 
@@ -36,9 +33,6 @@ BATCH_MESSAGES = 256
 
 BATCH_OCTETS = 512 * 1024
 """Octets of bodies read at a time, unless one alone has more, by how many items ask for them."""
-
-AHEAD = 1
-"""Parts that are read before the one before them is sent."""
 
 HEADER_OCTETS = 1024 * 1024
 """What is kept beside a body has about so many octets at the most."""
@@ -117,47 +111,20 @@ async def _send_known(session: Session, plan: Plan, numbers: Ranges) -> None:
 
 
 async def _send_stored(session: Session, plan: Plan, numbers: Ranges) -> None:
-    settings, pieces = session.door.settings, session.open_mailbox.slices(numbers, BATCH_MESSAGES)
-    if not plan.bodies:
-        limit, parts = None, (part for piece in pieces for part in _light_parts(piece, plan))
-    else:
-        limit, most = max(1, settings.body_chunk // plan.body_items), BATCH_OCTETS // plan.body_items
-        parts = (part for piece in pieces for part in _parts(piece, limit, most))
-    async with aclosing(_batches(session, plan, parts, limit)) as batches:
-        async for batch in batches:
+    settings, selected = session.door.settings, session.open_mailbox
+    for piece in selected.slices(numbers, BATCH_MESSAGES):
+        limit = max(1, settings.body_chunk // plan.body_items) if plan.bodies else None
+        parts = _light_parts(piece, plan) if limit is None else _parts(piece, limit, BATCH_OCTETS // plan.body_items)
+        for part in parts:
+            batch = await _load(session, plan, part, limit)
+            if batch is None:
+                continue
             if plan.bodies and batch.bodies[0] is None:
                 await large.send(session, plan, batch)
             else:
                 session.write(plan.lines(batch))
             if session.gathered_octets >= settings.write_chunk:
                 await session.breathe()
-
-
-async def _batches(
-    session: Session, plan: Plan, parts: Iterator[Slice], limit: int | None
-) -> AsyncGenerator[Batch, None]:
-    """Load one part after the other. Where bodies are asked for the next ones are read, and decompressed on threads,
-    before one is given: they are at hand when it was sent."""
-    loading: deque[asyncio.Task[Batch | None]] = deque()
-    part, following = next(parts, None), next(parts, None)
-    try:
-        while part is not None:
-            if plan.bodies and (following is not None or loading):
-                loading.append(asyncio.create_task(_load(session, plan, part, limit)))
-                await asyncio.sleep(0)  # it begins
-                batch = await loading.popleft() if len(loading) > AHEAD else None
-            else:
-                batch = await _load(session, plan, part, limit)
-            if batch is not None:
-                yield batch
-            part, following = following, next(parts, None)
-        while loading:
-            if (batch := await loading.popleft()) is not None:
-                yield batch
-    finally:
-        for task in loading:
-            task.cancel()
-        await asyncio.gather(*loading, return_exceptions=True)
 
 
 def _light_parts(piece: Slice, plan: Plan) -> Iterator[Slice]:
@@ -210,7 +177,7 @@ async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -
     rows = cast(list[Row], found)
     batch = Batch(piece, session.recents, account, rows, plan.fields)
     if with_bodies:
-        batch.bodies = await store.blobs.decode_many(rows, len(plan.columns))
+        batch.bodies = store.blobs.decode_all(rows, len(plan.columns))
     elif plan.bodies:
         batch.bodies = [None] * len(rows)
     if plan.saved:

@@ -226,7 +226,7 @@ class Plan:
             return self.format.lines_of_flags(cast(list[Sequence[int]], [first, *columns]), states, texts)
         if self._octets is not None:
             others = [values(batch) for values in self._values[:-1]]
-            return self.format.lines_of_octets(zip(first, *others, strict=True), self._octets(batch))
+            return self.format.lines_of_octets([first, *others], self._octets(batch))
         return self.format.lines(list(zip(first, *[values(batch) for values in self._values], strict=True)))
 
     def values(self, batch: Batch, position: int) -> Iterable[object]:
@@ -268,7 +268,7 @@ def _values_of(item: FetchItem, columns: tuple[Column, ...]) -> Values:
     """Make the function that gives an item's values for a batch: from the rows where that is all there is to it."""
     octets = _octets_of(item, columns)
     if octets is not None:
-        return lambda batch: [literal(b"".join(parts)) for parts in octets(batch)]
+        return lambda batch: [literal(b"".join(parts)) for parts in zip(*octets(batch), strict=True)]
     match item:
         case FetchAttribute.ENVELOPE:
             at = columns.index(Column.ENVELOPE)
@@ -300,18 +300,19 @@ def _chosen_values(position: int) -> Values:
     return lambda batch: map(literal, batch.chosen[position])
 
 
-def _octets_of(item: FetchItem, columns: tuple[Column, ...]) -> Callable[[Batch], Iterable[tuple[bytes, ...]]] | None:
-    """Make the function that gives, in parts, the octets of a section which is in the rows as it is, or nearly so."""
+def _octets_of(item: FetchItem, columns: tuple[Column, ...]) -> Callable[[Batch], Sequence[Sequence[bytes]]] | None:
+    """Make the function that gives, in columns of what follows each other, the octets of a section which is in the rows
+    as it is, or nearly so."""
     match item:
         case BodyItem(section=Section(part=(), text=SectionText.HEADER_FIELDS, fields=fields), partial=None):
             at, select = columns.index(Column.HEADER), field_selector(fields)
-            return lambda batch: [(select(row[at]),) for row in batch.rows]
+            return lambda batch: [[select(row[at]) for row in batch.rows]]
         case BodyItem(section=Section(part=(), text=SectionText.HEADER), partial=None):
             at = columns.index(Column.HEADER)
-            return lambda batch: [(row[at],) for row in batch.rows]
+            return lambda batch: [[row[at] for row in batch.rows]]
         case BodyItem(section=Section(part=(), text=None), partial=None):
             at = columns.index(Column.HEADER)
-            return lambda batch: [(row[at], body or b"") for row, body in zip(batch.rows, batch.bodies, strict=True)]
+            return lambda batch: [[row[at] for row in batch.rows], cast(Sequence[bytes], batch.bodies)]
     return None
 
 

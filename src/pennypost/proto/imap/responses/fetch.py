@@ -6,6 +6,7 @@ goes into which place is in `PLACES`.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from operator import add
 from typing import TypeVar
 
 from pennypost.model.flags import ALL_FLAGS, FLAG_NAMES, Flags, Keywords
@@ -97,12 +98,18 @@ class FetchFormat:
         line = self._text_line
         return b"".join([line % values for values in zip(*columns, map(len, texts), texts, strict=True)])
 
-    def lines_of_octets(self, rows: Iterable[tuple[object, ...]], octets: Iterable[tuple[bytes, ...]]) -> bytes:
-        """As `lines`, where the last item is the octets of a section: they come apart, and are copied once."""
+    def lines_of_octets(self, columns: Sequence[Iterable[object]], octets: Sequence[Sequence[bytes]]) -> bytes:
+        """As `lines`, of columns, where the last item is the octets of a section: they come apart, as columns of what
+        follows each other, and are copied once."""
+        sizes: Iterable[int] = map(len, octets[0])
+        for more in octets[1:]:
+            sizes = map(add, sizes, map(len, more))
         start = self._start
-        pieces: list[bytes] = []
-        for values, parts in zip(rows, octets, strict=True):
-            pieces += (start % (*values, sum(map(len, parts))), *parts, FETCH_TAIL)
+        starts = [start % values for values in zip(*columns, sizes, strict=True)]
+        step = len(octets) + 2
+        pieces = [FETCH_TAIL] * (step * len(starts))
+        for at, column in enumerate((starts, *octets)):
+            pieces[at::step] = column
         return b"".join(pieces)
 
 
