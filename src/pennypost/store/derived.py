@@ -19,7 +19,8 @@ as it may be.
 
 import asyncio
 from array import array
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -221,6 +222,16 @@ _ACCOUNTS = "SELECT id, modseq FROM account WHERE removed = 0"
 async def _are_there(tx: Transaction, account: AccountId, ids: "array[int]") -> bool:
     """Whether all of the messages are. No ids are those of a page that is damaged."""
     return bool(ids) and (await messages.there(tx, account, ids[0], ids[-1])).issuperset(ids)
+
+
+def by_page(ids: "array[int]", bits: int) -> Iterator[tuple[int, int, int]]:
+    """Cut ascending ids by pages of 2 to the power of `bits`: give each one's number, and from where to where it is."""
+    start = 0
+    while start < len(ids):
+        number = ids[start] >> bits
+        end = bisect_left(ids, (number + 1) << bits, start)
+        yield number, start, end
+        start = end
 
 
 class Damaged(Exception):

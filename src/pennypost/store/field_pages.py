@@ -11,7 +11,7 @@ import json
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import accumulate, pairwise
 from operator import ge
@@ -20,7 +20,7 @@ from pennypost.message.headers import field_selector
 from pennypost.model.ids import AccountId, MessageId
 from pennypost.model.units import KIB, MIB
 from pennypost.store import messages
-from pennypost.store.derived import Damaged, Derived, Packing, Page, Place
+from pennypost.store.derived import Damaged, Derived, Packing, Page, Place, by_page
 from pennypost.store.engine import Engine, Transaction
 from pennypost.store.messages import Column
 
@@ -96,7 +96,10 @@ class FieldPages:
         if len(ids) < MANY or sum(map(len, names)) > _NAMES_OCTETS:
             read = await self._read(account, ids, field_selector(names))
             return list(map(read.get, ids))
-        parts = [((account, names, number), ids[start:end], stamps[start:end]) for number, start, end in _by_page(ids)]
+        parts = [
+            ((account, names, number), ids[start:end], stamps[start:end])
+            for number, start, end in by_page(ids, _PAGE_BITS)
+        ]
         for key, _, _ in parts:
             if key not in self._pages:
                 await self._look_for(key)
@@ -221,13 +224,3 @@ def _places(held: "array[int]", ids: "array[int]") -> list[int] | None:
     if places[-1] == len(held) or any(held[at] != identifier for at, identifier in zip(places, ids, strict=True)):
         return None
     return places
-
-
-def _by_page(ids: "array[int]") -> Iterator[tuple[int, int, int]]:
-    """Cut ascending ids into those of each page: its number, and from where to where they are."""
-    start = 0
-    while start < len(ids):
-        number = ids[start] >> _PAGE_BITS
-        end = bisect_left(ids, (number + 1) << _PAGE_BITS, start)
-        yield number, start, end
-        start = end

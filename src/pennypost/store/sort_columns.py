@@ -1,113 +1,41 @@
 """What SORT and THREAD order by, kept in memory for the mailboxes they were asked of (RFC 5256).
 
 A message never changes, so what was read once stays true: a mailbox's column only grows by what came into it. Columns
-are parallel to ascending UIDs. The mailboxes that were asked for longest ago are forgotten.
+are parallel to ascending UIDs. The mailboxes that were asked for longest ago are forgotten, but what their columns are
+made of stays on disk (`derived`): in pages of neighbouring message ids, whichever mailboxes they lie in.
 """
 
-import re
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import le
 from typing import Any, NamedTuple
-from unicodedata import normalize
 
-from pennypost.message.addresses import parse_addresses
-from pennypost.message.headers import unfold, values
-from pennypost.message.search_text import field_text
-from pennypost.message.summary import display_key
+import msgspec
+
 from pennypost.model.ids import AccountId, MailboxId, MessageId
 from pennypost.model.units import MIB
 from pennypost.store import messages
-from pennypost.store.engine import Engine, Row, Transaction
-from pennypost.store.messages import Column
+from pennypost.store.derived import Damaged, Derived, Packing, Page, Place, by_page
+from pennypost.store.engine import Engine, Transaction
+from pennypost.store.sort_values import SortColumn
 
 MAX_OCTETS = 64 * MIB
 """What is kept in all, about; a column that is larger is not kept."""
+
+MANY = 16
+"""Of so many messages on values are looked for on disk, and so many new ones of a page are written."""
+
+_PAGE_BITS = 12
+"""A page is of so many neighbouring ids: 2 to the power of it."""
 
 _TEXT_OCTETS = 56
 _VALUE_OCTETS = 8
 
 
 _NO_UIDS = array("I")
-
-
-def casemapped(text: str) -> str:
-    """Give what is compared of a text in i;unicode-casemap (RFC 5051), to order by."""
-    return text.upper() if text.isascii() else normalize("NFKD", normalize("NFKD", text).upper())
-
-
-def _only(row: Row) -> Any:
-    return row[0]
-
-
-def _date(row: Row) -> int:
-    """Give the sent date, or the internal date where there is none (RFC 5256 §2.2)."""
-    sent_at, received_at = row
-    return received_at if sent_at is None else sent_at  # type: ignore[no-any-return]
-
-
-def _text(row: Row) -> str:
-    return casemapped(row[0])
-
-
-def _display(name: bytes) -> Callable[[Row], str]:
-    def value(row: Row) -> str:
-        return casemapped(display_key(parse_addresses(b", ".join(map(unfold, values(row[0], name))))))
-
-    return value
-
-
-def _field(name: str) -> Callable[[Row], str | None]:
-    """Read a header field, as searches compare it, several with line ends between; None: it is not there."""
-    field = name.encode("ascii")
-    pattern = re.compile(rb"^%b[ \t]*+:(.*+(?:\n[ \t].*+)*+)" % field, re.IGNORECASE | re.MULTILINE)
-
-    def value(row: Row) -> str | None:
-        found = pattern.findall(row[0])
-        if not found:
-            return None
-        return "\n".join([field_text(field, unfold(one)) for one in found])
-
-    return value
-
-
-def _links(row: Row) -> Sequence[int]:
-    octets = row[0]
-    return () if octets is None else array("q", octets)
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    columns: tuple[Column, ...]
-    value: Callable[[Row], Any]
-    empty: Callable[[], Any] = list
-    """Makes what holds the values."""
-
-
-class SortColumn(Enum):
-    """What there is of each message. Texts are as `casemapped` gives them. `LINKS`: hashes, as `threads.links`.
-
-    `SUBJECT_FIELD` and so on are whole fields, folded for comparison, None where there is none: what searches look at.
-    """
-
-    SENT = _Kind((Column.SENT_AT, Column.RECEIVED_AT), _date, lambda: array("q"))
-    SUBJECT = _Kind((Column.BASE_SUBJECT,), _text)
-    FROM = _Kind((Column.SORT_FROM,), _text)
-    TO = _Kind((Column.SORT_TO,), _text)
-    CC = _Kind((Column.SORT_CC,), _text)
-    DISPLAY_FROM = _Kind((Column.HEADER,), _display(b"from"))
-    DISPLAY_TO = _Kind((Column.HEADER,), _display(b"to"))
-    LINKS = _Kind((Column.LINKS,), _links)
-    IS_REPLY = _Kind((Column.IS_REPLY,), _only, bytearray)
-    SUBJECT_FIELD = _Kind((Column.HEADER,), _field("subject"))
-    FROM_FIELD = _Kind((Column.HEADER,), _field("from"))
-    TO_FIELD = _Kind((Column.HEADER,), _field("to"))
-    CC_FIELD = _Kind((Column.HEADER,), _field("cc"))
-    BCC_FIELD = _Kind((Column.HEADER,), _field("bcc"))
 
 
 Order = tuple[tuple[Hashable, bool], ...]
@@ -136,8 +64,9 @@ class _Kept(NamedTuple):
 class SortColumns:
     """The columns of one worker. Used from one event loop."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, derived: Derived) -> None:
         self._engine = engine
+        self._derived = derived
         self._kept: OrderedDict[tuple[AccountId, MailboxId, SortColumn], _Kept] = OrderedDict()
         self._orders: OrderedDict[tuple[AccountId, MailboxId, Order], tuple[array[int], array[int]]] = OrderedDict()
         self._answers: OrderedDict[AnswerKey, tuple[array[int], bytes]] = OrderedDict()
@@ -154,8 +83,9 @@ class SortColumns:
         column: SortColumn,
         uids: "array[int]",
         messages_of: Sequence[int],
+        stamps: Sequence[int],
     ) -> Sequence[Any]:
-        """Give a column for messages with ascending UIDs and their ids, side by side.
+        """Give a column for messages with ascending UIDs, their ids, and when they were received, side by side.
 
         A message that is gone meanwhile has what a message without the field has.
         """
@@ -167,12 +97,25 @@ class SortColumns:
             self._kept.move_to_end(key)
             return known.values  # type: ignore[no-any-return]
 
-        async def operation(tx: Transaction) -> _Kept:
-            return await _grown(tx, account, column, known, uids, messages_of)
+        missing = _missing(known.uids, uids)
+        ids, times = (array("q", [column[at] for at in missing]) for column in (messages_of, stamps))
+        pages = await self._kept_pages(account, column, ids)
 
-        kept = await self._engine.scan(operation)
+        async def operation(tx: Transaction) -> tuple[_Kept, list[tuple[int, Page]]]:
+            gathering = _Gathering(column, pages)
+            fresh = await gathering.values(tx, account, ids, times)
+            return _grown(column, known, uids, missing, fresh), gathering.made() if self._derived.enabled else []
+
+        kept, made = await self._engine.scan(operation)
         self._keep(key, kept)
+        for number, page in made:
+            self._derived.keep(Place(account, column.name, number), page)
         return kept.values  # type: ignore[no-any-return]
+
+    async def _kept_pages(self, account: AccountId, column: SortColumn, ids: "array[int]") -> Mapping[int, Page]:
+        if len(ids) < MANY:
+            return {}
+        return await self._derived.pages(account, column.name, sorted({id >> _PAGE_BITS for id in ids}))
 
     def _keep(self, key: tuple[AccountId, MailboxId, SortColumn], kept: "_Kept") -> None:
         before = self._kept.pop(key, None)
@@ -221,41 +164,127 @@ class SortColumns:
             self._answers.popitem(last=False)
 
 
-async def _grown(
-    tx: Transaction,
-    account: AccountId,
-    column: SortColumn,
-    known: _Kept,
-    uids: "array[int]",
-    messages_of: Sequence[int],
-) -> _Kept:
+def _missing(known: "array[int]", uids: "array[int]") -> Sequence[int]:
+    """Give the positions of those UIDs, both ascending, that are not known."""
+    count = len(known)
+    if uids[:count] == known:
+        return range(count, len(uids))
+    there = set(known)
+    return [at for at, uid in enumerate(uids) if uid not in there]
+
+
+def _grown(column: SortColumn, known: _Kept, uids: "array[int]", missing: Sequence[int], fresh: Sequence[Any]) -> _Kept:
     """Make of a column that was kept one of the messages that are there now. Off the event loop: it may be long."""
-    count = len(known.uids)
-    if uids[:count] == known.uids:
-        fresh = await _read(tx, account, column, messages_of[count:])
+    if isinstance(missing, range):
         values = known.values[:]
         values.extend(fresh)
         return _Kept(uids, values, known.octets + _octets(column, fresh))
     there = dict(zip(known.uids, known.values, strict=True))
-    missing = [at for at, uid in enumerate(uids) if uid not in there]
-    fresh = await _read(tx, account, column, [messages_of[at] for at in missing])
     there.update(zip([uids[at] for at in missing], fresh, strict=True))
     values = column.value.empty()
     values.extend([there[uid] for uid in uids])
     return _Kept(uids, values, _octets(column, values))
 
 
-async def _read(tx: Transaction, account: AccountId, column: SortColumn, wanted: Sequence[int]) -> list[Any]:
-    kind = column.value
-    found: list[Any] = []
-    shared: dict[str, str] = {}
-    for start in range(0, len(wanted), messages.FETCH_BATCH):
-        batch = [MessageId(one) for one in wanted[start : start + messages.FETCH_BATCH]]
-        rows = await messages.fetch(tx, account, batch, kind.columns)
-        for one in batch:
-            value = kind.value(rows.get(one) or _GONE[column])
-            found.append(shared.setdefault(value, value) if isinstance(value, str) else value)
-    return found
+class _Gathering:
+    """Values of messages from pages, and from the store what they lack. Off the event loop.
+
+    `_pages`: what was on disk, by number; `_fresh`: what was read, by number: each message's id, when it was received,
+    and its value.
+    """
+
+    def __init__(self, column: SortColumn, pages: Mapping[int, Page]) -> None:
+        self._column = column
+        self._pages = pages
+        self._fresh: dict[int, dict[int, tuple[int, Any]]] = {}
+        self._packing = Packing()
+        self._shared: dict[str, str] = {}
+
+    async def values(self, tx: Transaction, account: AccountId, ids: "array[int]", stamps: "array[int]") -> list[Any]:
+        """Give the value of each message, in their order."""
+        if not any(map(le, ids[1:], ids)):
+            return await self._ascending(tx, account, ids, stamps)
+        places = sorted(range(len(ids)), key=ids.__getitem__)  # they were moved here, in another order
+        ids, stamps = (array("q", [column[place] for place in places]) for column in (ids, stamps))
+        found = [None] * len(ids)
+        for place, value in zip(places, await self._ascending(tx, account, ids, stamps), strict=True):
+            found[place] = value
+        return found
+
+    async def _ascending(
+        self, tx: Transaction, account: AccountId, ids: "array[int]", stamps: "array[int]"
+    ) -> list[Any]:
+        found: list[Any] = []
+        missing: list[int] = []
+        for number, start, end in by_page(ids, _PAGE_BITS):
+            page = self._pages.get(number)
+            there = None if page is None else self._values_of(page)
+            if page is None or there is None:
+                found += [None] * (end - start)
+                missing += range(start, end)
+            elif page.ids == ids[start:end] and page.stamps == stamps[start:end]:
+                found += there
+            else:
+                by_id = dict(zip(zip(page.ids, page.stamps, strict=True), there, strict=True))
+                wanted = list(zip(ids[start:end], stamps[start:end], strict=True))
+                missing += [start + at for at, one in enumerate(wanted) if one not in by_id]
+                found += map(by_id.get, wanted)
+        for start in range(0, len(missing), messages.FETCH_BATCH):
+            batch = missing[start : start + messages.FETCH_BATCH]
+            for at, value in zip(batch, await self._read(tx, account, batch, ids, stamps), strict=True):
+                found[at] = value
+        return found
+
+    def _values_of(self, page: Page) -> Sequence[Any] | None:
+        """Give what is in a page; None if it is damaged."""
+        try:
+            values = self._column.value.unpacked(self._packing.unpacked(page.content))
+        except (Damaged, msgspec.DecodeError):
+            return None
+        return values if len(values) == len(page.ids) else None
+
+    async def _read(
+        self, tx: Transaction, account: AccountId, batch: Sequence[int], ids: "array[int]", stamps: "array[int]"
+    ) -> list[Any]:
+        kind = self._column.value
+        wanted = [MessageId(ids[at]) for at in batch]
+        rows = await messages.fetch(tx, account, wanted, kind.columns)
+        found: list[Any] = []
+        for at, one in zip(batch, wanted, strict=True):
+            row = rows.get(one)
+            if row is None:
+                found.append(kind.gone)
+                continue
+            value = kind.value(row)
+            if isinstance(value, str):
+                value = self._shared.setdefault(value, value)
+            found.append(value)
+            self._fresh.setdefault(one >> _PAGE_BITS, {})[one] = (stamps[at], value)
+        return found
+
+    def made(self) -> list[tuple[int, Page]]:
+        """Give the pages that have many more values now than they had on disk."""
+        made = []
+        for number, fresh in self._fresh.items():
+            there = {id: both for id, both in fresh.items() if _can_be_kept(both[1])}
+            if len(there) < MANY:
+                continue
+            before = self._pages.get(number)
+            values = None if before is None else self._values_of(before)
+            if before is not None and values is not None:
+                there = dict(zip(before.ids, zip(before.stamps, values, strict=True), strict=True)) | there
+            made.append((number, self._page(there)))
+        return made
+
+    def _page(self, there: dict[int, tuple[int, Any]]) -> Page:
+        ids = array("q", sorted(there))
+        stamps, values = zip(*[there[id] for id in ids], strict=True)
+        return Page(ids, array("q", stamps), self._packing.packed(self._column.value.packed(values)))
+
+
+def _can_be_kept(value: Any) -> bool:
+    """Whether UTF-8 has octets for it: for lone surrogates, which some encoded words come to, it has none."""
+    return not isinstance(value, str) or value.isascii() or value.encode("utf-8", "ignore").decode() == value
 
 
 def _octets(column: SortColumn, values: Sequence[Any]) -> int:
@@ -264,24 +293,6 @@ def _octets(column: SortColumn, values: Sequence[Any]) -> int:
     if not isinstance(empty, list):
         return len(values) * (empty.itemsize if isinstance(empty, array) else 1)
     return sum([_TEXT_OCTETS + len(value) * _VALUE_OCTETS // 4 if value else _VALUE_OCTETS for value in values])
-
-
-_GONE: dict[SortColumn, Row] = {
-    SortColumn.SENT: (None, 0),
-    SortColumn.LINKS: (None,),
-    SortColumn.IS_REPLY: (0,),
-    SortColumn.DISPLAY_FROM: (b"",),
-    SortColumn.DISPLAY_TO: (b"",),
-    SortColumn.SUBJECT: ("",),
-    SortColumn.FROM: ("",),
-    SortColumn.TO: ("",),
-    SortColumn.CC: ("",),
-    SortColumn.SUBJECT_FIELD: (b"",),
-    SortColumn.FROM_FIELD: (b"",),
-    SortColumn.TO_FIELD: (b"",),
-    SortColumn.CC_FIELD: (b"",),
-    SortColumn.BCC_FIELD: (b"",),
-}
 
 
 BLOCK = 4_096

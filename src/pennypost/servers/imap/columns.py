@@ -6,12 +6,14 @@ from typing import Any
 
 from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.servers.imap.session import Session
-from pennypost.store.sort_columns import SortColumn
+from pennypost.store.sort_values import SortColumn
 
 
 async def stored_column(session: Session, selected: Selected, piece: Slice, column: SortColumn) -> Sequence[Any]:
     """Give a column that is not in the snapshot."""
-    return await session.door.sort_columns.column(selected.account, selected.id, column, uids_of(piece), piece.messages)
+    return await session.door.sort_columns.column(
+        selected.account, selected.id, column, uids_of(piece), piece.messages, piece.received_at
+    )
 
 
 def uids_of(piece: Slice) -> "array[int]":

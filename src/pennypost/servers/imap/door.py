@@ -36,7 +36,7 @@ class ImapDoor:
         self.settings = settings
         self.offers_starttls = offers_starttls
         self.views = Views(store)
-        self.sort_columns = SortColumns(store.engine)
+        self.sort_columns = SortColumns(store.engine, store.derived)
         self.field_pages = FieldPages(store.engine, store.derived)
 
     async def handler(self, connection: Connection) -> None:

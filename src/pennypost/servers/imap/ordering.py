@@ -10,7 +10,8 @@ from pennypost.servers.imap.finding import Found
 from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.servers.imap.session import Session
 from pennypost.store.engine import Transaction
-from pennypost.store.sort_columns import SortColumn, sort_positions
+from pennypost.store.sort_columns import sort_positions
+from pennypost.store.sort_values import SortColumn
 
 _COLUMNS = {
     SortCriterion.CC: SortColumn.CC,

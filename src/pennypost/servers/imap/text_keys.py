@@ -19,7 +19,7 @@ from pennypost.servers.imap.matching import Positions
 from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.servers.imap.session import Session
 from pennypost.store.engine import Transaction
-from pennypost.store.sort_columns import SortColumn
+from pennypost.store.sort_values import SortColumn
 
 FEW = 200
 """Messages that are rather read than looked up."""

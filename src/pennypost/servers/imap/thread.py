@@ -10,7 +10,7 @@ from pennypost.servers.imap.columns import stored_column, uids_of
 from pennypost.servers.imap.finding import Found
 from pennypost.servers.imap.session import Session
 from pennypost.store.engine import Transaction
-from pennypost.store.sort_columns import SortColumn
+from pennypost.store.sort_values import SortColumn
 
 _ALGORITHMS = {
     ThreadAlgorithm.ORDEREDSUBJECT: thread_trees.ordered_subject,
