@@ -23,13 +23,13 @@ from pennypost.store.store import Store
 HEADER = b"Subject: greetings\r\n\r\n"
 
 
-async def deliver(store: Store, account: AccountId, body: bytes) -> None:
-    draft, summary = store.blobs.draft(body), digest(HEADER, body)
+async def deliver(store: Store, account: AccountId, body: bytes, header: bytes = HEADER) -> None:
+    draft, summary = store.blobs.draft(body), digest(header, body)
 
     async def operation(tx: Transaction) -> None:
         blob = await blobs.put(tx, draft)
         inbox = await mailboxes.require(tx, account, "INBOX")
-        message = messages.NewMessage(HEADER, blob, len(body), summary, datetime.now(UTC))
+        message = messages.NewMessage(header, blob, len(body), summary, datetime.now(UTC))
         await messages.append(tx, account, inbox.id, message)
 
     await store.write(operation)

@@ -25,20 +25,20 @@ ROUNDS = max(3, int(os.environ.get("PENNYPOST_KILL_ROUNDS", "15")) // 3)
 PROCESSES = 2
 
 
-def start(data_dir: Path, name: str) -> "subprocess.Popen[bytes]":
+def start(module: str, data_dir: Path, name: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.index_load", str(data_dir), name],
+        [sys.executable, "-m", f"tests.faults.{module}", str(data_dir), name],
         stdout=subprocess.PIPE,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(Path(pennypost.__file__).parents[1])},
     )
 
 
-def load_and_kill(data_dir: Path, round_: int, chance: random.Random) -> None:
-    processes = [start(data_dir, f"r{round_}p{n}") for n in range(PROCESSES)]
+def load_and_kill(data_dir: Path, round_: int, chance: random.Random, module: str = "index_load") -> None:
+    processes = [start(module, data_dir, f"r{round_}p{n}") for n in range(PROCESSES)]
     for process in processes:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"indexed\n"
+        assert process.stdout.readline() in (b"indexed\n", b"listed\n")
     time.sleep(chance.uniform(0.0, 0.4))
     for process in processes:
         process.kill()
