@@ -195,15 +195,23 @@ class _Linking:
         count, children = self.count, self.children
         for root in self.roots:
             if root >= count:
-                children[root].sort(key=lambda node: (dates[node], node))
-        self.roots.sort(key=lambda node: self._sent(node, dates))
+                self._sort(children[root], dates)
+        self._sort(self.roots, dates)
 
     def sort_siblings(self, dates: Sequence[int]) -> None:
         """Sort all siblings by sent date, the youngest generation first."""
         for below in self.children.values():
             if len(below) > 1:
-                below.sort(key=lambda node: self._sent(node, dates))
-        self.roots.sort(key=lambda node: self._sent(node, dates))
+                self._sort(below, dates)
+        self._sort(self.roots, dates)
+
+    def _sort(self, nodes: list[int], dates: Sequence[int]) -> None:
+        """Sort by sent date, then in mailbox order."""
+        if not nodes or max(nodes) >= self.count:
+            nodes.sort(key=lambda node: self._sent(node, dates))
+            return
+        nodes.sort()
+        nodes.sort(key=dates.__getitem__)
 
     def _sent(self, node: int, dates: Sequence[int]) -> tuple[int, int]:
         while node >= self.count:
@@ -216,22 +224,17 @@ class _Linking:
         """Merge threads of one subject."""
         subjects, replies, count = messages.subjects, messages.replies, self.count
         children = self.children
-
-        def named_by(node: int) -> int:
-            return node if node < count else children[node][0]
-
+        named = [subjects[root if root < count else children[root][0]] for root in self.roots]
         table: dict[str, int] = {}
-        for root in self.roots:
-            subject = subjects[named_by(root)]
+        for root, subject in zip(self.roots, named, strict=True):
             if not subject:
                 continue
-            there = table.get(subject)
-            if there is None or (there < count and (root >= count or (bool(replies[there]) and not replies[root]))):
+            there = table.setdefault(subject, root)
+            if there != root and there < count and (root >= count or (bool(replies[there]) and not replies[root])):
                 table[subject] = root
         gone: set[int] = set()
         place: dict[int, int] = {}
-        for root in self.roots:
-            subject = subjects[named_by(root)]
+        for root, subject in zip(self.roots, named, strict=True):
             there = table.get(subject, root) if subject else root
             if there == root:
                 continue
