@@ -41,6 +41,9 @@ INTERVAL = timedelta(minutes=1)
 COLLECTION_INTERVAL = timedelta(hours=1)
 """How often bodies that nothing refers to are looked for."""
 
+COLLECTION_DELAY = timedelta(minutes=5)
+"""How long after the start that is for the first time: it reads much, and clients come back then."""
+
 DESTINATION_MEMORY = timedelta(days=1)
 """How long it is known how a next hop was to be treated that nothing waits for."""
 
@@ -64,6 +67,7 @@ class Housekeeper:
 
     async def run(self) -> None:
         """Do a round every INTERVAL, for ever. A round that fails is logged; the next one tries again."""
+        self._next_collection = asyncio.get_running_loop().time() + COLLECTION_DELAY.total_seconds()
         while True:
             try:
                 await self.round()

@@ -123,6 +123,7 @@ class Server:
         )
         self._inbound = inbound = Inbound(config, store, self._resolver, self._figures, signer)
         await inbound.begin()
+        await store.derived.prepare()
         doors = make_doors(config, post, authenticator, self._figures, inbound)
         await self._open_listeners(doors, sockets, inbound.defence)
         if sockets.get(HTTP):

@@ -128,6 +128,10 @@ class Derived:
         self._swept: dict[AccountId, int] = {}
         """Up to which modification sequence an account's pages were swept."""
 
+    async def prepare(self) -> None:
+        """Open the file before somebody waits for it."""
+        await self.pages(AccountId(0), "", ())
+
     async def pages(self, account: AccountId, kind: str, numbers: Sequence[int]) -> dict[int, Page]:
         """Give those of the pages that are kept. A file that cannot be used has none: no reason not to answer."""
         if not self.enabled:
