@@ -98,11 +98,12 @@ class SortColumns:
             return known.values  # type: ignore[no-any-return]
 
         missing = _missing(known.uids, uids)
-        ids, times = (array("q", [column[at] for at in missing]) for column in (messages_of, stamps))
-        pages = await self._kept_pages(account, column, ids)
+        ids, times = _picked(messages_of, missing), _picked(stamps, missing)
+        ascending = not any(map(le, ids[1:], ids))
+        pages = await self._kept_pages(account, column, ids, ascending)
 
         async def operation(tx: Transaction) -> tuple[_Kept, list[tuple[int, Page]]]:
-            gathering = _Gathering(column, pages)
+            gathering = _Gathering(column, pages, ascending)
             fresh = await gathering.values(tx, account, ids, times)
             return _grown(column, known, uids, missing, fresh), gathering.made() if self._derived.enabled else []
 
@@ -112,10 +113,16 @@ class SortColumns:
             self._derived.keep(Place(account, column.name, number), page)
         return kept.values  # type: ignore[no-any-return]
 
-    async def _kept_pages(self, account: AccountId, column: SortColumn, ids: "array[int]") -> Mapping[int, Page]:
+    async def _kept_pages(
+        self, account: AccountId, column: SortColumn, ids: "array[int]", ascending: bool
+    ) -> Mapping[int, Page]:
         if len(ids) < MANY:
             return {}
-        return await self._derived.pages(account, column.name, sorted({id >> _PAGE_BITS for id in ids}))
+        if ascending:
+            numbers = [number for number, _, _ in by_page(ids, _PAGE_BITS)]
+        else:
+            numbers = sorted({id >> _PAGE_BITS for id in ids})
+        return await self._derived.pages(account, column.name, numbers)
 
     def _keep(self, key: tuple[AccountId, MailboxId, SortColumn], kept: "_Kept") -> None:
         before = self._kept.pop(key, None)
@@ -173,6 +180,12 @@ def _missing(known: "array[int]", uids: "array[int]") -> Sequence[int]:
     return [at for at, uid in enumerate(uids) if uid not in there]
 
 
+def _picked(column: Sequence[int], positions: Sequence[int]) -> "array[int]":
+    if isinstance(positions, range):
+        return array("q", column[positions.start : positions.stop])
+    return array("q", [column[at] for at in positions])
+
+
 def _grown(column: SortColumn, known: _Kept, uids: "array[int]", missing: Sequence[int], fresh: Sequence[Any]) -> _Kept:
     """Make of a column that was kept one of the messages that are there now. Off the event loop: it may be long."""
     if isinstance(missing, range):
@@ -193,8 +206,10 @@ class _Gathering:
     and its value.
     """
 
-    def __init__(self, column: SortColumn, pages: Mapping[int, Page]) -> None:
+    def __init__(self, column: SortColumn, pages: Mapping[int, Page], ascending: bool) -> None:
+        """`ascending`: whether the ids are that are to be asked for."""
         self._column = column
+        self._is_ascending = ascending
         self._pages = pages
         self._fresh: dict[int, dict[int, tuple[int, Any]]] = {}
         self._packing = Packing()
@@ -202,7 +217,7 @@ class _Gathering:
 
     async def values(self, tx: Transaction, account: AccountId, ids: "array[int]", stamps: "array[int]") -> list[Any]:
         """Give the value of each message, in their order."""
-        if not any(map(le, ids[1:], ids)):
+        if self._is_ascending:
             return await self._ascending(tx, account, ids, stamps)
         places = sorted(range(len(ids)), key=ids.__getitem__)  # they were moved here, in another order
         ids, stamps = (array("q", [column[place] for place in places]) for column in (ids, stamps))
@@ -292,7 +307,9 @@ def _octets(column: SortColumn, values: Sequence[Any]) -> int:
     empty = column.value.empty()
     if not isinstance(empty, list):
         return len(values) * (empty.itemsize if isinstance(empty, array) else 1)
-    return sum([_TEXT_OCTETS + len(value) * _VALUE_OCTETS // 4 if value else _VALUE_OCTETS for value in values])
+    present = list(filter(None, values))
+    within = sum(map(len, present)) * _VALUE_OCTETS // 4
+    return len(present) * _TEXT_OCTETS + (len(values) - len(present)) * _VALUE_OCTETS + within
 
 
 BLOCK = 4_096

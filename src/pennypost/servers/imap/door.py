@@ -6,6 +6,7 @@ from pennypost.net.connection import Connection
 from pennypost.servers.imap.session import Session
 from pennypost.servers.imap.settings import ImapSettings
 from pennypost.store.field_pages import FieldPages
+from pennypost.store.read_ahead import ReadAhead
 from pennypost.store.sort_columns import SortColumns
 from pennypost.store.store import Store
 from pennypost.store.view import Views
@@ -37,6 +38,7 @@ class ImapDoor:
         self.offers_starttls = offers_starttls
         self.views = Views(store)
         self.sort_columns = SortColumns(store.engine, store.derived)
+        self.read_ahead = ReadAhead(store.engine)
         self.field_pages = FieldPages(store.engine, store.derived)
 
     async def handler(self, connection: Connection) -> None:

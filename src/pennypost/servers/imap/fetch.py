@@ -74,7 +74,12 @@ async def send(session: Session, items: Sequence[FetchItem], numbers: Ranges) ->
     plan = Plan(items, session.uid_only)
     if not plan.columns and not plan.chosen:
         await _send_known(session, plan, numbers)
-    else:
+        return
+    place, ahead = (session.open_mailbox.account, session.open_mailbox.id), session.door.read_ahead
+    if plan.chosen or not ahead.is_due(*place, sum(last - first + 1 for first, last in numbers)):
+        await _send_stored(session, plan, numbers)
+        return
+    with ahead.walking(*place, session.open_mailbox.uid_column(numbers)):
         await _send_stored(session, plan, numbers)
 
 
