@@ -48,7 +48,7 @@ def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
 
 def ascending(numbers: Sequence[int]) -> Sequence[int]:
     """Give numbers in order and once each: themselves, if they are that already, which most often they are."""
-    return numbers if _in_a_row(numbers) or all(map(lt, numbers, numbers[1:])) else sorted(set(numbers))
+    return numbers if all(map(lt, numbers, numbers[1:])) else sorted(set(numbers))
 
 
 def _in_a_row(numbers: Sequence[int]) -> bool:
