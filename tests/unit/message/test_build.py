@@ -15,7 +15,7 @@ from pennypost.message.build import (
     build_report,
 )
 from pennypost.message.decode import content
-from pennypost.message.digest import MessageDigest, digest
+from pennypost.message.digest import MessageDigest, digest, parse
 from pennypost.message.headers import split, value
 from pennypost.message.words import decode_words
 from pennypost.model.address import Address
@@ -39,10 +39,9 @@ def draft(**more: object) -> Draft:
 def test_text_html_and_attachments() -> None:
     pdf = NewAttachment(bytes(range(256)), "application/pdf", "Übersicht.pdf")
     image = NewAttachment(b"PNG", "image/png", "i.png", "i@x")
-    made, _, body = read(
-        build_message(draft(subject="Grüße", text="Hallo ü\n", html="<p>Hallo</p>", attachments=[pdf, image]))
-    )
-    assert made.defects == ()
+    octets = build_message(draft(subject="Grüße", text="Hallo ü\n", html="<p>Hallo</p>", attachments=[pdf, image]))
+    made, _, body = read(octets)
+    assert parse(*split(octets)).defects == ()
     assert made.summary.sent_at == NOW
     assert decode_words(made.summary.subject or b"") == "Grüße"
     assert [(one.display_name, one.address) for one in made.summary.from_] == [(BOB.name, BOB.address)]

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pennypost.message.defects import DefectKind
-from pennypost.message.digest import digest
+from pennypost.message.digest import digest, parse
 from pennypost.message.limits import MAX_DEPTH, MAX_PARTS
 from pennypost.message.structure import Part
 
@@ -16,7 +16,7 @@ def index_of(content_type: bytes, body: bytes) -> Part:
 
 def kinds(content_type: bytes, body: bytes) -> list[DefectKind]:
     header_block = b"From: a@b\r\nDate: 1 Jan 2026 00:00:00 +0000\r\nContent-Type: " + content_type + b"\r\n\r\n"
-    return [defect.kind for defect in digest(header_block, body).defects]
+    return [defect.kind for defect in parse(header_block, body).defects]
 
 
 def leaves(part: Part, body: bytes) -> list[bytes]:

@@ -136,7 +136,7 @@ def _note(session: Session, arrived: Sequence[Arrived], appended: Sequence[Appen
 
 
 def _appenduid(appended: Sequence[Appended]) -> ResponseCode:
-    return codes.appenduid(appended[0].uid_validity, ranges_of(message.uid for message in appended))
+    return codes.appenduid(appended[0].uid_validity, ranges_of([message.uid for message in appended]))
 
 
 async def _take_all(session: Session, start: Append) -> list[Arrived]:
