@@ -87,7 +87,7 @@ class StoreSettings:
     # -- Reading
     derived: bool = True
     """Keep what clients list, sort and search their mailboxes by: `derived.db` of the data folder, which may be removed
-    at any time. Without it the first to ask after a start reads all messages."""
+    at any time and need not be in a backup. Without it the first to ask after a start reads all messages."""
 
     derived_limit: Octets = Octets(512 * MIB)
     """How large `derived.db` may grow; then what was kept first goes. Some 200 octets are kept of a message."""

@@ -6,7 +6,7 @@ made of stays on disk (`derived`): in pages of neighbouring message ids, whichev
 """
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import chain
@@ -237,13 +237,16 @@ class _Gathering:
             if page is None or there is None:
                 found += [None] * (end - start)
                 missing += range(start, end)
-            elif page.ids == ids[start:end] and page.stamps == stamps[start:end]:
-                found += there
-            else:
-                by_id = dict(zip(zip(page.ids, page.stamps, strict=True), there, strict=True))
-                wanted = list(zip(ids[start:end], stamps[start:end], strict=True))
-                missing += [start + at for at, one in enumerate(wanted) if one not in by_id]
-                found += map(by_id.get, wanted)
+                continue
+            first = bisect_left(page.ids, ids[start])
+            behind = first + end - start
+            if page.ids[first:behind] == ids[start:end] and page.stamps[first:behind] == stamps[start:end]:
+                found += there[first:behind]
+                continue
+            by_id = dict(zip(zip(page.ids, page.stamps, strict=True), there, strict=True))
+            wanted = list(zip(ids[start:end], stamps[start:end], strict=True))
+            missing += [start + at for at, one in enumerate(wanted) if one not in by_id]
+            found += map(by_id.get, wanted)
         for start in range(0, len(missing), messages.FETCH_BATCH):
             batch = missing[start : start + messages.FETCH_BATCH]
             for at, value in zip(batch, await self._read(tx, account, batch, ids, stamps), strict=True):

@@ -1,11 +1,16 @@
+import asyncio
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import pytest
+
+from pennypost.app import housekeeping
 from pennypost.app.housekeeping import Housekeeper
 from pennypost.mail.settings import AuthSettings
 from pennypost.model.ids import ModSeq
 from pennypost.store import directory, flag_notes, leases, mailboxes
+from pennypost.store.collection import Collected
 from pennypost.store.flag_change import FlagChange
 from pennypost.store.settings import StoreSettings
 from pennypost.store.store import Store
@@ -57,4 +62,29 @@ async def test_flags_that_were_noted_are_written(tmp_path: Path) -> None:
         assert await Housekeeper(store, AuthSettings()).round()
         assert not await store.read(lambda tx: flag_notes.of(tx, account, inbox.id))
     finally:
+        await store.close()
+
+
+async def test_bodies_are_not_collected_at_once_after_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collected = asyncio.Event()
+
+    async def collect(*_: object) -> Collected:
+        collected.set()
+        return Collected(0, 0, 0)
+
+    monkeypatch.setattr(housekeeping, "collect", collect)
+    monkeypatch.setattr(housekeeping, "INTERVAL", timedelta(milliseconds=1))
+    monkeypatch.setattr(housekeeping, "COLLECTION_DELAY", timedelta(milliseconds=300))
+    store = await Store.open(StoreSettings(tmp_path))
+    task = asyncio.create_task(Housekeeper(store, AuthSettings()).run())
+    try:
+        await asyncio.sleep(0.15)
+        assert await store.read(lambda tx: tx.fetch_one("SELECT name FROM lease")) == ("housekeeping",)
+        assert not collected.is_set()
+        await asyncio.wait_for(collected.wait(), 10)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
         await store.close()
