@@ -17,6 +17,7 @@ from pennypost.model.errors import StorageFull
 from pennypost.model.ids import AccountId
 from pennypost.model.units import Octets
 from pennypost.store import derived, directory, mailboxes, messages, removal
+from pennypost.store.choices import HeaderFields
 from pennypost.store.derived import Damaged, Derived, Packing, Page, Place
 from pennypost.store.field_pages import MANY, FieldPages
 from pennypost.store.settings import StoreSettings
@@ -24,7 +25,7 @@ from pennypost.store.sqlite import derived_file
 from pennypost.store.sqlite.derived_file import SqliteDerivedFile
 from pennypost.store.store import Store
 
-NAMES = (b"subject",)
+SUBJECT = HeaderFields.called([b"subject"])
 COUNT = 3 * MANY
 
 
@@ -60,7 +61,7 @@ async def remove(store: Store, owner: AccountId, uids: Sequence[int]) -> None:
 
 async def subjects(store: Store, owner: AccountId, ids: Sequence[int]) -> list[bytes | None]:
     """Ask as a session does that is the first to ask after a start."""
-    return await FieldPages(store.engine, store.derived).fields(owner, ids, ids, NAMES)
+    return await FieldPages(store.engine, store.derived).chosen(owner, ids, ids, SUBJECT)
 
 
 async def written(store: Store) -> None:
@@ -205,7 +206,7 @@ async def test_a_store_that_was_brought_back_shows_no_other_subject(tmp_path: Pa
     lost = await filled(store, ann, subject="lost")
     pages = FieldPages(store.engine, store.derived)
     stamps = [1000 + id for id in [*first, *lost]]
-    assert await pages.fields(ann, [*first, *lost], stamps, NAMES) == [*numbered(), *numbered(subject="lost")]
+    assert await pages.chosen(ann, [*first, *lost], stamps, SUBJECT) == [*numbered(), *numbered(subject="lost")]
     await store.close()
     assert len(kept(store)) == 1
     shutil.copy(copy, data / "pennypost.db")
@@ -215,8 +216,8 @@ async def test_a_store_that_was_brought_back_shows_no_other_subject(tmp_path: Pa
     assert again == lost
     pages = FieldPages(store.engine, store.derived)
     stamps = [*stamps[:COUNT], *[2000 + id for id in again]]
-    assert await pages.fields(ann, again, stamps[COUNT:], NAMES) == numbered(subject="again")
-    assert await pages.fields(ann, [*first, *again], stamps, NAMES) == [*numbered(), *numbered(subject="again")]
+    assert await pages.chosen(ann, again, stamps[COUNT:], SUBJECT) == numbered(subject="again")
+    assert await pages.chosen(ann, [*first, *again], stamps, SUBJECT) == [*numbered(), *numbered(subject="again")]
     await store.close()
 
 
@@ -226,7 +227,7 @@ async def test_two_workers_keep_what_both_made(store: Store) -> None:
     other = Derived(store.engine, SqliteDerivedFile(store.settings))
     pages, others = FieldPages(store.engine, store.derived), FieldPages(store.engine, other)
     half = ids[: COUNT // 2]
-    await asyncio.gather(pages.fields(ann, ids, ids, NAMES), others.fields(ann, half, half, NAMES))
+    await asyncio.gather(pages.chosen(ann, ids, ids, SUBJECT), others.chosen(ann, half, half, SUBJECT))
     await asyncio.gather(other.close(), written(store))
     assert await subjects(store, ann, ids) == numbered()
 
@@ -262,7 +263,7 @@ async def test_gone_messages_are_swept_out(store: Store) -> None:
     ids, others = await filled(store, ann, 600), await filled(store, bob)
     pages = FieldPages(store.engine, store.derived)
     for start in range(0, 600, 200):
-        await pages.fields(ann, ids[start : start + 200], ids[start : start + 200], NAMES)
+        await pages.chosen(ann, ids[start : start + 200], ids[start : start + 200], SUBJECT)
     await subjects(store, bob, others)
     await written(store)
     before = kept(store)

@@ -17,6 +17,7 @@ from tests.faults.load import say, settings
 
 from pennypost.model.ids import AccountId, MailboxId
 from pennypost.store import derived, directory
+from pennypost.store.choices import HeaderFields
 from pennypost.store.derived import Derived
 from pennypost.store.field_pages import FieldPages
 from pennypost.store.messages import FETCH_BATCH
@@ -24,7 +25,7 @@ from pennypost.store.sort_columns import SortColumns
 from pennypost.store.sort_values import SortColumn
 from pennypost.store.store import Store
 
-NAMES = (b"subject",)
+SUBJECT = HeaderFields.called([b"subject"])
 COLUMNS = (SortColumn.SENT, SortColumn.SUBJECT, SortColumn.SUBJECT_FIELD)
 
 
@@ -42,7 +43,7 @@ async def values(
     pages, fields = FieldPages(store.engine, derived), []
     for start in range(0, len(ids), FETCH_BATCH):
         end = start + FETCH_BATCH
-        fields += await pages.fields(account, ids[start:end], stamps[start:end], NAMES)
+        fields += await pages.chosen(account, ids[start:end], stamps[start:end], SUBJECT)
     uids, columns = array("I", range(1, len(ids) + 1)), SortColumns(store.engine, derived)
     return [fields, *[list(await columns.column(account, MailboxId(1), one, uids, ids, stamps)) for one in COLUMNS]]
 

@@ -28,6 +28,7 @@ class MessageDigest(msgspec.Struct, frozen=True):
     envelope: bytes
     bodystructure: bytes
     has_attachment: bool
+    defects: tuple[Defect, ...]
 
 
 def parse(header_block: bytes, body: bytes) -> ParsedMessage:
@@ -36,7 +37,11 @@ def parse(header_block: bytes, body: bytes) -> ParsedMessage:
     Fields that are prepended later change neither index nor summary, unless they are among those the summary is
     made of: trace fields (RFC 5321 §4.4) are not.
     """
-    scan, scanner, index, summary = _read(header_block, body)
+    scan = scan_fields(header_block if len(header_block) <= MAX_HEADER_OCTETS else header_block[:MAX_HEADER_OCTETS])
+    fields = scan.fields
+    scanner = Scanner(body, len(header_block))
+    index = scanner.entity(fields, 0, 0, 1, DEFAULT_TYPE, None)
+    summary = summarize(fields)
     if (
         not scan.covered
         or scan.duplicates
@@ -51,17 +56,18 @@ def parse(header_block: bytes, body: bytes) -> ParsedMessage:
     return ParsedMessage(index, summary, tuple(scanner.defects))
 
 
-def _read(header_block: bytes, body: bytes) -> tuple[FieldScan, Scanner, Part, Summary]:
-    scan = scan_fields(header_block if len(header_block) <= MAX_HEADER_OCTETS else header_block[:MAX_HEADER_OCTETS])
-    scanner = Scanner(body, len(header_block))
-    index = scanner.entity(scan.fields, 0, 0, 1, DEFAULT_TYPE, None)
-    return scan, scanner, index, summarize(scan.fields)
-
-
 def digest(header_block: bytes, body: bytes) -> MessageDigest:
     """Make everything the store keeps of a message. As `parse` is: one pass, never raises."""
-    _, _, index, summary = _read(header_block, body)
-    return MessageDigest(index, summary, kept_envelope(summary), imap_bodystructure(index), has_attachment(index))
+    parsed = parse(header_block, body)
+    index = parsed.index
+    return MessageDigest(
+        index,
+        parsed.summary,
+        kept_envelope(parsed.summary),
+        imap_bodystructure(index),
+        has_attachment(index),
+        parsed.defects,
+    )
 
 
 _TEXT_BODIES = frozenset({b"plain", b"html", b"enriched"})

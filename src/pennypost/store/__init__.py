@@ -20,7 +20,7 @@ What they have
     view          open mailboxes as sessions see them, over snapshot, which follows the log
     changes       the log of what happened; sets (of numbers, as it writes them)
     search        full-text search, by an index beside the store; sort_columns: what SORT and THREAD order by, of
-                  sort_values; field_pages: header fields that clients list mailboxes by; derived: all of these on disk;
+                  sort_values; field_pages: what clients list mailboxes by (choices); derived: all of these on disk;
                   read_ahead: rows of messages that a FETCH comes to next
     annotations   what is said about mailboxes (METADATA)
     quota         how much there may be; removal: taking away, in steps

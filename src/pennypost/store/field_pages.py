@@ -1,31 +1,29 @@
-"""Header fields that clients list their mailboxes by, kept: what FETCH HEADER.FIELDS of many messages reads.
+"""What clients list their mailboxes by, kept: what FETCH of header fields, ENVELOPE or BODYSTRUCTURE of many reads.
 
-Clients ask the same few fields of every message, again and again. A message never changes, so what was chosen from its
-header once is kept: in pages of neighbouring message ids, compressed as one, since fields of neighbours are alike (a
-quarter of the room, and a fifth of a microsecond a message to have them back). A page serves who asks for many messages
-at once; few are read from the store as quickly. The pages that were asked for longest ago are forgotten, but stay on
-disk (`derived`), from where several are read at a time: who asks for one goes on to the next.
+Clients ask the same few things of every message, again and again. A message never changes, so what was chosen of it
+once is kept: in pages of neighbouring message ids, compressed as one, since fields of neighbours are alike (a quarter
+of the room, and a fifth of a microsecond a message to have them back). A page serves who asks for many messages at
+once; few are read from the store as quickly. The pages that were asked for longest ago are forgotten, but stay on disk
+(`derived`), from where several are read at a time: who asks for one goes on to the next.
 """
 
-import json
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import accumulate, pairwise
 from operator import ge
+from typing import Any
 
-from pennypost.message.headers import field_selector
 from pennypost.model.ids import AccountId, MessageId
 from pennypost.model.units import KIB, MIB
 from pennypost.store import messages
+from pennypost.store.choices import Choice
 from pennypost.store.derived import Damaged, Derived, Packing, Page, Place, by_page
 from pennypost.store.engine import Engine, Transaction
-from pennypost.store.messages import Column
 
-MAX_OCTETS = 32 * MIB
-"""What is kept in memory, about: fields of some 300,000 messages."""
+MAX_OCTETS = 48 * MIB
+"""What is kept in memory, about: fields, ENVELOPE and BODYSTRUCTURE of some 300,000 messages."""
 
 MANY = 16
 """So many messages at once are looked for in pages, and a page of so many is written."""
@@ -40,17 +38,15 @@ _MAX_STRETCHES = 10_000
 """Stretches of which it is known that they were looked for."""
 
 PAGE_OCTETS = 512 * KIB
-"""Fields that have more together are not kept."""
+"""What has more together is not kept."""
 
-_NAMES_OCTETS = 1 * KIB
-"""Nor are those of more names than this."""
+_NAME_OCTETS = 1 * KIB
+"""Nor is what has a longer name than this."""
 
 _KEY_OCTETS = 400
 """What a page takes beside its contents, about."""
 
-_HEADER = (Column.HEADER,)
-
-_Key = tuple[AccountId, frozenset[bytes], int]
+_Key = tuple[AccountId, Choice, int]
 
 
 class FieldPages:
@@ -64,63 +60,61 @@ class FieldPages:
         self._packing = Packing()
         self._looked_for: set[_Key] = set()
         """Stretches of pages that were looked for on disk, and are in memory if they were there."""
-        self._last: tuple[Page, list[bytes]] | None = None
+        self._last: tuple[Page, list[Any]] | None = None
         """The page that was read last, unpacked: batches of messages do not end where pages do."""
 
     def __len__(self) -> int:
         return len(self._pages)
 
-    async def fields(
-        self, account: AccountId, wanted: Sequence[int], stamps: Sequence[int], names: Iterable[bytes]
-    ) -> list[bytes | None]:
-        """Give what `headers.select_fields` chooses from each message's header; None for one that is gone.
+    async def chosen(
+        self, account: AccountId, wanted: Sequence[int], stamps: Sequence[int], choice: Choice
+    ) -> list[Any]:
+        """Give what is chosen of each message; None for one that is gone.
 
         At most `messages.FETCH_BATCH` messages at a time. `stamps`: when each was received, as its entry says.
         """
-        called = frozenset(name.lower() for name in names)
         ids = wanted if isinstance(wanted, array) else array("q", wanted)
         times = stamps if isinstance(stamps, array) else array("q", stamps)
         if not any(map(ge, ids, ids[1:])):
-            return await self._ascending(account, ids, times, called)
+            return await self._ascending(account, ids, times, choice)
         places = sorted(range(len(ids)), key=ids.__getitem__)  # they were moved here, in another order
-        found: list[bytes | None] = [None] * len(ids)
         ids, times = (array("q", [column[place] for place in places]) for column in (ids, times))
-        texts = await self._ascending(account, ids, times, called)
-        for place, text in zip(places, texts, strict=True):
-            found[place] = text
+        found: list[Any] = [None] * len(ids)
+        for place, value in zip(places, await self._ascending(account, ids, times, choice), strict=True):
+            found[place] = value
         return found
 
     async def _ascending(
-        self, account: AccountId, ids: "array[int]", stamps: "array[int]", names: frozenset[bytes]
-    ) -> list[bytes | None]:
-        if len(ids) < MANY or sum(map(len, names)) > _NAMES_OCTETS:
-            read = await self._read(account, ids, field_selector(names))
+        self, account: AccountId, ids: "array[int]", stamps: "array[int]", choice: Choice
+    ) -> list[Any]:
+        if len(ids) < MANY or len(choice.name) > _NAME_OCTETS:
+            read = await self._read(account, ids, choice)
             return list(map(read.get, ids))
         parts = [
-            ((account, names, number), ids[start:end], stamps[start:end])
+            ((account, choice, number), ids[start:end], stamps[start:end])
             for number, start, end in by_page(ids, _PAGE_BITS)
         ]
         for key, _, _ in parts:
             if key not in self._pages:
                 await self._look_for(key)
         known = [self._known(*part) for part in parts]
-        missing = [id for (_, part, _), texts in zip(parts, known, strict=True) if texts is None for id in part]
-        read = await self._read(account, missing, field_selector(names)) if missing else {}
-        found: list[bytes | None] = []
-        for (key, part, times), texts in zip(parts, known, strict=True):
-            if texts is not None:
-                found += texts
+        missing = [id for (_, part, _), values in zip(parts, known, strict=True) if values is None for id in part]
+        read = await self._read(account, missing, choice) if missing else {}
+        found: list[Any] = []
+        for (key, part, times), values in zip(parts, known, strict=True):
+            if values is not None:
+                found += values
                 continue
             found += map(read.get, part)
             self._keep(key, {id: (time, read[id]) for id, time in zip(part, times, strict=True) if id in read})
         return found
 
-    async def _read(
-        self, account: AccountId, wanted: Sequence[int], select: Callable[[bytes], bytes]
-    ) -> dict[int, bytes]:
-        async def operation(tx: Transaction) -> dict[int, bytes]:
-            rows = await messages.fetch(tx, account, list(map(MessageId, wanted)), _HEADER)
-            return {identifier: select(header) for identifier, (header,) in rows.items()}
+    async def _read(self, account: AccountId, wanted: Sequence[int], choice: Choice) -> dict[int, Any]:
+        choose = choice.chooser()
+
+        async def operation(tx: Transaction) -> dict[int, Any]:
+            rows = await messages.fetch(tx, account, list(map(MessageId, wanted)), choice.columns)
+            return {identifier: choose(row) for identifier, row in rows.items()}
 
         return await self._engine.read(operation)
 
@@ -128,8 +122,8 @@ class FieldPages:
 
     async def _look_for(self, key: _Key) -> None:
         """Have a page from disk, with its neighbours, if that was not tried since it was last in memory."""
-        account, names, number = key
-        stretch = (account, names, number >> _STRETCH_BITS)
+        account, choice, number = key
+        stretch = (account, choice, number >> _STRETCH_BITS)
         if stretch in self._looked_for:
             return
         if len(self._looked_for) >= _MAX_STRETCHES:
@@ -137,14 +131,14 @@ class FieldPages:
         self._looked_for.add(stretch)
         first = stretch[2] << _STRETCH_BITS
         numbers = range(first, first + (1 << _STRETCH_BITS))
-        for found, page in (await self._derived.pages(account, _kind(names), numbers)).items():
-            if (account, names, found) not in self._pages:
-                self._put((account, names, found), page)
+        for found, page in (await self._derived.pages(account, choice.name, numbers)).items():
+            if (account, choice, found) not in self._pages:
+                self._put((account, choice, found), page)
 
     # -- Pages in memory
 
-    def _known(self, key: _Key, ids: "array[int]", stamps: "array[int]") -> Sequence[bytes] | None:
-        """Give the fields of ascending ids of one page, if it has all of them."""
+    def _known(self, key: _Key, ids: "array[int]", stamps: "array[int]") -> Sequence[Any] | None:
+        """Give what was chosen of ascending ids of one page, if it has all of them."""
         page = self._pages.get(key)
         if page is None:
             return None
@@ -154,68 +148,61 @@ class FieldPages:
         try:
             if page.ids[first:end] == ids:
                 if page.stamps[first:end] == stamps:
-                    return self._texts(page)[first:end]
+                    return self._values(key[1], page)[first:end]
             else:
                 places = _places(page.ids, ids)
                 if places is None:
                     return None
                 if all(page.stamps[at] == stamp for at, stamp in zip(places, stamps, strict=True)):
-                    texts = self._texts(page)
-                    return [texts[at] for at in places]
+                    values = self._values(key[1], page)
+                    return [values[at] for at in places]
         except Damaged:
             pass
         self._take_out(key)  # it is of no use, or of messages that had these ids before the store was brought back
         return None
 
-    def _texts(self, page: Page) -> list[bytes]:
+    def _values(self, choice: Choice, page: Page) -> list[Any]:
+        """Give what is in a page. Raises Damaged."""
         if self._last is None or self._last[0] is not page:
-            octets = self._packing.unpacked(page.content)
-            ends = array("I", octets[: 4 * len(page.ids) + 4])
-            self._last = page, [octets[start:end] for start, end in pairwise(ends)]
+            values = choice.unpacked(self._packing.unpacked(page.content), len(page.ids))
+            if len(values) != len(page.ids):
+                raise Damaged
+            self._last = page, values
         return self._last[1]
 
-    def _keep(self, key: _Key, there: dict[int, tuple[int, bytes]]) -> None:
-        """Put the fields of messages into their page, with those that are in it."""
+    def _keep(self, key: _Key, there: dict[int, tuple[int, Any]]) -> None:
+        """Put what was chosen of messages into their page, with what is in it."""
         if not there:
             return
+        account, choice, number = key
         before = self._take_out(key)
         if before is not None:
             with suppress(Damaged):
-                there = dict(zip(before.ids, zip(before.stamps, self._texts(before), strict=True), strict=True)) | there
+                values = self._values(choice, before)
+                there = dict(zip(before.ids, zip(before.stamps, values, strict=True), strict=True)) | there
         ascending = array("q", sorted(there))
-        texts = [there[identifier][1] for identifier in ascending]
-        ends = array("I", accumulate(map(len, texts), initial=4 * len(texts) + 4))
-        if ends[-1] > PAGE_OCTETS:
+        octets = choice.packed([there[identifier][1] for identifier in ascending])
+        if len(octets) > PAGE_OCTETS:
             return
-        content = self._packing.packed(b"".join([ends.tobytes(), *texts]))
-        page = Page(ascending, array("q", [there[identifier][0] for identifier in ascending]), content)
+        stamps = array("q", [there[identifier][0] for identifier in ascending])
+        page = Page(ascending, stamps, self._packing.packed(octets))
         self._put(key, page)
         if len(ascending) >= MANY:
-            account, names, number = key
-            self._derived.keep(Place(account, _kind(names), number), page)
+            self._derived.keep(Place(account, choice.name, number), page)
 
     def _put(self, key: _Key, page: Page) -> None:
         self._pages[key] = page
-        self._octets += _size_octets(key, page)
+        self._octets += page.size_octets() + _KEY_OCTETS
         while self._octets > MAX_OCTETS:
-            account, names, number = oldest = next(iter(self._pages))
+            account, choice, number = oldest = next(iter(self._pages))
             self._take_out(oldest)
-            self._looked_for.discard((account, names, number >> _STRETCH_BITS))
+            self._looked_for.discard((account, choice, number >> _STRETCH_BITS))
 
     def _take_out(self, key: _Key) -> Page | None:
         page = self._pages.pop(key, None)
         if page is not None:
-            self._octets -= _size_octets(key, page)
+            self._octets -= page.size_octets() + _KEY_OCTETS
         return page
-
-
-def _kind(names: frozenset[bytes]) -> str:
-    """Name the fields, whatever octets a client had in their names."""
-    return "fields " + json.dumps(sorted(name.decode("latin-1") for name in names))
-
-
-def _size_octets(key: _Key, page: Page) -> int:
-    return page.size_octets() + sum(map(len, key[1])) + _KEY_OCTETS
 
 
 def _places(held: "array[int]", ids: "array[int]") -> list[int] | None:

@@ -90,7 +90,7 @@ class StoreSettings:
     at any time and need not be in a backup. Without it the first to ask after a start reads all messages."""
 
     derived_limit: Octets = Octets(512 * MIB)
-    """How large `derived.db` may grow; then what was kept first goes. Some 200 octets are kept of a message."""
+    """How large `derived.db` may grow; then what was kept first goes. Some 250 octets are kept of a message."""
 
     # -- Meaning
     subaddress_separator: str = "+"

@@ -25,6 +25,7 @@ from pennypost.servers.imap.records import Batch, Plan, sets_seen
 from pennypost.servers.imap.selected import Slice
 from pennypost.servers.imap.session import Session
 from pennypost.store import messages, object_ids
+from pennypost.store.choices import HeaderFields, StoredColumns
 from pennypost.store.engine import Row, Transaction
 from pennypost.store.flag_change import StoreMode
 
@@ -76,7 +77,7 @@ async def send(session: Session, items: Sequence[FetchItem], numbers: Ranges) ->
         await _send_known(session, plan, numbers)
         return
     place, ahead = (session.open_mailbox.account, session.open_mailbox.id), session.door.read_ahead
-    if plan.chosen or not ahead.is_due(*place, sum(last - first + 1 for first, last in numbers)):
+    if plan.chosen or plan.is_kept or not ahead.is_due(*place, sum(last - first + 1 for first, last in numbers)):
         await _send_stored(session, plan, numbers)
         return
     with ahead.walking(*place, session.open_mailbox.uid_column(numbers)):
@@ -172,7 +173,12 @@ async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -
             return rows, {}
         return rows, await object_ids.saved_at(tx, account, mailbox, [Uid(uid) for uid in piece.uids])
 
-    found, saved = await store.read(operation)
+    saved: dict[Uid, int] = {}
+    if plan.is_kept:
+        choice = StoredColumns(plan.columns)
+        found = await session.door.field_pages.chosen(account, piece.messages, piece.received_at, choice)
+    else:
+        found, saved = await store.read(operation)
     if None in found:
         session.open_mailbox.missed = True
         piece = piece.only([row is not None for row in found])
@@ -193,7 +199,10 @@ async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -
 async def _load_chosen(session: Session, plan: Plan, piece: Slice) -> Batch | None:
     """Do what `_load` does for a plan that needs header fields only."""
     selected, pages = session.open_mailbox, session.door.field_pages
-    columns = [await pages.fields(selected.account, piece.messages, piece.received_at, names) for names in plan.chosen]
+    columns = [
+        await pages.chosen(selected.account, piece.messages, piece.received_at, HeaderFields.called(names))
+        for names in plan.chosen
+    ]
     if any(None in column for column in columns):
         selected.missed = True
         there = [None not in texts for texts in zip(*columns, strict=True)]

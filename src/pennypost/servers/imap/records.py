@@ -119,6 +119,8 @@ class Batch:
 
 Values = Callable[[Batch], Iterable[object]]
 
+_KEPT = frozenset({Column.ENVELOPE, Column.BODYSTRUCTURE})
+
 _COLUMNS: dict[FetchAttribute, Column] = {
     FetchAttribute.ENVELOPE: Column.ENVELOPE,
     FetchAttribute.BODYSTRUCTURE: Column.BODYSTRUCTURE,
@@ -207,6 +209,11 @@ class Plan:
             for item in self.items
         ]
         self._octets = _octets_of(self.items[-1], self.columns) if self.items and not self.chosen else None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether pages are kept of the columns."""
+        return not self.bodies and not self.saved and bool(self.columns) and _KEPT.issuperset(self.columns)
 
     @property
     def fields(self) -> tuple[str, ...]:
