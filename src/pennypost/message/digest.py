@@ -28,7 +28,6 @@ class MessageDigest(msgspec.Struct, frozen=True):
     envelope: bytes
     bodystructure: bytes
     has_attachment: bool
-    defects: tuple[Defect, ...]
 
 
 def parse(header_block: bytes, body: bytes) -> ParsedMessage:
@@ -37,11 +36,7 @@ def parse(header_block: bytes, body: bytes) -> ParsedMessage:
     Fields that are prepended later change neither index nor summary, unless they are among those the summary is
     made of: trace fields (RFC 5321 §4.4) are not.
     """
-    scan = scan_fields(header_block if len(header_block) <= MAX_HEADER_OCTETS else header_block[:MAX_HEADER_OCTETS])
-    fields = scan.fields
-    scanner = Scanner(body, len(header_block))
-    index = scanner.entity(fields, 0, 0, 1, DEFAULT_TYPE, None)
-    summary = summarize(fields)
+    scan, scanner, index, summary = _read(header_block, body)
     if (
         not scan.covered
         or scan.duplicates
@@ -56,18 +51,17 @@ def parse(header_block: bytes, body: bytes) -> ParsedMessage:
     return ParsedMessage(index, summary, tuple(scanner.defects))
 
 
+def _read(header_block: bytes, body: bytes) -> tuple[FieldScan, Scanner, Part, Summary]:
+    scan = scan_fields(header_block if len(header_block) <= MAX_HEADER_OCTETS else header_block[:MAX_HEADER_OCTETS])
+    scanner = Scanner(body, len(header_block))
+    index = scanner.entity(scan.fields, 0, 0, 1, DEFAULT_TYPE, None)
+    return scan, scanner, index, summarize(scan.fields)
+
+
 def digest(header_block: bytes, body: bytes) -> MessageDigest:
     """Make everything the store keeps of a message. As `parse` is: one pass, never raises."""
-    parsed = parse(header_block, body)
-    index = parsed.index
-    return MessageDigest(
-        index,
-        parsed.summary,
-        kept_envelope(parsed.summary),
-        imap_bodystructure(index),
-        has_attachment(index),
-        parsed.defects,
-    )
+    _, _, index, summary = _read(header_block, body)
+    return MessageDigest(index, summary, kept_envelope(summary), imap_bodystructure(index), has_attachment(index))
 
 
 _TEXT_BODIES = frozenset({b"plain", b"html", b"enriched"})

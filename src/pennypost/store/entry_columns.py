@@ -117,7 +117,7 @@ class StoredMany(Sequence[Stored]):
 @dataclass(frozen=True, slots=True)
 class Entries:
     """Some entries. `flags`: an octet each; `keywords`: packed, None when none has any. `in_order`: it is known that
-    their messages ascend, too."""
+    their messages ascend, too, though one may come twice."""
 
     uids: "array[int]"
     messages: "array[int]"

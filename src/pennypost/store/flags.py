@@ -87,7 +87,7 @@ async def store(
     in_one_mailbox = await _each_has_one_entry(tx, account)
     if in_one_mailbox and len(changed) >= flag_notes.NOTED_FROM:
         text = sets.picked_text(had.uids, changed.spans)
-        if had.in_order:
+        if had.in_order:  # none comes twice: each has one entry
             messages = sets.picked_text(had.messages, changed.spans)
         else:
             messages = sets.text_of(sets.picked(had.messages, changed.spans))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import compress
 from operator import lt, sub
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 LONG_RUN = 8
 """From this many numbers in a row on, they are named by their ends."""
@@ -48,7 +48,7 @@ def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
 
 def ascending(numbers: Sequence[int]) -> Sequence[int]:
     """Give numbers in order and once each: themselves, if they are that already, which most often they are."""
-    return numbers if _in_a_row(numbers) or all(map(lt, numbers, numbers[1:])) else sorted(set(numbers))
+    return numbers if all(map(lt, numbers, numbers[1:])) else sorted(set(numbers))
 
 
 def _in_a_row(numbers: Sequence[int]) -> bool:
@@ -81,10 +81,10 @@ Column = TypeVar("Column", "array[int]", bytearray, list[str | None])
 
 def picked(column: Column, where: Sequence[Span]) -> Column:
     """Give what is at some places of a column."""
-    found = column[:0]
+    found: Any = column[:0]  # mypyc does not look at each type of the variable by itself
     for start, end in where:
         found += column[start:end]
-    return found
+    return cast("Column", found)
 
 
 def others(where: Sequence[Span], length: int) -> list[Span]:

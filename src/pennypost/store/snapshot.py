@@ -62,7 +62,7 @@ class _Steps(NamedTuple):
 class _Columns:
     """The arrays of a snapshot: parallel, by ascending UID."""
 
-    __slots__ = ("flags", "keywords", "messages", "modseqs", "received_at", "sizes", "uids")
+    __slots__ = ("flags", "in_order", "keywords", "messages", "modseqs", "received_at", "sizes", "uids")
 
     def __init__(self) -> None:
         self.uids: array[int] = array("I")
@@ -73,12 +73,17 @@ class _Columns:
         self.received_at: array[int] = array("q")
         self.keywords: list[str | None] | None = None
         """Packed; None: no message has any. Equal texts, when they are read, are made one object."""
+        self.in_order = True
+        """Whether the messages ascend, as UIDs do. False may be said though they do."""
 
     def extend(self, rows: Sequence[Row]) -> None:
         """Append rows in the order of `_COLUMNS`. `uids` becomes a new array: others may hold the old one."""
         self._extend_keywords([row[3] for row in rows])
         self.uids = self.uids + array("I", [row[0] for row in rows])
-        self.messages.extend([row[1] for row in rows])
+        came = [row[1] for row in rows]
+        stretch = [*self.messages[-1:], *came]
+        self.in_order = self.in_order and stretch == sorted(stretch)
+        self.messages.extend(came)
         self.flags.extend([row[2] for row in rows])
         self.modseqs.extend([row[4] for row in rows])
         self.sizes.extend([row[5] for row in rows])
@@ -120,7 +125,6 @@ class Snapshot(_Columns):
         "_in_use",
         "_lock",
         "_log",
-        "_ordered",
         "account",
         "highest_modseq",
         "mailbox",
@@ -142,7 +146,6 @@ class Snapshot(_Columns):
         self.number = 0
         """Rises with every advance."""
         self._in_use: tuple[int, Keywords] = (-1, ())
-        self._ordered = (self.uids, True)
         self.modseq = ModSeq(-1)
         """The account's, up to which the snapshot is true; -1 before it is read."""
         self.highest_modseq = ModSeq(0)
@@ -190,16 +193,8 @@ class Snapshot(_Columns):
             return None
         keywords = packed(self.keywords[at:end]) if self.keywords is not None else None
         flags = bytes(self.flags[at:end])
-        entries = Entries(uids, self.messages[at:end], flags, keywords, self.modseqs[at:end], self._in_order())
+        entries = Entries(uids, self.messages[at:end], flags, keywords, self.modseqs[at:end], self.in_order)
         return Known(self.modseq, entries)
-
-    def _in_order(self) -> bool:
-        """Whether the messages ascend, as UIDs do: looked at anew when some came or went."""
-        uids, ascend = self._ordered
-        if uids is not self.uids:
-            ascend = sets.ascending(self.messages) is self.messages
-            self._ordered = self.uids, ascend
-        return ascend
 
     # -- Advancing it
 
@@ -353,6 +348,7 @@ class Snapshot(_Columns):
         self.sizes = columns.sizes
         self.received_at = columns.received_at
         self.keywords = columns.keywords
+        self.in_order = columns.in_order
         self.number += 1
         self._log.clear()
         self.modseq = contents.modseq

@@ -93,7 +93,8 @@ async def _keep(session: Session, arrived: list[Arrived]) -> Tagged:
 
     appended = await session.door.store.write_rows(operation, len(arrived))
     _note(session, arrived, appended)
-    await news.tell(session, News.ALL)
+    if session.selected is not None:
+        await news.tell(session, News.ALL)
     return ok("APPEND completed", _appenduid(appended))
 
 
@@ -135,7 +136,7 @@ def _note(session: Session, arrived: Sequence[Arrived], appended: Sequence[Appen
 
 
 def _appenduid(appended: Sequence[Appended]) -> ResponseCode:
-    return codes.appenduid(appended[0].uid_validity, ranges_of(message.uid for message in appended))
+    return codes.appenduid(appended[0].uid_validity, ranges_of([message.uid for message in appended]))
 
 
 async def _take_all(session: Session, start: Append) -> list[Arrived]:
@@ -148,7 +149,8 @@ async def _take_all(session: Session, start: Append) -> list[Arrived]:
             await _compose(session, start.mailbox, following.composed, arrived)
         _require_room(session, arrived)
         octets += following.size
-        await _refuse_early(session, following, octets)
+        if _is_looked_at(session, following):
+            await _refuse_early(session, following, octets)
         with session.door.store.spools.new() as spool:
             if following.urls:
                 await add_urls(session, spool, following.urls)
@@ -196,16 +198,19 @@ async def _prepared(session: Session, spool: Spool, start: Append) -> Arrived:
         return Arrived(start, await preparer.prepare(converted))
 
 
-async def _refuse_early(session: Session, start: Append, octets: int) -> None:
-    """Refuse what cannot be stored before it is sent: MessageTooLarge, OverQuota, Refused with TRYCREATE.
-
-    A small message that is on its way already is looked at when it is stored.
-    `octets`: of all messages of the command so far. One that is replaced makes room for the new one (RFC 8508 §3.2).
-    """
+def _is_looked_at(session: Session, start: Append) -> bool:
+    """Whether `_refuse_early` is to look where a message goes; not for a small one that is on its way already. Raises
+    MessageTooLarge."""
     if start.size > session.door.max_message_size:
         raise MessageTooLarge
-    if not start.synchronizing and start.size <= SMALL_OCTETS:
-        return
+    return start.synchronizing or start.size > SMALL_OCTETS
+
+
+async def _refuse_early(session: Session, start: Append, octets: int) -> None:
+    """Refuse what cannot be stored before it is sent: OverQuota, Refused with TRYCREATE.
+
+    `octets`: of all messages of the command so far. One that is replaced makes room for the new one (RFC 8508 §3.2).
+    """
     account = session.owner.account
 
     async def operation(tx: Transaction) -> None:
@@ -224,7 +229,7 @@ async def _receive(session: Session, spool: Spool) -> Append | AppendRest:
     """
     failure: MailError | None = None
     while True:
-        match await session.next_event():
+        match session.machine.next_event() or await session.next_event():
             case AppendChunk(data=data):
                 if failure is None:
                     try:
