@@ -19,6 +19,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+ANSWER_SECONDS = 60.0
+"""How long a server may say nothing: Dovecot was seen to tell a client in IDLE of nothing for a quarter of an hour."""
+
 WORKED = 10_000
 """Messages that rows of writing, and RETR, work on."""
 
@@ -45,7 +48,7 @@ class Lines:
     """A connection that is read in large pieces."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.socket = socket.create_connection((host, port), 900)
+        self.socket = socket.create_connection((host, port), ANSWER_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
 
@@ -328,8 +331,9 @@ def main() -> None:
                     subprocess.run(options.before, shell=True, check=True)
                 try:
                     seconds.setdefault((name, target.name), []).append(measure(target))
-                except (RuntimeError, EOFError) as problem:
+                except (RuntimeError, EOFError, TimeoutError) as problem:
                     print(f"{target.name}: {name}: {problem}")
+                    every.open_boxes.clear()
     print(f"| ms, medians of {options.rounds} | {first.name} | {second.name} | ratio | to reach |")
     print("|---|---:|---:|---:|---:|")
     for name, wanted, _ in rows:
