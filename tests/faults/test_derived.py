@@ -1,33 +1,21 @@
 """kill -9 of workers that write derived values: what is in the file then is what messages have."""
 
-import os
 import random
 from contextlib import closing
 from pathlib import Path
 
 import apsw
 
-from pennypost.store import directory
 from pennypost.store.derived import Derived
 from pennypost.store.sqlite.derived_file import FILE, SqliteDerivedFile
-from pennypost.store.store import Store
 
 from .derived_load import listed, values
-from .load import settings
-from .test_index import ROUNDS, load_and_kill
+from .kills import SEED, after_kills
 
 
 async def test_workers_that_are_killed_leave_no_wrong_value(tmp_path: Path) -> None:
-    data_dir = tmp_path / "data"
-    store = await Store.open(settings(data_dir))
-    await store.write(lambda tx: directory.add_domain(tx, "example.com"))
-    account = (await store.write(lambda tx: directory.add_account(tx, "one@example.com"))).id
-    await store.close()
-    chance = random.Random(os.environ.get("PENNYPOST_KILL_SEED", "pennypost"))
-    for round_ in range(ROUNDS):
-        load_and_kill(data_dir, round_, chance, "derived_load")
-        store = await Store.open(settings(data_dir))
-        with closing(apsw.Connection(str(data_dir / FILE))) as connection:
+    async for store, account in after_kills(tmp_path / "data", "derived_load", random.Random(SEED)):
+        with closing(apsw.Connection(str(tmp_path / "data" / FILE))) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         ids, stamps = await listed(store, account)
         there = await store.derived.pages(account, "SENT", [id >> 12 for id in ids])

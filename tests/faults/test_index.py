@@ -1,50 +1,18 @@
 """kill -9 of workers that index: what the index says it knows it knows, neither more nor less."""
 
-import os
 import random
-import subprocess
-import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
 import apsw
 
-import pennypost
 from pennypost.message.search_text import folded, query_words
 from pennypost.model.ids import AccountId
-from pennypost.store import directory
 from pennypost.store.search import Hits
 from pennypost.store.sqlite.search_index import FILE, SqliteSearchIndex
 from pennypost.store.store import Store
 
-from .load import settings
-
-ROOT = Path(__file__).parents[2]
-ROUNDS = max(3, int(os.environ.get("PENNYPOST_KILL_ROUNDS", "15")) // 3)
-PROCESSES = 2
-
-
-def start(module: str, data_dir: Path, name: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-m", f"tests.faults.{module}", str(data_dir), name],
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(Path(pennypost.__file__).parents[1])},
-    )
-
-
-def load_and_kill(data_dir: Path, round_: int, chance: random.Random, module: str = "index_load") -> None:
-    processes = [start(module, data_dir, f"r{round_}p{n}") for n in range(PROCESSES)]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() in (b"indexed\n", b"listed\n")
-    time.sleep(chance.uniform(0.0, 0.4))
-    for process in processes:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+from .kills import SEED, after_kills
 
 
 async def words_of(store: Store, account: AccountId) -> dict[int, str]:
@@ -65,15 +33,8 @@ async def find(index: SqliteSearchIndex, account: AccountId, word: str) -> Hits:
 
 
 async def test_an_index_whose_workers_are_killed_says_what_is_true(tmp_path: Path) -> None:
-    data_dir = tmp_path / "data"
-    store = await Store.open(settings(data_dir))
-    await store.write(lambda tx: directory.add_domain(tx, "example.com"))
-    account = (await store.write(lambda tx: directory.add_account(tx, "one@example.com"))).id
-    await store.close()
-    chance = random.Random(os.environ.get("PENNYPOST_KILL_SEED", "pennypost"))
-    for round_ in range(ROUNDS):
-        load_and_kill(data_dir, round_, chance)
-        store = await Store.open(settings(data_dir))
+    chance = random.Random(SEED)
+    async for store, account in after_kills(tmp_path / "data", "index_load", chance):
         index = SqliteSearchIndex(store.settings)
         words = await words_of(store, account)
         known = await find(index, account, "common")
@@ -86,6 +47,6 @@ async def test_an_index_whose_workers_are_killed_says_what_is_true(tmp_path: Pat
             assert found == {word for word in words.values() if word.startswith(words[message])}
         await index.close()
         await store.close()
-        with closing(apsw.Connection(str(data_dir / FILE))) as connection:
+        with closing(apsw.Connection(str(tmp_path / "data" / FILE))) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             connection.execute("INSERT INTO text (text) VALUES ('integrity-check')")

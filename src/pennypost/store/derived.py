@@ -20,10 +20,10 @@ as it may be.
 import asyncio
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError, frame_content_size
@@ -236,6 +236,19 @@ def by_page(ids: "array[int]", bits: int) -> Iterator[tuple[int, int, int]]:
         end = bisect_left(ids, (number + 1) << bits, start)
         yield number, start, end
         start = end
+
+
+def joined(
+    before: Page | None, values: Sequence[Any], fresh: Mapping[int, tuple[int, Any]]
+) -> "tuple[array[int], array[int], list[Any]]":
+    """Put new values, by id, each with when its message was received, to those of a page. Gives all ids, which ascend,
+    with stamps and values."""
+    there: dict[int, tuple[int, Any]] = {}
+    if before is not None:
+        there.update(zip(before.ids, zip(before.stamps, values, strict=True), strict=True))
+    there.update(fresh)
+    ids = array("q", sorted(there))
+    return ids, array("q", [there[id][0] for id in ids]), [there[id][1] for id in ids]
 
 
 class Damaged(Exception):

@@ -11,7 +11,6 @@ from array import array
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import suppress
 from operator import ge
 from typing import Any
 
@@ -19,7 +18,7 @@ from pennypost.model.ids import AccountId, MessageId
 from pennypost.model.units import KIB, MIB
 from pennypost.store import messages
 from pennypost.store.choices import Choice
-from pennypost.store.derived import Damaged, Derived, Packing, Page, Place, by_page
+from pennypost.store.derived import Damaged, Derived, Packing, Page, Place, by_page, joined
 from pennypost.store.engine import Engine, Transaction
 
 MAX_OCTETS = 48 * MIB
@@ -175,19 +174,19 @@ class FieldPages:
         if not there:
             return
         account, choice, number = key
-        before = self._take_out(key)
+        before, values = self._take_out(key), list[Any]()
         if before is not None:
-            with suppress(Damaged):
+            try:
                 values = self._values(choice, before)
-                there = dict(zip(before.ids, zip(before.stamps, values, strict=True), strict=True)) | there
-        ascending = array("q", sorted(there))
-        octets = choice.packed([there[identifier][1] for identifier in ascending])
+            except Damaged:
+                before = None
+        ids, stamps, values = joined(before, values, there)
+        octets = choice.packed(values)
         if len(octets) > PAGE_OCTETS:
             return
-        stamps = array("q", [there[identifier][0] for identifier in ascending])
-        page = Page(ascending, stamps, self._packing.packed(octets))
+        page = Page(ids, stamps, self._packing.packed(octets))
         self._put(key, page)
-        if len(ascending) >= MANY:
+        if len(ids) >= MANY:
             self._derived.keep(Place(account, choice.name, number), page)
 
     def _put(self, key: _Key, page: Page) -> None:

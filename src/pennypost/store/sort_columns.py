@@ -18,7 +18,7 @@ import msgspec
 from pennypost.model.ids import AccountId, MailboxId, MessageId
 from pennypost.model.units import MIB
 from pennypost.store import messages
-from pennypost.store.derived import Damaged, Derived, Packing, Page, Place, by_page
+from pennypost.store.derived import Damaged, Derived, Packing, Page, Place, by_page, joined
 from pennypost.store.engine import Engine, Transaction
 from pennypost.store.sort_values import SortColumn
 
@@ -289,15 +289,9 @@ class _Gathering:
                 continue
             before = self._pages.get(number)
             values = None if before is None else self._values_of(before)
-            if before is not None and values is not None:
-                there = dict(zip(before.ids, zip(before.stamps, values, strict=True), strict=True)) | there
-            made.append((number, self._page(there)))
+            ids, stamps, values = joined(None if values is None else before, values or (), there)
+            made.append((number, Page(ids, stamps, self._packing.packed(self._column.value.packed(values)))))
         return made
-
-    def _page(self, there: dict[int, tuple[int, Any]]) -> Page:
-        ids = array("q", sorted(there))
-        stamps, values = zip(*[there[id] for id in ids], strict=True)
-        return Page(ids, array("q", stamps), self._packing.packed(self._column.value.packed(values)))
 
 
 def _can_be_kept(value: Any) -> bool:
