@@ -123,7 +123,17 @@ async def test_nothing_is_kept_where_it_is_not_wanted(store: Store) -> None:
 
 @pytest.mark.parametrize("column", ["keys", "content"])
 @pytest.mark.parametrize(
-    "octets", ["x'00'", "zeroblob(500)", "substr({}, 1, 20)", "CAST(substr({}, 1, length({}) - 1) || x'7f' AS BLOB)"]
+    "octets",
+    [
+        "x'00'",
+        "x''",
+        "7",
+        "'text'",
+        "CAST({} AS TEXT)",
+        "zeroblob(500)",
+        "substr({}, 1, 20)",
+        "CAST(substr({}, 1, length({}) - 1) || x'7f' AS BLOB)",
+    ],
 )
 async def test_a_page_that_is_damaged_is_made_anew(store: Store, column: str, octets: str) -> None:
     ann = await account(store)
@@ -135,6 +145,20 @@ async def test_a_page_that_is_damaged_is_made_anew(store: Store, column: str, oc
     assert await subjects(store, ann, ids) == numbered()
     await written(store)
     await remove(store, ann, range(1, COUNT + 1))
+    assert await subjects(store, ann, ids) == numbered()
+
+
+async def test_values_of_another_kind_are_not_given(store: Store) -> None:
+    """A damaged index leads to another row than was looked for, and that row is sound."""
+    ann = await account(store)
+    ids = await filled(store, ann)
+    pages = FieldPages(store.engine, store.derived)
+    for choice in (SUBJECT, HeaderFields.called([b"from"])):
+        await pages.chosen(ann, ids, ids, choice)
+    await written(store)
+    with closing(apsw.Connection(str(store.settings.data_dir / derived_file.FILE))) as connection:
+        connection.execute("UPDATE page SET kind = 'none' WHERE kind LIKE '%subject%'")
+        connection.execute("""UPDATE page SET kind = 'fields ["subject"]' WHERE kind LIKE '%from%'""")
     assert await subjects(store, ann, ids) == numbered()
 
 
@@ -154,6 +178,43 @@ async def test_a_file_that_is_damaged_is_made_anew(store: Store, damage: bytes) 
     assert await subjects(store, ann, ids) == numbered()
     await written(store)
     assert len(kept(store)) == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE meta SET version = CAST(x'80' AS TEXT)",
+        "ALTER TABLE meta RENAME COLUMN version TO versiom",
+        "ALTER TABLE page RENAME COLUMN content TO contend",
+        "ALTER TABLE page RENAME COLUMN account TO accoumt",
+        "DROP TABLE page",
+    ],
+)
+async def test_a_file_whose_schema_is_damaged_is_made_anew(store: Store, damage: str) -> None:
+    ann = await account(store)
+    ids = await filled(store, ann)
+    await subjects(store, ann, ids)
+    await written(store)
+    with closing(apsw.Connection(str(store.settings.data_dir / derived_file.FILE))) as connection:
+        connection.execute(damage)
+    assert await subjects(store, ann, ids) == numbered()
+    await written(store)
+    assert len(kept(store)) == 1
+
+
+async def test_what_goes_wrong_with_the_file_is_no_reason_not_to_answer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await account(store)
+    ids = await filled(store, ann)
+
+    def broken(*_: object, **__: object) -> None:
+        raise apsw.ProtocolError
+
+    monkeypatch.setattr(derived_file, "_pages", broken)
+    with capture_logs() as logs:
+        assert await subjects(store, ann, ids) == numbered()
+    assert [entry["where"] for entry in logs] == ["derived"]
 
 
 async def test_a_file_made_by_other_rules_is_made_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,3 +343,29 @@ async def test_gone_messages_are_swept_out(store: Store) -> None:
         connection.execute("UPDATE page SET keys = x'00' WHERE id = (SELECT MIN(id) FROM page)")
     await written(store)
     assert await store.derived.sweep() == 1
+
+
+async def test_what_is_written_after_sweeping_is_swept_as_well(store: Store) -> None:
+    """Another worker writes what it read before a message was removed; nothing changes in the account any more."""
+    ann = await account(store)
+    ids = await filled(store, ann)
+    await subjects(store, ann, ids)
+    await written(store)
+    others = [Derived(store.engine, SqliteDerivedFile(store.settings)) for _ in range(2)]
+    for other, name in zip(others, (b"from", b"to"), strict=True):
+        await FieldPages(store.engine, other).chosen(ann, ids, ids, HeaderFields.called([name]))
+    await remove(store, ann, [1])
+    assert await store.derived.sweep() == 1
+    for other in others:
+        await other.close()
+        assert len(kept(store)) == 1
+        assert await store.derived.sweep() == 1
+        assert kept(store) == []
+
+
+async def test_a_file_that_cannot_be_swept_keeps_nobody_from_keeping_house(store: Store) -> None:
+    await account(store)
+    (store.settings.data_dir / derived_file.FILE).mkdir()
+    with capture_logs() as logs:
+        assert await store.derived.sweep() == 0
+    assert [entry["event"] for entry in logs] == ["derived values are not swept"]

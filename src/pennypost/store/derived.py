@@ -13,8 +13,8 @@ microsecond, and who reads a value compares that with what the mailbox says.
 Pages are written behind: after the answer that they were made for, in transactions of bounded size, on a thread. What
 is not written yet when a worker dies is lost, and derived again. Two workers that write one page are both right.
 
-Messages that are gone stay until their pages are swept out, once an hour. The oldest pages go when the file is as large
-as it may be.
+Messages that are gone stay until their pages are swept out, once an hour; a worker that had them in memory may write
+them after that, and what was written since is swept, too. The oldest pages go when the file is as large as it may be.
 """
 
 import asyncio
@@ -92,8 +92,9 @@ class DerivedFile(Protocol):
         """Put pages in, each in the place of what was there; remove the oldest where they take too much room."""
         ...
 
-    async def accounts(self) -> list[AccountId]:
-        """List the accounts that something is there of."""
+    async def accounts(self) -> dict[AccountId, int]:
+        """Give the accounts that something is there of, each with the last row that was put in. Rows are never used
+        twice."""
         ...
 
     async def listed(self, account: AccountId, after: int, limit: int) -> list[KeptPage]:
@@ -125,8 +126,8 @@ class Derived:
         self._octets = 0
         self._writing: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
-        self._swept: dict[AccountId, int] = {}
-        """Up to which modification sequence an account's pages were swept."""
+        self._swept: dict[AccountId, tuple[int, int]] = {}
+        """Up to which modification sequence an account's pages were swept, and which row was the last one then."""
 
     async def prepare(self) -> None:
         """Open the file before somebody waits for it."""
@@ -139,6 +140,9 @@ class Derived:
         try:
             return await self._file.pages(account, kind, numbers)
         except MailError:
+            return {}
+        except Exception as problem:
+            log_incident("derived", problem)
             return {}
 
     def keep(self, place: Place, page: Page) -> None:
@@ -186,15 +190,24 @@ class Derived:
         """Remove the pages of accounts, and those that name messages, that are gone. Gives how many of the latter."""
         if not self.enabled:
             return 0
+        try:
+            return await self._sweep()
+        except MailError as error:
+            _log.warning("derived values are not swept", reason=str(error))
+        except Exception as problem:
+            log_incident("derived", problem)
+        return 0
+
+    async def _sweep(self) -> int:
         rows = await self._engine.scan(lambda tx: tx.fetch_all(_ACCOUNTS))
         modseqs: dict[AccountId, int] = {AccountId(account): modseq for account, modseq in rows}
         swept = 0
-        for account in await self._file.accounts():
+        for account, last in (await self._file.accounts()).items():
             if account not in modseqs:
                 await self._file.forget(account)
-            elif self._swept.get(account) != modseqs[account]:
+            elif self._swept.get(account) != (modseqs[account], last):
                 swept += await self._sweep_account(account)
-                self._swept[account] = modseqs[account]
+                self._swept[account] = modseqs[account], last
         self._swept = {account: self._swept[account] for account in self._swept.keys() & modseqs.keys()}
         return swept
 

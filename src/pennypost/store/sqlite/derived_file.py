@@ -9,24 +9,26 @@ import unicodedata
 from array import array
 from collections.abc import Sequence
 from functools import partial
+from zlib import crc32
 
 import apsw
 
 from pennypost.model.ids import AccountId
 from pennypost.store.derived import Damaged, KeptPage, Packing, Page, Place
+from pennypost.store.engine import Value
 from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.side_file import Rules, SideFile
 
 FILE = "derived.db"
 
-VERSION = f"1 {sys.byteorder} {unicodedata.unidata_version}"
+VERSION = f"2 {sys.byteorder} {unicodedata.unidata_version}"
 """What is stored with the pages: those made by other rules are made anew. It changes with how any kind of value is
 derived or laid out. Folded texts depend on Unicode's version."""
 
 _TABLES = ("page",)
 _SCHEMA = """
 CREATE TABLE page (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
   account INTEGER NOT NULL,
   kind TEXT NOT NULL,
   number INTEGER NOT NULL,
@@ -53,7 +55,7 @@ class SqliteDerivedFile:
     async def put(self, pages: Sequence[tuple[Place, Page]]) -> None:
         await self._file.write(partial(_put, pages=pages, limit=self._limit))
 
-    async def accounts(self) -> list[AccountId]:
+    async def accounts(self) -> dict[AccountId, int]:
         return await self._file.read(_accounts)
 
     async def listed(self, account: AccountId, after: int, limit: int) -> list[KeptPage]:
@@ -72,15 +74,31 @@ class SqliteDerivedFile:
 _NO_IDS = array("q")
 
 
-def _keys(packing: Packing, page: Page) -> bytes:
-    return packing.packed(page.ids.tobytes() + page.stamps.tobytes())
+def _sum(place: Place, content: bytes) -> int:
+    return crc32(content, crc32(repr(tuple(place)).encode()))
 
 
-def _ids_and_stamps(packing: Packing, keys: bytes) -> "tuple[array[int], array[int]]":
-    """Undo `_keys`. Raises Damaged."""
-    both = array("q", packing.unpacked(keys))
-    count = len(both) // 2
-    return both[:count], both[count:]
+def _keys(packing: Packing, place: Place, page: Page) -> bytes:
+    numbers = array("q", [_sum(place, page.content)])
+    return packing.packed(numbers.tobytes() + page.ids.tobytes() + page.stamps.tobytes())
+
+
+def _numbers(packing: Packing, keys: Value) -> "tuple[int, array[int], array[int]]":
+    """Undo `_keys`: give the sum, ids and stamps. Raises Damaged."""
+    octets = packing.unpacked(keys) if isinstance(keys, bytes) else b""
+    if not octets or len(octets) % 16 != 8:
+        raise Damaged
+    numbers = array("q", octets)
+    behind = 1 + len(numbers) // 2
+    return numbers[0], numbers[1:behind], numbers[behind:]
+
+
+def _page(packing: Packing, place: Place, keys: Value, content: Value) -> Page:
+    """Give what is in a row. Raises Damaged."""
+    sum_there, ids, stamps = _numbers(packing, keys)
+    if not isinstance(content, bytes) or _sum(place, content) != sum_there:
+        raise Damaged
+    return Page(ids, stamps, content)
 
 
 def _pages(connection: apsw.Connection, account: AccountId, kind: str, numbers: Sequence[int]) -> dict[int, Page]:
@@ -89,7 +107,7 @@ def _pages(connection: apsw.Connection, account: AccountId, kind: str, numbers: 
         sql = "SELECT keys, content FROM page WHERE account = ? AND kind = ? AND number = ?"
         for keys, content in connection.execute(sql, (account, kind, number)):
             try:
-                found[number] = Page(*_ids_and_stamps(packing, keys), content)
+                found[number] = _page(packing, Place(account, kind, number), keys, content)
             except Damaged:
                 continue
     return found
@@ -99,7 +117,7 @@ def _put(connection: apsw.Connection, pages: Sequence[tuple[Place, Page]], limit
     packing = Packing()
     connection.executemany(
         "INSERT OR REPLACE INTO page (account, kind, number, keys, content) VALUES (?, ?, ?, ?, ?)",
-        [(*place, _keys(packing, page), page.content) for place, page in pages],
+        [(*place, _keys(packing, place, page), page.content) for place, page in pages],
     )
     excess = _octets_used(connection) - limit
     if excess > 0:
@@ -122,8 +140,9 @@ def _remove_oldest(connection: apsw.Connection, octets: int) -> None:
     _remove(connection, oldest)
 
 
-def _accounts(connection: apsw.Connection) -> list[AccountId]:
-    return [AccountId(row[0]) for row in connection.execute("SELECT DISTINCT account FROM page")]
+def _accounts(connection: apsw.Connection) -> dict[AccountId, int]:
+    sql = "SELECT account, MAX(id) FROM page GROUP BY account"
+    return {AccountId(account): last for account, last in connection.execute(sql)}
 
 
 def _listed(connection: apsw.Connection, account: AccountId, after: int, limit: int) -> list[KeptPage]:
@@ -131,7 +150,7 @@ def _listed(connection: apsw.Connection, account: AccountId, after: int, limit: 
     found, packing = [], Packing()
     for row, keys in connection.execute(sql, (account, after, limit)):
         try:
-            found.append(KeptPage(row, _ids_and_stamps(packing, keys)[0]))
+            found.append(KeptPage(row, _numbers(packing, keys)[1]))
         except Damaged:
             found.append(KeptPage(row, _NO_IDS))
     return found

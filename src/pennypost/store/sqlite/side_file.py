@@ -36,7 +36,8 @@ _LOG_LIMIT = 16 * 1024 * 1024
 
 _NO_FILE = (0, 0)
 
-_DAMAGED = (apsw.NotADBError, apsw.CorruptError)
+_DAMAGED = (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
+_SCHEMA_DAMAGED = ("no such table", "no such column")
 
 
 class Rules(NamedTuple):
@@ -106,7 +107,7 @@ class SideFile:
                 return work(opened.connection)
             except OSError as error:
                 raise ServerBusy from error
-            except apsw.Error as error:
+            except (apsw.Error, UnicodeDecodeError) as error:
                 if not _is_damage(error):
                     raise translate(error) from None
                 if last:
@@ -179,9 +180,9 @@ def _identity(file: Path) -> tuple[int, int]:
     return (status.st_dev, status.st_ino) if status.st_size else _NO_FILE
 
 
-def _is_damage(error: apsw.Error) -> bool:
+def _is_damage(error: Exception) -> bool:
     """Whether the file cannot be used. One that was emptied beneath us has no tables."""
-    return isinstance(error, _DAMAGED) or "no such table" in str(error)
+    return isinstance(error, _DAMAGED) or any(one in str(error) for one in _SCHEMA_DAMAGED)
 
 
 def _open(file: Path, rules: Rules) -> apsw.Connection:
@@ -190,7 +191,9 @@ def _open(file: Path, rules: Rules) -> apsw.Connection:
         _unlink(file)  # what others have open of it is none of ours
     try:
         return _open_once(file, rules)
-    except _DAMAGED:
+    except (apsw.Error, UnicodeDecodeError) as error:
+        if not _is_damage(error):
+            raise
         _unlink(file)
         return _open_once(file, rules)
 
