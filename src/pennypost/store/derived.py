@@ -20,7 +20,7 @@ them after that, and what was written since is swept, too. The oldest pages go w
 import asyncio
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -262,6 +262,20 @@ def joined(
     there.update(fresh)
     ids = array("q", sorted(there))
     return ids, array("q", [there[id][0] for id in ids]), [there[id][1] for id in ids]
+
+
+async def by_ascending_ids(
+    ids: "array[int]",
+    stamps: "array[int]",
+    values: "Callable[[array[int], array[int]], Awaitable[Sequence[Any]]]",
+) -> list[Any]:
+    """Ask for values of messages that were moved here in another order by ascending ids; give them in their order."""
+    places = sorted(range(len(ids)), key=ids.__getitem__)
+    ids, stamps = (array("q", [column[place] for place in places]) for column in (ids, stamps))
+    found: list[Any] = [None] * len(ids)
+    for place, value in zip(places, await values(ids, stamps), strict=True):
+        found[place] = value
+    return found
 
 
 class Damaged(Exception):

@@ -18,7 +18,7 @@ from pennypost.model.ids import AccountId, MessageId
 from pennypost.model.units import KIB, MIB
 from pennypost.store import messages
 from pennypost.store.choices import Choice
-from pennypost.store.derived import Damaged, Derived, Packing, Page, Place, by_page, joined
+from pennypost.store.derived import Damaged, Derived, Packing, Page, Place, by_ascending_ids, by_page, joined
 from pennypost.store.engine import Engine, Transaction
 
 MAX_OCTETS = 48 * MIB
@@ -76,12 +76,7 @@ class FieldPages:
         times = stamps if isinstance(stamps, array) else array("q", stamps)
         if not any(map(ge, ids, ids[1:])):
             return await self._ascending(account, ids, times, choice)
-        places = sorted(range(len(ids)), key=ids.__getitem__)  # they were moved here, in another order
-        ids, times = (array("q", [column[place] for place in places]) for column in (ids, times))
-        found: list[Any] = [None] * len(ids)
-        for place, value in zip(places, await self._ascending(account, ids, times, choice), strict=True):
-            found[place] = value
-        return found
+        return await by_ascending_ids(ids, times, lambda some, when: self._ascending(account, some, when, choice))
 
     async def _ascending(
         self, account: AccountId, ids: "array[int]", stamps: "array[int]", choice: Choice

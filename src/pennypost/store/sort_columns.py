@@ -18,7 +18,7 @@ import msgspec
 from pennypost.model.ids import AccountId, MailboxId, MessageId
 from pennypost.model.units import MIB
 from pennypost.store import messages
-from pennypost.store.derived import Damaged, Derived, Packing, Page, Place, by_page, joined
+from pennypost.store.derived import Damaged, Derived, Packing, Page, Place, by_ascending_ids, by_page, joined
 from pennypost.store.engine import Engine, Transaction
 from pennypost.store.sort_values import SortColumn
 
@@ -219,12 +219,7 @@ class _Gathering:
         """Give the value of each message, in their order."""
         if self._is_ascending:
             return await self._ascending(tx, account, ids, stamps)
-        places = sorted(range(len(ids)), key=ids.__getitem__)  # they were moved here, in another order
-        ids, stamps = (array("q", [column[place] for place in places]) for column in (ids, stamps))
-        found = [None] * len(ids)
-        for place, value in zip(places, await self._ascending(tx, account, ids, stamps), strict=True):
-            found[place] = value
-        return found
+        return await by_ascending_ids(ids, stamps, lambda some, when: self._ascending(tx, account, some, when))
 
     async def _ascending(
         self, tx: Transaction, account: AccountId, ids: "array[int]", stamps: "array[int]"
