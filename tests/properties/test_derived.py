@@ -2,8 +2,9 @@
 that reads them anew.
 
 Messages come, go, and lie in other mailboxes; the server is started again; what is beside the store is removed, damaged
-or of a store that was brought back from an older copy. After each step FETCH, SEARCH, SORT and THREAD are compared with
-what a second server over the same store says, which keeps nothing. Pages are small here, so that there are many.
+or of a time that was undone, by bringing back an older copy of the store. After most steps FETCH, SEARCH, SORT and
+THREAD are compared with what a second server over the same store says, which keeps nothing. Pages are small here, so
+that there are many.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from unittest.mock import patch
 
@@ -74,8 +76,9 @@ MESSAGE = st.builds(
 PLACES = st.lists(st.integers(1, 12), min_size=1, max_size=4).map(lambda some: ",".join(map(str, some)))
 STEP = st.one_of(
     st.tuples(st.just("deliver"), st.lists(MESSAGE, min_size=1, max_size=8)),
-    st.tuples(st.sampled_from(["expunge", "move", "copy", "back"]), PLACES),
-    st.tuples(st.sampled_from(["rename", "anew", "restart", "remove", "damage", "save", "bring back"])),
+    st.tuples(st.just("undone"), st.lists(MESSAGE, min_size=1, max_size=8), st.lists(MESSAGE, min_size=1, max_size=8)),
+    st.tuples(st.sampled_from(["expunge", "move", "copy", "double", "back"]), PLACES),
+    st.tuples(st.sampled_from(["rename", "anew", "restart", "remove", "damage", "wait", "wait"])),
 )
 
 FETCHES = (
@@ -143,6 +146,13 @@ async def told(talk: Talk, mailbox: str) -> list[bytes]:
     return [(await talk.say(b"q " + question.encode())) for question in QUESTIONS]
 
 
+def _parts(step: tuple[object, ...]) -> list[tuple[object, ...]]:
+    match step:
+        case ("undone", lost, again):
+            return [("save",), ("deliver", lost), ("bring back",), ("deliver", again)]
+    return [step]
+
+
 class Play:
     """Steps that are taken one after the other. One session of the server that keeps values hears of each, another is
     never told what was expunged."""
@@ -152,7 +162,7 @@ class Play:
         self._count = 0
 
     async def run(self, steps: list[tuple[object, ...]]) -> None:
-        left = list(steps)
+        left = list(chain.from_iterable(map(_parts, steps)))
         while left:
             async with server(self.folder, keeps=True) as keeping, server(self.folder, keeps=False) as reading:
                 talks = [await logged_in(keeping, "INBOX"), await logged_in(keeping, "INBOX")]
@@ -161,6 +171,7 @@ class Play:
                     ended = await self._do(keeping, talks[0], left[0])
                     if not ended:
                         left.pop(0)
+                    if not ended and (not left or left[0] != ("wait",)):
                         await talks[1].say(b"l FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (SUBJECT FROM)])")  # behind
                         await talks[1].say(b"l SEARCH NOT SUBJECT pear")
                         await self._compare(talks[0], reading)
@@ -189,6 +200,8 @@ class Play:
                     at = FIRST_ARRIVAL + timedelta(microseconds=self._count)
                     await keeping.deliver(written.octets(self._count), at=at)
                 return False
+            case ("wait",):
+                return False
             case ("rename",):
                 lines = ["DELETE Old", "RENAME Other Old", "CREATE Other"]
             case ("anew",):
@@ -197,6 +210,8 @@ class Play:
                 lines = ["SELECT INBOX", f"STORE {places} +FLAGS.SILENT (\\Deleted)", "EXPUNGE"]
             case ("back", places):
                 lines = ["SELECT Other", f"MOVE {places} INBOX"]
+            case ("double", places):
+                lines = ["SELECT INBOX", f"COPY {places} INBOX"]
             case ("move" | "copy" as verb, places):
                 lines = ["SELECT INBOX", f"{verb} {places} Other"]
             case _:
@@ -218,7 +233,7 @@ class Play:
             file.write_bytes(octets)
         elif step == "save":
             shutil.copy(data / "pennypost.db", copy)
-        elif step == "bring back" and copy.exists():
+        elif step == "bring back":
             shutil.copy(copy, data / "pennypost.db")
 
 
@@ -232,6 +247,6 @@ def test_what_is_kept_is_what_is_read(first: list[Written], steps: list[tuple[ob
                 talk = await logged_in(made)
                 assert b"c OK" in await talk.say(b"c CREATE Other")
                 await talk.finish()
-            await Play(folder).run([("deliver", first), ("save",), *steps])
+            await Play(folder).run([("deliver", first), *steps])
 
     asyncio.run(run())
