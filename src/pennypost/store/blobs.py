@@ -34,12 +34,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from zstandard import ZstdError
-from zstandard import frame_content_size as content_size
 
 from pennypost.model.errors import ServerBusy
 from pennypost.model.ids import BlobId
 from pennypost.store.blob_files import FRAME, BlobFile, DamagedFile, write_file
-from pennypost.store.body_coding import COMPRESSED, UNDOTTED, BodyCoding
+from pennypost.store.body_coding import UNDOTTED, BodyCoding
 from pennypost.store.engine import Row, Transaction, Value, to_microseconds
 from pennypost.store.settings import StoreSettings
 from pennypost.store.spool import Spool
@@ -217,13 +216,12 @@ class Blobs:
 
     def decode_all(self, rows: Sequence[Row], at: int) -> list[bytes]:
         """Do what `decode` does for many rows, in which its columns begin at a place."""
-        made = self.coding.decompressors()
+        made, codec, data = self.coding.decompressors(), at + 1, at + 2
         try:
-            sizes = [row[at] for row in rows]
-            coded = [(row[at + 1], row[at + 2]) for row in rows]
-            if [content_size(data) if codec & COMPRESSED else len(data) for codec, data in coded] == sizes:
-                return [made[codec](data) for codec, data in coded]
-        except (KeyError, TypeError, ZstdError):
+            bodies = [made[row[codec]](row[data]) for row in rows]
+            if list(map(len, bodies)) == [row[at] for row in rows]:
+                return bodies
+        except (KeyError, TypeError, ZstdError, MemoryError):
             pass  # one lies in a file, or has a codec that was not met before, or is damaged
         return [self.decode(row[at : at + 4]) for row in rows]
 

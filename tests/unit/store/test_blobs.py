@@ -185,7 +185,11 @@ async def test_many_bodies_come_back_each_in_its_place(store: Store, count: int)
     assert store.blobs.decode_all(small, 1) == [body for body in bodies if not body.startswith(TEXT)]
 
 
-@pytest.mark.parametrize("harm", [b"", b"\x28\xb5\x2f\xfd", b"\0" * 50, "longer", None])
+LARGE_FRAME = b"\x28\xb5\x2f\xfd\xe0" + (1 << 50).to_bytes(8, "little") + b"\x01\0\0"
+"""A frame of zstd that says it holds a pebibyte (RFC 8878 §3.1.1)."""
+
+
+@pytest.mark.parametrize("harm", [b"", b"\x28\xb5\x2f\xfd", b"\0" * 50, LARGE_FRAME, "longer", None])
 async def test_a_damaged_one_of_many_is_noticed(store: Store, harm: bytes | str | None) -> None:
     rows = await rows_of(store, [b"Compressed. %d " % number * 200 for number in range(100)])
     identifier, size, codec, data, place = rows[57]
