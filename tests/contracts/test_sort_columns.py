@@ -16,7 +16,7 @@ from pennypost.model.ids import AccountId, MailboxId
 from pennypost.store import messages, sort_columns
 from pennypost.store.derived import Derived
 from pennypost.store.settings import StoreSettings
-from pennypost.store.sort_columns import MANY, SortColumns
+from pennypost.store.sort_columns import MANY, SortColumns, TooLarge
 from pennypost.store.sort_values import SortColumn
 from pennypost.store.sqlite import derived_file
 from pennypost.store.sqlite.derived_file import SqliteDerivedFile
@@ -97,6 +97,59 @@ async def test_the_same_from_disk_as_from_messages(
     found = plain(await cache.column(account, inbox, column, uids, ids, stamps))
     assert found == [gone if at in lost else value for at, value in enumerate(expected)]
     await world.write(messages.remove, account, inbox, list(uids))
+
+
+async def test_a_column_that_is_too_large_is_given_to_those_who_need_it(
+    world: World, derived: list[Derived], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, inbox = await filled(world)
+    uids, ids, stamps = await columns(world, account, inbox)
+    asked = account, inbox, SortColumn.SUBJECT_FIELD, uids, ids, stamps
+    expected = await anew(world, tmp_path, *asked)
+    cache = SortColumns(world.engine, derived[-1])
+    assert plain(await cache.column(*asked, spared=True)) == expected
+    monkeypatch.setattr(sort_columns, "MAX_SPARED", 1_000)
+    assert plain(await cache.column(*asked, spared=True)) == expected  # it is there already
+    for _ in range(2):  # from what was written, and from messages
+        cache = await restarted(world, derived, tmp_path)
+        with pytest.raises(TooLarge):
+            await cache.column(*asked, spared=True)
+        assert not cache.has(*asked[:3])
+        assert plain(await cache.column(*asked)) == expected
+        (tmp_path / derived_file.FILE).unlink()
+    assert plain(await cache.column(*asked, spared=True)) == expected
+
+
+async def test_a_column_that_was_too_large_is_not_read_again(
+    world: World, derived: list[Derived], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, inbox = await filled(world)
+    uids, ids, stamps = await columns(world, account, inbox)
+    monkeypatch.setattr(sort_columns, "MAX_SPARED", 1_000)
+    cache = SortColumns(world.engine, derived[-1])
+    asked = account, inbox, SortColumn.SUBJECT_FIELD, uids, ids, stamps
+    for limit in (1_000, 1_000_000):
+        monkeypatch.setattr(sort_columns, "MAX_SPARED", limit)
+        with pytest.raises(TooLarge):
+            await cache.column(*asked, spared=True)
+    monkeypatch.setattr(sort_columns, "_MAX_KNOWN", 1)
+    monkeypatch.setattr(sort_columns, "MAX_SPARED", 1_000)
+    with pytest.raises(TooLarge):
+        await cache.column(account, inbox, SortColumn.FROM_FIELD, uids, ids, stamps, spared=True)
+    monkeypatch.setattr(sort_columns, "MAX_SPARED", 1_000_000)
+    assert await cache.column(*asked, spared=True)
+
+
+async def test_pages_that_could_not_be_unpacked_are_not_written(
+    world: World, derived: list[Derived], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sort_columns, "MAX_UNPACKED", 100)
+    account, inbox = await filled(world)
+    uids, ids, stamps = await columns(world, account, inbox)
+    cache = SortColumns(world.engine, derived[-1])
+    await cache.column(account, inbox, SortColumn.SUBJECT_FIELD, uids, ids, stamps)
+    await restarted(world, derived, tmp_path)
+    assert await derived[-1].pages(account, "SUBJECT_FIELD", range(10)) == {}
 
 
 async def test_what_another_message_had_is_not_given(world: World, derived: list[Derived], tmp_path: Path) -> None:

@@ -98,7 +98,8 @@ QUESTIONS = (
 
 
 @contextmanager
-def small_pages() -> Iterator[None]:
+def small_pages(spared: int) -> Iterator[None]:
+    """Make pages small. `spared`: octets that a column may take which a search can do without."""
     with ExitStack() as stack:
         for module, name, value in (
             (field_pages, "MANY", 2),
@@ -106,6 +107,7 @@ def small_pages() -> Iterator[None]:
             (field_pages, "_STRETCH_BITS", 1),
             (sort_columns, "MANY", 2),
             (sort_columns, "_PAGE_BITS", 3),
+            (sort_columns, "MAX_SPARED", spared),
             (ordering, "MANY", 4),
             (text_keys, "FEW", 0),
             (text_keys, "ON_THE_LOOP", 8),
@@ -238,10 +240,10 @@ class Play:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(MESSAGE, min_size=8, max_size=20), st.lists(STEP, max_size=10))
-def test_what_is_kept_is_what_is_read(first: list[Written], steps: list[tuple[object, ...]]) -> None:
+@given(st.lists(MESSAGE, min_size=8, max_size=20), st.lists(STEP, max_size=10), st.sampled_from([800, 1_000_000]))
+def test_what_is_kept_is_what_is_read(first: list[Written], steps: list[tuple[object, ...]], spared: int) -> None:
     async def run() -> None:
-        with tempfile.TemporaryDirectory() as name, small_pages():
+        with tempfile.TemporaryDirectory() as name, small_pages(spared):
             folder = Path(name)
             async with world(folder) as made:
                 talk = await logged_in(made)

@@ -18,12 +18,28 @@ import msgspec
 from pennypost.model.ids import AccountId, MailboxId, MessageId
 from pennypost.model.units import MIB
 from pennypost.store import messages
-from pennypost.store.derived import Damaged, Derived, Packing, Page, Place, by_ascending_ids, by_page, joined
+from pennypost.store.derived import (
+    MAX_UNPACKED,
+    Damaged,
+    Derived,
+    Packing,
+    Page,
+    Place,
+    by_ascending_ids,
+    by_page,
+    joined,
+)
 from pennypost.store.engine import Engine, Transaction
 from pennypost.store.sort_values import SortColumn
 
 MAX_OCTETS = 64 * MIB
 """What is kept in all, about; a column that is larger is not kept."""
+
+MAX_SPARED = 4 * MAX_OCTETS
+"""What a column may take, about, while it is in use, for those who can do without it."""
+
+_MAX_KNOWN = 10_000
+"""Columns that are known to be too large."""
 
 MANY = 16
 """Of so many messages on values are looked for on disk, and so many new ones of a page are written."""
@@ -53,6 +69,10 @@ MAX_ANSWER = 4 * MIB
 """Octets of an answer that is kept."""
 
 
+class TooLarge(Exception):
+    """A column takes more than `MAX_SPARED`."""
+
+
 class _Kept(NamedTuple):
     """A column that was read. `octets`: what it takes, about."""
 
@@ -71,6 +91,7 @@ class SortColumns:
         self._orders: OrderedDict[tuple[AccountId, MailboxId, Order], tuple[array[int], array[int]]] = OrderedDict()
         self._answers: OrderedDict[AnswerKey, tuple[array[int], bytes]] = OrderedDict()
         self._octets = 0
+        self._too_large: set[tuple[AccountId, MailboxId, SortColumn]] = set()
 
     def has(self, account: AccountId, mailbox: MailboxId, column: SortColumn) -> bool:
         """Whether a column was read before: then it costs little to ask for it."""
@@ -84,10 +105,13 @@ class SortColumns:
         uids: "array[int]",
         messages_of: Sequence[int],
         stamps: Sequence[int],
+        *,
+        spared: bool = False,
     ) -> Sequence[Any]:
         """Give a column for messages with ascending UIDs, their ids, and when they were received, side by side.
 
-        A message that is gone meanwhile has what a message without the field has.
+        A message that is gone meanwhile has what a message without the field has. `spared`: the caller can do without
+        it: raises TooLarge if it takes much memory, and from then on at once.
         """
         key = (account, mailbox, column)
         known = self._kept.get(key)
@@ -97,17 +121,26 @@ class SortColumns:
             self._kept.move_to_end(key)
             return known.values  # type: ignore[no-any-return]
 
+        if spared and key in self._too_large:
+            raise TooLarge
+        most = MAX_SPARED - known.octets if spared else None
         missing = _missing(known.uids, uids)
         ids, times = _picked(messages_of, missing), _picked(stamps, missing)
         ascending = not any(map(le, ids[1:], ids))
         pages = await self._kept_pages(account, column, ids, ascending)
 
         async def operation(tx: Transaction) -> tuple[_Kept, list[tuple[int, Page]]]:
-            gathering = _Gathering(column, pages, ascending)
+            gathering = _Gathering(column, pages, ascending, most)
             fresh = await gathering.values(tx, account, ids, times)
             return _grown(column, known, uids, missing, fresh), gathering.made() if self._derived.enabled else []
 
-        kept, made = await self._engine.scan(operation)
+        try:
+            kept, made = await self._engine.scan(operation)
+        except TooLarge:
+            if len(self._too_large) >= _MAX_KNOWN:
+                self._too_large.clear()
+            self._too_large.add(key)
+            raise
         self._keep(key, kept)
         for number, page in made:
             self._derived.keep(Place(account, column.name, number), page)
@@ -203,17 +236,18 @@ class _Gathering:
     """Values of messages from pages, and from the store what they lack. Off the event loop.
 
     `_pages`: what was on disk, by number; `_fresh`: what was read, by number: each message's id, when it was received,
-    and its value.
+    and its value; `_left`: octets that values may still take, None: any number.
     """
 
-    def __init__(self, column: SortColumn, pages: Mapping[int, Page], ascending: bool) -> None:
-        """`ascending`: whether the ids are that are to be asked for."""
+    def __init__(self, column: SortColumn, pages: Mapping[int, Page], ascending: bool, most: int | None = None) -> None:
+        """`ascending`: whether the ids are that are to be asked for; `most`: octets that the values may take."""
         self._column = column
         self._is_ascending = ascending
         self._pages = pages
         self._fresh: dict[int, dict[int, tuple[int, Any]]] = {}
         self._packing = Packing()
         self._shared: dict[str, str] = {}
+        self._left = most
 
     async def values(self, tx: Transaction, account: AccountId, ids: "array[int]", stamps: "array[int]") -> list[Any]:
         """Give the value of each message, in their order."""
@@ -221,9 +255,17 @@ class _Gathering:
             return await self._ascending(tx, account, ids, stamps)
         return await by_ascending_ids(ids, stamps, lambda some, when: self._ascending(tx, account, some, when))
 
+    def _take(self, values: Sequence[Any]) -> None:
+        """Count values in. Raises TooLarge."""
+        if self._left is not None:
+            self._left -= _octets(self._column, values)
+            if self._left < 0:
+                raise TooLarge
+
     async def _ascending(
         self, tx: Transaction, account: AccountId, ids: "array[int]", stamps: "array[int]"
     ) -> list[Any]:
+        """Raises TooLarge."""
         found: list[Any] = []
         missing: list[int] = []
         for number, start, end in by_page(ids, _PAGE_BITS):
@@ -236,15 +278,21 @@ class _Gathering:
             first = bisect_left(page.ids, ids[start])
             behind = first + end - start
             if page.ids[first:behind] == ids[start:end] and page.stamps[first:behind] == stamps[start:end]:
-                found += there[first:behind]
+                there = there[first:behind]
+                self._take(there)
+                found += there
                 continue
             by_id = dict(zip(zip(page.ids, page.stamps, strict=True), there, strict=True))
             wanted = list(zip(ids[start:end], stamps[start:end], strict=True))
             missing += [start + at for at, one in enumerate(wanted) if one not in by_id]
-            found += map(by_id.get, wanted)
+            there = list(map(by_id.get, wanted))
+            self._take(there)
+            found += there
         for start in range(0, len(missing), messages.FETCH_BATCH):
             batch = missing[start : start + messages.FETCH_BATCH]
-            for at, value in zip(batch, await self._read(tx, account, batch, ids, stamps), strict=True):
+            fresh = await self._read(tx, account, batch, ids, stamps)
+            self._take(fresh)
+            for at, value in zip(batch, fresh, strict=True):
                 found[at] = value
         return found
 
@@ -285,7 +333,9 @@ class _Gathering:
             before = self._pages.get(number)
             values = None if before is None else self._values_of(before)
             ids, stamps, values = joined(None if values is None else before, values or (), there)
-            made.append((number, Page(ids, stamps, self._packing.packed(self._column.value.packed(values)))))
+            octets = self._column.value.packed(values)
+            if len(octets) <= MAX_UNPACKED:
+                made.append((number, Page(ids, stamps, self._packing.packed(octets))))
         return made
 
 

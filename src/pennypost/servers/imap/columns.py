@@ -9,10 +9,12 @@ from pennypost.servers.imap.session import Session
 from pennypost.store.sort_values import SortColumn
 
 
-async def stored_column(session: Session, selected: Selected, piece: Slice, column: SortColumn) -> Sequence[Any]:
-    """Give a column that is not in the snapshot."""
+async def stored_column(
+    session: Session, selected: Selected, piece: Slice, column: SortColumn, *, spared: bool = False
+) -> Sequence[Any]:
+    """Give a column that is not in the snapshot. `spared`: who asks can do without it; raises TooLarge."""
     return await session.door.sort_columns.column(
-        selected.account, selected.id, column, uids_of(piece), piece.messages, piece.received_at
+        selected.account, selected.id, column, uids_of(piece), piece.messages, piece.received_at, spared=spared
     )
 
 

@@ -7,6 +7,7 @@ left as it is, and so is a search of few messages: those are read and compared t
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from pennypost.message.search_text import Query, folded, query_words
@@ -19,6 +20,7 @@ from pennypost.servers.imap.matching import Positions
 from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.servers.imap.session import Session
 from pennypost.store.engine import Transaction
+from pennypost.store.sort_columns import TooLarge
 from pennypost.store.sort_values import SortColumn
 
 FEW = 200
@@ -115,7 +117,8 @@ async def resolved(
         case HeaderKey(name=name, text=wanted):
             column = _FIELDS.get(name.lower())
             if column is not None and "\n" not in wanted and _is_worthwhile(session, selected, column, piece, among):
-                return await _compared(session, selected, column, folded(wanted), piece, among, lookups)
+                with suppress(TooLarge):  # then messages are read, some at a time
+                    return await _compared(session, selected, column, folded(wanted), piece, among, lookups)
     return key
 
 
@@ -144,8 +147,11 @@ async def _compared(
     among: Positions,
     lookups: Lookups,
 ) -> SearchKey:
-    """Compare a field that is kept in memory. An empty text asks whether it is there (RFC 9051 §6.4.4)."""
-    fields = await stored_column(session, selected, piece, column)
+    """Compare a field that is kept in memory. An empty text asks whether it is there (RFC 9051 §6.4.4).
+
+    Raises TooLarge.
+    """
+    fields = await stored_column(session, selected, piece, column, spared=True)
 
     def compare() -> SearchKey:
         found = [piece.uids[at] for at in among if (field := fields[at]) is not None and needle in field]
