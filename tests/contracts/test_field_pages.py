@@ -1,5 +1,6 @@
 """Header fields that are kept are those that would be chosen anew."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -89,6 +90,25 @@ async def test_what_another_message_had_is_not_given(world: World, pages: FieldP
             world, account, asked, NAMES
         )
         assert await pages.chosen(account, asked, asked, HeaderFields.called(NAMES)) != [before[n] for n in wanted]
+
+
+async def test_pages_are_looked_for_again_if_nobody_waited_for_them(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, ids = await filled(world, 2 * MANY)
+    choice = HeaderFields.called(NAMES)
+    before = Derived(world.engine, SqliteDerivedFile(StoreSettings(tmp_path)))
+    expected = await FieldPages(world.engine, before).chosen(account, ids, ids, choice)
+    await before.close()
+    derived = Derived(world.engine, SqliteDerivedFile(StoreSettings(tmp_path)))
+    fresh = FieldPages(world.engine, derived)
+    with monkeypatch.context() as patched:
+        patched.setattr(derived, "pages", lambda *_: asyncio.Event().wait())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(fresh.chosen(account, ids, ids, choice), 0.01)
+    await world.write(messages.remove, account, await world.inbox(account), list(range(1, len(ids) + 1)))
+    assert await fresh.chosen(account, ids, ids, choice) == expected
+    await derived.close()
 
 
 async def test_the_oldest_are_forgotten(world: World, pages: FieldPages, monkeypatch: pytest.MonkeyPatch) -> None:

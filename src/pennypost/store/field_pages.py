@@ -125,7 +125,12 @@ class FieldPages:
         self._looked_for.add(stretch)
         first = stretch[2] << _STRETCH_BITS
         numbers = range(first, first + (1 << _STRETCH_BITS))
-        for found, page in (await self._derived.pages(account, choice.name, numbers)).items():
+        try:
+            pages = await self._derived.pages(account, choice.name, numbers)
+        except BaseException:  # its client is gone
+            self._looked_for.discard(stretch)
+            raise
+        for found, page in pages.items():
             if (account, choice, found) not in self._pages:
                 self._put((account, choice, found), page)
 

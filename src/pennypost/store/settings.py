@@ -87,7 +87,8 @@ class StoreSettings:
     # -- Reading
     derived: bool = True
     """Keep what clients list, sort and search their mailboxes by: `derived.db` of the data folder, which may be removed
-    at any time and need not be in a backup. Without it the first to ask after a start reads all messages."""
+    at any time and need not be in a backup. Without it the first to ask after a start reads all messages; what was kept
+    before stays in the file, also of messages that are removed later: remove it."""
 
     derived_limit: Octets = Octets(512 * MIB)
     """How large `derived.db` may grow; then what was kept first goes. Some 250 octets are kept of a message."""
