@@ -3,7 +3,6 @@
 A set is written as IMAP writes one (RFC 9051 §9 sequence-set): "5:7,9". Numbers come ascending, without doubles.
 """
 
-import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -70,10 +69,15 @@ Span = tuple[int, int]
 
 def spans(marks: bytes) -> list[Span]:
     """Give the stretches of places that are marked by 1; others have 0."""
-    return [found.span() for found in _MARKED.finditer(marks)]
-
-
-_MARKED = re.compile(rb"\x01+")
+    found: list[Span] = []
+    start, length = marks.find(1), len(marks)
+    while start >= 0:
+        end = marks.find(0, start)
+        if end < 0:
+            end = length
+        found.append((start, end))
+        start = marks.find(1, end)
+    return found
 
 
 Column = TypeVar("Column", "array[int]", bytearray, list[str | None])

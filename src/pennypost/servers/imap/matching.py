@@ -37,6 +37,7 @@ from pennypost.proto.imap.search_keys import (
 from pennypost.proto.imap.sequence import SequenceSet
 from pennypost.servers.imap.recent import Recents
 from pennypost.servers.imap.selected import Selected, Slice
+from pennypost.store import sets
 from pennypost.store.engine import to_microseconds
 from pennypost.store.entry_columns import Words
 
@@ -198,7 +199,17 @@ def with_flag(selected: Selected, key: FlagKey, uid: bool) -> list[int] | None:
     if selected.view.uids is not snapshot.uids:
         return None
     column = snapshot.uids if uid else range(1, len(snapshot.uids) + 1)
-    return list(compress(column, snapshot.flags.translate(_table(int(key.flag), key.present))))
+    marks = bytes(snapshot.flags).translate(_table(int(key.flag), key.present))
+    if marks.count(b"\0\1") * _STRETCH > len(marks):
+        return list(compress(column, marks))
+    found: list[int] = []
+    for start, end in sets.spans(marks):  # most often what was not seen is together
+        found += column[start:end]
+    return found
+
+
+_STRETCH = 40
+"""To take a stretch of messages costs as much as to look at so many."""
 
 
 @cache

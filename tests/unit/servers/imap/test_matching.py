@@ -2,13 +2,16 @@
 
 import asyncio
 import tracemalloc
+from array import array
 from typing import Any, cast
+
+import pytest
 
 from pennypost.model.flags import Flags
 from pennypost.proto.imap.search_keys import And, BodyKey, FlagKey, Not, Or, SizeKey, UidKey
 from pennypost.proto.imap.sequence import SequenceSet
 from pennypost.servers.imap import recent
-from pennypost.servers.imap.matching import Known
+from pennypost.servers.imap.matching import Known, with_flag
 from pennypost.servers.imap.message_text import Read, compile_test
 from pennypost.servers.imap.selected import Slice
 
@@ -30,6 +33,31 @@ def known() -> Known:
     nothing = [0] * COUNT
     piece = Slice(uids, uids, nothing, None, uids, list(uids), nothing, nothing)
     return Known(cast(Any, _Open()), piece, recent.NONE, 0)
+
+
+class _Mailbox:
+    """A snapshot, and the view of a session that is in step with it."""
+
+    def __init__(self, flags: bytes) -> None:
+        self.flags = bytearray(flags)
+        self.uids = array("I", range(11, 11 + 3 * len(flags), 3))
+        self.view = self.snapshot = self
+
+
+_SEEN = bytes([Flags.SEEN])
+
+
+@pytest.mark.parametrize("present", [True, False])
+@pytest.mark.parametrize(
+    "flags",
+    [b"", _SEEN, b"\0", _SEEN * 900 + b"\0" * 7, (_SEEN + b"\0") * 300, b"\0\2" + _SEEN * 500 + b"\0" + b"\3" * 500],
+)
+def test_messages_with_a_flag_are_found_together_or_apart(flags: bytes, present: bool) -> None:
+    mailbox = _Mailbox(flags)
+    places = [at for at, bits in enumerate(flags) if bool(bits & Flags.SEEN) is present]
+    key = FlagKey(Flags.SEEN, present=present)
+    assert with_flag(cast(Any, mailbox), key, uid=False) == [at + 1 for at in places]
+    assert with_flag(cast(Any, mailbox), key, uid=True) == [mailbox.uids[at] for at in places]
 
 
 async def test_others_have_their_turn_while_many_keys_are_tested() -> None:
