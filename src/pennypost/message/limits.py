@@ -42,6 +42,9 @@ MAX_COMMENT_DEPTH = 30
 MAX_MESSAGE_IDS = 200
 """Of References and In-Reply-To together: the newest are kept (they stand last)."""
 
+MAX_SORT_KEY = 1_000
+"""Characters of a subject, name or local part that messages are sorted by, and threaded by their subjects."""
+
 MAX_LANGUAGES = 50
 """Tags in one Content-Language (RFC 3282)."""
 

@@ -7,7 +7,7 @@ import msgspec
 from pennypost.message.addresses import AddressList, HeaderAddress, parse_addresses
 from pennypost.message.dates import parse_date
 from pennypost.message.headers import FIELD, unfold
-from pennypost.message.limits import MAX_HEADER_FIELDS, MAX_MESSAGE_IDS
+from pennypost.message.limits import MAX_HEADER_FIELDS, MAX_MESSAGE_IDS, MAX_SORT_KEY
 from pennypost.message.threading import base_subject, message_ids
 
 _ADDRESS_FIELDS = frozenset({b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"})
@@ -152,8 +152,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=False):
 
     @property
     def subject_key(self) -> str:
-        """SORT SUBJECT and the threads' second key (RFC 5256 §2.1): the base subject, casefolded."""
-        return self.base_subject.casefold()
+        """SORT SUBJECT and the threads' second key (RFC 5256 §2.1): the base subject, casefolded; what is compared of a
+        key, here and in the others, is `limits.MAX_SORT_KEY` at the most."""
+        return self.base_subject[:MAX_SORT_KEY].casefold()
 
 
 def sort_key(entries: AddressList) -> str:
@@ -161,7 +162,7 @@ def sort_key(entries: AddressList) -> str:
     if not entries:
         return ""
     local = entries[0].local_part
-    return local.decode("utf-8", "replace").casefold() if local else ""
+    return local.decode("utf-8", "replace")[:MAX_SORT_KEY].casefold() if local else ""
 
 
 def display_key(entries: AddressList) -> str:
@@ -171,11 +172,11 @@ def display_key(entries: AddressList) -> str:
     first = entries[0]
     name = first.display_name
     if name:
-        return name
+        return name[:MAX_SORT_KEY]
     if first.domain is None:
         return ""
     octets = (first.local_part or b"") + b"@" + first.domain
-    return octets.decode("utf-8", "replace")
+    return octets.decode("utf-8", "replace")[:MAX_SORT_KEY]
 
 
 def summarize(fields: Fields) -> Summary:

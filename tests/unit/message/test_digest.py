@@ -9,7 +9,7 @@ from pennypost.message.defects import Defect, DefectKind
 from pennypost.message.digest import MessageDigest, digest, has_attachment, parse
 from pennypost.message.headers import prepend, split
 from pennypost.message.imap_form import imap_body, imap_envelope, nstring, sent_envelope, string
-from pennypost.message.limits import MAX_HEADER_FIELDS, MAX_HEADER_OCTETS
+from pennypost.message.limits import MAX_HEADER_FIELDS, MAX_HEADER_OCTETS, MAX_SORT_KEY
 
 
 def made(text: str) -> MessageDigest:
@@ -70,6 +70,17 @@ def test_summary() -> None:
     assert (summary.own_id, summary.thread_ids) == (b"3@example.org", (b"1@example.com", b"2@example.com"))
     assert (summary.from_key, summary.to_key, summary.cc_key) == ("bob", "carol", "dave")
     assert (summary.from_display, summary.to_display) == ("Bob", 'Carol "C"')
+
+
+def test_keys_have_a_bound_and_what_clients_are_shown_has_none() -> None:
+    long = "Xy" * MAX_SORT_KEY
+    found = made(f"From: {long}@example.org\nTo: {long} <x@y>\nCc: <x@{long}>\nSubject: Re: {long}\n\n")
+    summary = found.summary
+    keys = summary.subject_key, summary.from_key, summary.from_display, summary.to_display
+    assert [len(key) for key in keys] == [MAX_SORT_KEY] * 4
+    assert long.lower().startswith(summary.subject_key)
+    assert summary.subject == f"Re: {long}".encode()
+    assert sent_envelope(found.envelope).count(long.encode()) == 6  # From stands for Sender and Reply-To, too
 
 
 def test_keys_without_names_or_addresses() -> None:
