@@ -6,6 +6,7 @@ from array import array
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import apsw
 import pytest
@@ -19,6 +20,7 @@ from pennypost.model.units import Octets
 from pennypost.store import derived, directory, mailboxes, messages, removal
 from pennypost.store.choices import HeaderFields
 from pennypost.store.derived import Damaged, Derived, Packing, Page, Place
+from pennypost.store.engine import Row
 from pennypost.store.field_pages import MANY, FieldPages
 from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite import derived_file
@@ -74,9 +76,15 @@ def numbered(count: int = COUNT, subject: str = "number") -> list[bytes | None]:
     return [f"Subject: {subject} {n}\r\n\r\n".encode() for n in range(count)]
 
 
-def kept(store: Store) -> list[tuple[int, str, int]]:
+def beneath(store: Store, sql: str) -> list[Row]:
+    """Run a statement on the file, past the code that keeps it."""
     with closing(apsw.Connection(str(store.settings.data_dir / derived_file.FILE))) as connection:
-        return connection.execute("SELECT account, kind, number FROM page ORDER BY id").fetchall()
+        return connection.execute(sql).fetchall()
+
+
+def kept(store: Store) -> list[Row]:
+    """List what is on disk: account, kind and number of each page."""
+    return beneath(store, "SELECT account, kind, number FROM page ORDER BY id")
 
 
 async def test_values_are_had_back_after_a_restart(store: Store) -> None:
@@ -140,8 +148,7 @@ async def test_a_page_that_is_damaged_is_made_anew(store: Store, column: str, oc
     ids = await filled(store, ann)
     await subjects(store, ann, ids)
     await written(store)
-    with closing(apsw.Connection(str(store.settings.data_dir / derived_file.FILE))) as connection:
-        connection.execute(f"UPDATE page SET {column} = {octets.replace('{}', column)}")
+    beneath(store, f"UPDATE page SET {column} = {octets.replace('{}', column)}")
     assert await subjects(store, ann, ids) == numbered()
     await written(store)
     await remove(store, ann, range(1, COUNT + 1))
@@ -156,9 +163,8 @@ async def test_values_of_another_kind_are_not_given(store: Store) -> None:
     for choice in (SUBJECT, HeaderFields.called([b"from"])):
         await pages.chosen(ann, ids, ids, choice)
     await written(store)
-    with closing(apsw.Connection(str(store.settings.data_dir / derived_file.FILE))) as connection:
-        connection.execute("UPDATE page SET kind = 'none' WHERE kind LIKE '%subject%'")
-        connection.execute("""UPDATE page SET kind = 'fields ["subject"]' WHERE kind LIKE '%from%'""")
+    beneath(store, "UPDATE page SET kind = 'none' WHERE kind LIKE '%subject%'")
+    beneath(store, """UPDATE page SET kind = 'fields ["subject"]' WHERE kind LIKE '%from%'""")
     assert await subjects(store, ann, ids) == numbered()
 
 
@@ -195,8 +201,7 @@ async def test_a_file_whose_schema_is_damaged_is_made_anew(store: Store, damage:
     ids = await filled(store, ann)
     await subjects(store, ann, ids)
     await written(store)
-    with closing(apsw.Connection(str(store.settings.data_dir / derived_file.FILE))) as connection:
-        connection.execute(damage)
+    beneath(store, damage)
     assert await subjects(store, ann, ids) == numbered()
     await written(store)
     assert len(kept(store)) == 1
@@ -207,11 +212,7 @@ async def test_what_goes_wrong_with_the_file_is_no_reason_not_to_answer(
 ) -> None:
     ann = await account(store)
     ids = await filled(store, ann)
-
-    def broken(*_: object, **__: object) -> None:
-        raise apsw.ProtocolError
-
-    monkeypatch.setattr(derived_file, "_pages", broken)
+    monkeypatch.setattr(derived_file, "_pages", Mock(side_effect=apsw.ProtocolError))
     with capture_logs() as logs:
         assert await subjects(store, ann, ids) == numbered()
     assert [entry["where"] for entry in logs] == ["derived"]
@@ -242,11 +243,7 @@ async def test_a_file_that_cannot_be_used_is_done_without(store: Store) -> None:
 async def test_a_full_disk_is_no_reason_not_to_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ann = await account(store)
     ids = await filled(store, ann)
-
-    def full(*_: object, **__: object) -> None:
-        raise apsw.FullError
-
-    monkeypatch.setattr(derived_file, "_put", full)
+    monkeypatch.setattr(derived_file, "_put", Mock(side_effect=apsw.FullError))
     with capture_logs() as logs:
         assert await subjects(store, ann, ids) == numbered()
         await store.derived.close()
@@ -339,8 +336,7 @@ async def test_gone_messages_are_swept_out(store: Store) -> None:
         pass
     assert await store.derived.sweep() == 0
     assert {owner for owner, _, _ in kept(store)} == {ann}
-    with closing(apsw.Connection(str(store.settings.data_dir / derived_file.FILE))) as connection:
-        connection.execute("UPDATE page SET keys = x'00' WHERE id = (SELECT MIN(id) FROM page)")
+    beneath(store, "UPDATE page SET keys = x'00' WHERE id = (SELECT MIN(id) FROM page)")
     await written(store)
     assert await store.derived.sweep() == 1
 
