@@ -1,14 +1,13 @@
 """`pennypost account`."""
 
-import sys
-
 import click
 
+from pennypost.cli.asking import confirm, new_password, password_options
 from pennypost.cli.options import Loaded, as_json, configured, fail
 from pennypost.cli.output import show_records
 from pennypost.cli.parameters import bound, size
 from pennypost.cli.running import find_account, read, with_store, write
-from pennypost.mail.passwords import NewCredential, account_credential, generate_password
+from pennypost.mail.passwords import NewCredential, account_credential
 from pennypost.proto.imap.server_url import host_of, server_url
 from pennypost.proto.imap.url import BadUrl
 from pennypost.store import directory, removal, sending
@@ -21,20 +20,6 @@ def account() -> None:
     """Manage the accounts: who has mailboxes here."""
 
 
-def _new_password(generate: bool, from_stdin: bool) -> str:
-    if generate and from_stdin:
-        raise click.UsageError("--generate-password and --password-stdin exclude each other")
-    if generate:
-        return generate_password()
-    if from_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-        if not password:
-            fail("no password on standard input")
-        return password
-    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    return asked
-
-
 def _credential(loaded: Loaded, password: str) -> NewCredential:
     try:
         return account_credential(password, loaded.config.auth)
@@ -42,22 +27,19 @@ def _credential(loaded: Loaded, password: str) -> NewCredential:
         fail(f"this password cannot be used: {error}")
 
 
-_generate = click.option("--generate-password", "generate", is_flag=True, help="Make a password and print it.")
-_from_stdin = click.option(
-    "--password-stdin", "from_stdin", is_flag=True, help="Read the password from standard input."
-)
-
-
 @account.command("add")
 @configured
 @click.argument("name")
 @click.option("--display-name", default="", help="The name people see.")
 @click.option("--quota", type=size, help='What it may hold, as "5 GiB".')
-@_generate
-@_from_stdin
+@password_options
 def add(loaded: Loaded, name: str, display_name: str, quota: int | None, generate: bool, from_stdin: bool) -> None:
-    """Add the account NAME, which is its address and its login name. Its domain must be there already."""
-    password = _new_password(generate, from_stdin)
+    """Add the account NAME, which is its address and its login name. Its domain must be there already.
+
+    The password is asked for twice. A script writes it to standard input, one line: printf '%s\\n' "$PASSWORD" |
+    pennypost account add NAME.
+    """
+    password = new_password(generate, from_stdin)
     new = _credential(loaded, password)
     added = write(
         loaded,
@@ -93,11 +75,14 @@ def list_(loaded: Loaded, domain: str | None, as_json: bool) -> None:
 @account.command("passwd")
 @configured
 @click.argument("name")
-@_generate
-@_from_stdin
+@password_options
 def passwd(loaded: Loaded, name: str, generate: bool, from_stdin: bool) -> None:
-    """Set the password of the account NAME. App passwords stay."""
-    password = _new_password(generate, from_stdin)
+    """Set the password of the account NAME. App passwords stay.
+
+    It is asked for twice. A script writes it to standard input, one line: printf '%s\\n' "$PASSWORD" | pennypost
+    account passwd NAME.
+    """
+    password = new_password(generate, from_stdin)
     new = _credential(loaded, password)
 
     async def change(tx: Transaction) -> None:
@@ -242,7 +227,7 @@ def unfreeze(loaded: Loaded, name: str) -> None:
 def remove(loaded: Loaded, name: str, yes: bool) -> None:
     """Remove the account NAME with all its mail."""
     if not yes:
-        click.confirm(f"Remove {name} and all its mail?", abort=True, err=True)
+        confirm(f"Remove {name} and all its mail?")
 
     async def work(store: Store) -> None:
         async def change(tx: Transaction) -> None:

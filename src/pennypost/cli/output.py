@@ -1,7 +1,8 @@
 """Tables for people, JSON for programs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import click
 import msgspec
@@ -9,6 +10,29 @@ import msgspec
 from pennypost.model.text import printable
 
 Record = Mapping[str, Any]
+
+
+class JsonArray:
+    """Writes a JSON array of objects one by one, as `show_records` writes it whole: for what may be too much to hold.
+
+    Use it in `with`. What ends it by an exception leaves the array open, so that nobody takes a part for the whole.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, record: Record) -> None:
+        """Write one object, at once."""
+        text = msgspec.json.format(msgspec.json.encode(dict(record), enc_hook=str), indent=2).decode()
+        click.echo((",\n  " if self.count else "[\n  ") + text.replace("\n", "\n  "), nl=False)
+        self.count += 1
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        if kind is None:
+            click.echo("\n]" if self.count else "[]")
 
 
 def show_records(records: Sequence[Record], *, as_json: bool, empty: str = "none") -> None:

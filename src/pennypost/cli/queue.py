@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import click
 
+from pennypost.cli.asking import confirm
 from pennypost.cli.options import Command, Loaded, as_json, configured, fail
 from pennypost.cli.output import Record, show_record, show_records
 from pennypost.cli.running import find_account, read, with_store
@@ -264,7 +265,7 @@ def retry(loaded: Loaded, filters: list[Filter], everything: bool) -> None:
 def remove(loaded: Loaded, filters: list[Filter], everything: bool, yes: bool) -> None:
     """Take mail out of the queue without telling its sender. `recall` is what a sender does himself."""
     if not yes:
-        click.confirm("Remove this mail, and tell nobody?", abort=True, err=True)
+        confirm("Remove this mail, and tell nobody?")
     _act(loaded, filters, everything, _changes("removed"), "removed")
 
 

@@ -4,6 +4,7 @@ from functools import partial
 
 import click
 
+from pennypost.cli.asking import confirm
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_records
 from pennypost.cli.parameters import bound, rights_, size
@@ -104,7 +105,7 @@ def leave(loaded: Loaded, address: str, member: str) -> None:
 def remove(loaded: Loaded, address: str, yes: bool) -> None:
     """Remove the shared account ADDRESS with all its mail."""
     if not yes:
-        click.confirm(f"Remove {address} and all its mail?", abort=True, err=True)
+        confirm(f"Remove {address} and all its mail?")
 
     async def change(tx: Transaction) -> None:
         await directory.remove_account(tx, (await _find(tx, address)).id)

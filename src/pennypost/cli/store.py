@@ -1,12 +1,12 @@
 """`pennypost store`."""
 
+from contextlib import nullcontext
 from dataclasses import asdict
 
 import click
-import msgspec
 
 from pennypost.cli.options import Loaded, as_json, configured
-from pennypost.cli.output import show_record, show_records
+from pennypost.cli.output import JsonArray, show_record, show_records
 from pennypost.cli.running import read, with_store
 from pennypost.store.check import check as walk
 from pennypost.store.stats import by_account, stats
@@ -22,22 +22,26 @@ def store() -> None:
 @configured
 @as_json
 def check(loaded: Loaded, as_json: bool) -> None:
-    """Walk everything and tell what is inconsistent; the status is 1 when something is. Reads every body once."""
+    """Walk everything and tell what is inconsistent; the status is 1 when something is. Reads every body once.
 
-    async def work(store: Store) -> int:
-        count = 0
-        async for found in walk(store.engine, store.blobs):
-            count += 1
-            if as_json:
-                line = {"kind": found.kind.value, "where": found.where, "detail": found.detail}
-                click.echo(msgspec.json.encode(line).decode())
-            else:
-                click.echo(f"{found.kind.value}: {found.where}: {found.detail}")
-        return count
+    With --json it writes an array of objects with `kind`, `where` and `detail`, each when it is found.
+    """
+    with JsonArray() if as_json else nullcontext() as array:
 
-    count = with_store(loaded, work)
+        async def work(store: Store) -> int:
+            count = 0
+            async for found in walk(store.engine, store.blobs):
+                count += 1
+                if array is not None:
+                    array.add({"kind": found.kind.value, "where": found.where, "detail": found.detail})
+                else:
+                    click.echo(f"{found.kind.value}: {found.where}: {found.detail}")
+            return count
+
+        count = with_store(loaded, work)
     if not as_json:
-        click.echo(f"{count} inconsistencies" if count else "the store is consistent")
+        found = "1 inconsistency" if count == 1 else f"{count} inconsistencies"
+        click.echo(found if count else "the store is consistent")
     raise SystemExit(1 if count else 0)
 
 

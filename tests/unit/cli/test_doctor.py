@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.dns_server import FakeDns, Fault
-from tests.unit.cli.test_administration import Shell
+from tests.unit.cli.shell import Shell
 
 from pennypost.clients.http.https import HttpsAnswer, HttpsFailed
 from pennypost.mail.checkup import doctor, reachable

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.cli.test_administration import Shell
+from tests.unit.cli.shell import Shell
 
 from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Recipient
