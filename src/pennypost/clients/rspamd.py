@@ -32,6 +32,7 @@ from pennypost.clients.screening.shape import (
 from pennypost.clients.screening.stream import PIECE, in_turns
 from pennypost.junk.evidence import Evidence
 from pennypost.message import headers
+from pennypost.model.bounds import bounded
 from pennypost.model.units import MIB, Octets
 from pennypost.net.endpoint import Endpoint, UnixEndpoint
 
@@ -89,6 +90,10 @@ class RspamdSettings(ScreenerSettings):
 
     max_size: Octets = Octets(50 * MIB)
     """Larger messages are not shown to it."""
+
+    def __post_init__(self) -> None:
+        ScreenerSettings.__post_init__(self)
+        bounded(self, "scale", least=0)
 
 
 class _Symbol(msgspec.Struct):

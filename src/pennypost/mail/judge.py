@@ -30,7 +30,9 @@ from pennypost.mail.vocabulary import Vocabulary
 from pennypost.message.addresses import addresses, parse_addresses
 from pennypost.message.structure import Part
 from pennypost.model.address import Address
+from pennypost.model.bounds import bounded
 from pennypost.model.ids import AccountId
+from pennypost.model.units import render_duration
 from pennypost.model.verification import DkimResult, DmarcResult, IprevResult, SpfResult
 from pennypost.store import directory, junk
 from pennypost.store.engine import Transaction
@@ -106,12 +108,14 @@ class JunkSettings:
 
     def __post_init__(self) -> None:
         order_thresholds(self.threshold, self.defer_threshold, self.refuse_threshold)
-        if self.max_tokens < 10_000:
-            raise ValueError("max_tokens: expected at least 10000")
+        bounded(self, "max_tokens", least=10_000)
+        bounded(self, "greylist_limit", least=0)
         if self.greylist and not 0 < self.greylist_threshold < self.threshold:
-            raise ValueError("greylist_threshold: expected a number above 0 and below the threshold")
+            raise ValueError(f"greylist_threshold: expected a number above 0 and below threshold ({self.threshold})")
         if self.greylist_delay >= self.greylist_patience:
-            raise ValueError("greylist_patience: expected more than greylist_delay")
+            raise ValueError(
+                f"greylist_patience: expected more than greylist_delay ({render_duration(self.greylist_delay)})"
+            )
 
 
 def order_thresholds(threshold: float, defer: float, refuse: float) -> None:

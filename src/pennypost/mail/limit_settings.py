@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 
+from pennypost.model.bounds import bounded, positive_times
 from pennypost.model.units import Octets
 
 
@@ -55,16 +56,11 @@ class DefenceSettings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int) and value < 0:
-                raise ValueError(f"{field.name}: expected 0 or more")
-            if isinstance(value, timedelta) and value < timedelta(0):
-                raise ValueError(f"{field.name}: expected a time")
-        if self.network_factor < 1:
-            raise ValueError("network_factor: expected at least 1")
-        if not self.failure_time or not self.ban_time:
-            raise ValueError("failure_time, ban_time: expected a positive time")
-        if self.tarpit_delay > timedelta(minutes=1):
-            raise ValueError("tarpit_delay: expected at most 1 min")
+            if isinstance(value, int | timedelta):
+                bounded(self, field.name, least=type(value)(0))
+        bounded(self, "network_factor", least=1)
+        positive_times(self, "failure_time", "ban_time")
+        bounded(self, "tarpit_delay", most=timedelta(minutes=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +106,5 @@ class SendingSettings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int) and value < 0:
-                raise ValueError(f"{field.name}: expected 0 or more")
-        if self.new_network_time < timedelta(0):
-            raise ValueError("new_network_time: expected a time")
+            if isinstance(value, int | timedelta):
+                bounded(self, field.name, least=type(value)(0))

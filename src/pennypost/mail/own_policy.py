@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from pennypost.verify.mta_sts import StsMode, StsPolicy
+from pennypost.model.bounds import bounded
+from pennypost.verify.mta_sts import MAX_AGE_SECONDS, StsMode, StsPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,9 @@ class StsSettings:
 
     max_age: timedelta = timedelta(days=7)
     """How long others keep the policy."""
+
+    def __post_init__(self) -> None:
+        bounded(self, "max_age", least=timedelta(seconds=1), most=timedelta(seconds=MAX_AGE_SECONDS))
 
 
 def policy_of(settings: StsSettings, hostname: str) -> StsPolicy:

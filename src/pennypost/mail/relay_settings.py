@@ -8,6 +8,7 @@ from typing import Literal
 from pennypost.clients.smtp.oauth import OAuthClient
 from pennypost.clients.smtp.pool import PoolSettings
 from pennypost.clients.smtp.settings import SmtpTimeouts
+from pennypost.model.bounds import bounded, positive_times, sizes
 from pennypost.model.secret import Secret
 from pennypost.model.units import MIB, Octets
 
@@ -83,9 +84,9 @@ class RelaySettings:
     """By name: what to log in with at smarthosts."""
 
     def __post_init__(self) -> None:
-        if min(self.max_recipients, self.max_addresses) < 1:
-            raise ValueError("max_recipients, max_addresses: expected at least 1")
-        if not (0 < self.port < 65536 and 0 < self.https_port < 65536):
-            raise ValueError("port, https_port: expected 1 to 65535")
+        bounded(self, "max_recipients", "max_addresses", least=1)
+        bounded(self, "port", "https_port", least=1, most=65535)
+        positive_times(self, "max_time")
+        sizes(self, "max_memory")
         if not self.hello_name.isascii() or any(c.isspace() for c in self.hello_name):
-            raise ValueError("hello_name: expected a host name in ASCII")
+            raise ValueError('hello_name: expected a host name in ASCII, as "mx.example.org"')

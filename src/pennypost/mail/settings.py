@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pennypost.model.units import MIB, Octets
+from pennypost.model.bounds import bounded, sizes
+from pennypost.model.units import GIB, KIB, MIB, Octets
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,15 @@ class AuthSettings:
     known_network_time: timedelta = timedelta(days=30)
     """A network from which an account logged in this recently is not shut out by a ban of the account."""
 
+    def __post_init__(self) -> None:
+        sizes(self, "hash_memory", least=8 * KIB, most=4 * GIB)
+        bounded(self, "hash_passes", least=1, most=1000)
+        bounded(self, "hash_threads", least=1, most=256)
+        bounded(self, "hash_queue", "verified_cache_size", least=0)
+        bounded(self, "scram_iterations", least=1, most=1_000_000)
+        bounded(self, "network_failures_free", "account_failures_free", least=0)
+        bounded(self, "network_failures_before_ban", "account_failures_before_ban", least=1)
+
 
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
@@ -78,3 +88,7 @@ class DeliverySettings:
     scheduled_mailbox: str = "Scheduled"
     """Where a user finds what he has submitted to be sent later (RFC 4865): what he moves out of there, or deletes, is
     taken back. Empty: it is shown nowhere."""
+
+    def __post_init__(self) -> None:
+        sizes(self, "max_message_size", "max_header_size")
+        bounded(self, "max_hops", "max_recipients", least=1)

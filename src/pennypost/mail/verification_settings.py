@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 
+from pennypost.model.bounds import bounded, positive_times
+
 
 @dataclass(frozen=True, slots=True)
 class VerificationSettings:
@@ -77,9 +79,7 @@ class VerificationSettings:
     """How long reports of others are kept."""
 
     def __post_init__(self) -> None:
-        if self.max_questions < 10:
-            raise ValueError("max_questions: expected at least 10")
-        if self.time <= timedelta(0):
-            raise ValueError("time: expected a positive time")
+        bounded(self, "max_questions", least=10)
+        positive_times(self, "time")
         if self.report_sender and self.report_sender.count("@") != 1:
-            raise ValueError("report_sender: expected an address")
+            raise ValueError('report_sender: expected an address, as "postmaster@example.org"')

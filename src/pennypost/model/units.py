@@ -1,5 +1,6 @@
 """Units that settings and limits carry in their types."""
 
+from datetime import timedelta
 from typing import NewType
 
 Octets = NewType("Octets", int)
@@ -8,3 +9,30 @@ Octets = NewType("Octets", int)
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+
+_SHOWN_OCTETS = {"TiB": 1024 * GIB, "GiB": GIB, "MiB": MIB, "KiB": KIB}
+_SHOWN_TIMES = {
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "min": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+}
+
+
+def render_octets(octets: int) -> str:
+    """Write a size in the largest unit that divides it."""
+    for unit, size in _SHOWN_OCTETS.items():
+        if octets and octets % size == 0:
+            return f"{octets // size} {unit}"
+    return f"{octets} octet" if octets == 1 else f"{octets} octets"
+
+
+def render_duration(duration: timedelta) -> str:
+    """Write a duration as a sum of units, the largest first."""
+    parts: list[str] = []
+    for unit, length in _SHOWN_TIMES.items():
+        count, duration = divmod(duration, length)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts) or "0 s"

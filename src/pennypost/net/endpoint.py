@@ -33,29 +33,30 @@ class UnixEndpoint:
 
 Endpoint = TcpEndpoint | UnixEndpoint
 
+_EXPECTED_TCP = 'expected an address and a port, as "127.0.0.1:2525" or "[::1]:2525"'
 _EXPECTED = 'expected an address, as "127.0.0.1:2525", "[::]:25" or "unix:/run/pennypost/lmtp.sock"'
 
 
-def parse_tcp_endpoint(text: str) -> TcpEndpoint:
-    """Read `host:port`; an IPv6 address is in brackets."""
+def parse_tcp_endpoint(text: str, expected: str = _EXPECTED_TCP) -> TcpEndpoint:
+    """Read `host:port`; an IPv6 address is in brackets. Raises ValueError, with the text `expected` mostly."""
     host, separator, port = text.rpartition(":")
     if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(_EXPECTED)
+        raise ValueError(expected)
     if host == "*":
         return TcpEndpoint("*", int(port))
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
         if ":" not in host:
-            raise ValueError(_EXPECTED)
+            raise ValueError(expected)
     elif ":" in host:
         raise ValueError('an IPv6 address is written in brackets, as "[::1]:25"')
     if ":" in host:
         try:
             ip_address(host)
         except ValueError:
-            raise ValueError(_EXPECTED) from None
+            raise ValueError(expected) from None
     elif not HOST_NAME.fullmatch(host):
-        raise ValueError(_EXPECTED)
+        raise ValueError(expected)
     return TcpEndpoint(host, int(port))
 
 
@@ -66,4 +67,4 @@ def parse_endpoint(text: str, base: Path) -> Endpoint:
         if not path:
             raise ValueError(_EXPECTED)
         return UnixEndpoint(base / path)
-    return parse_tcp_endpoint(text)
+    return parse_tcp_endpoint(text, _EXPECTED)

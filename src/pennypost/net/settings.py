@@ -6,6 +6,11 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
+from pennypost.model.bounds import bounded, positive_times
+
+MAX_BACKLOG = 65_535
+"""Kernels keep no more (`net.core.somaxconn` is less by default)."""
+
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
@@ -40,6 +45,9 @@ class TlsSettings:
     ca_file: Path | None = None
     """PEM with the authorities that outbound connections trust; "none": the system's."""
 
+    def __post_init__(self) -> None:
+        positive_times(self, "handshake_timeout")
+
 
 @dataclass(frozen=True, slots=True)
 class ListenerLimits:
@@ -62,10 +70,9 @@ class ListenerLimits:
     """How long a proxy may take to send its header."""
 
     def __post_init__(self) -> None:
-        if self.proxy_timeout <= timedelta(0):
-            raise ValueError("proxy_timeout: expected a positive time")
-        if min(self.connections, self.connections_per_address, self.backlog) < 1:
-            raise ValueError("expected limits of at least 1")
+        positive_times(self, "proxy_timeout")
+        bounded(self, "connections", "connections_per_address", least=1)
+        bounded(self, "backlog", least=1, most=MAX_BACKLOG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,5 @@ class ResolverSettings:
     """Answers to keep, for as long as they hold; 0 keeps none."""
 
     def __post_init__(self) -> None:
-        if self.timeout <= timedelta():
-            raise ValueError("timeout: expected more than 0")
-        if self.cache_entries < 0:
-            raise ValueError("cache_entries: expected 0 or more")
+        positive_times(self, "timeout")
+        bounded(self, "cache_entries", least=0)

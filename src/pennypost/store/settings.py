@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from pennypost.model.bounds import bounded
 from pennypost.model.units import KIB, MIB, Octets
+
+PAGE_SIZES = tuple(2**power for power in range(9, 17))
+"""What SQLite knows."""
+
+MAX_THREADS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +108,11 @@ class StoreSettings:
 
     keyword_limit: int = 128
     """Different keywords in one mailbox."""
+
+    def __post_init__(self) -> None:
+        if self.page_size not in PAGE_SIZES:
+            raise ValueError("page_size: expected 512 octets, 1, 2, 4, 8, 16, 32 or 64 KiB")
+        bounded(self, "readers", "blob_threads", least=1, most=MAX_THREADS)
+        bounded(self, "group_limit", "mailbox_limit", least=1)
+        bounded(self, "statement_cache", "timeline_limit", "keyword_limit", least=0)
+        bounded(self, "compression_level", least=1, most=22)

@@ -25,7 +25,7 @@ def test_every_problem_is_one_line(tmp_path: Path) -> None:
     assert status == 1
     assert errors.splitlines() == [
         f'pennypost: {file}: server.hostnaem: unknown key; did you mean "hostname"? (line 2)',
-        f'{file}: server.workers: expected a whole number or "auto" (line 3)',
+        f'{file}: server.workers: expected a whole number or "auto", not "x" (line 3)',
     ]
 
 

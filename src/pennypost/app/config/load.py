@@ -51,7 +51,9 @@ def load_config(file: Path | None = None, overrides: Sequence[str] = ()) -> Load
     origins = {key: f"{name}:{line}" for key, line in lines.items() if not _is_table(table, key)}
     for override in overrides:
         key, separator, value = override.partition("=")
-        problem = _put(table, key.strip().split("."), _toml_value(value)) if separator else 'expected "key=value"'
+        names = [name.strip() for name in key.split(".")]
+        complete = bool(separator) and all(names)
+        problem = _put(table, names, _toml_value(value)) if complete else 'expected "key=value", as "server.workers=2"'
         if problem:
             problems.append(ConfigProblem(override, problem))
         else:

@@ -10,16 +10,17 @@ import difflib
 import operator
 import os
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from functools import reduce
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pennypost.app.config.values import parse_duration, parse_ip, parse_network, parse_octets
+from pennypost.app.config.values import parse_duration, parse_ip, parse_network, parse_octets, render_value
 from pennypost.model.errors import ConfigProblem
 from pennypost.model.secret import Secret
 from pennypost.model.units import Octets
@@ -60,14 +61,14 @@ class Reader:
         `hidden`: fields that cannot be written here, because something else sets them.
         """
         if not isinstance(table, dict):
-            return self.refuse(key, "expected a table")
+            return self.refuse(key, f"expected a table, not {_written(table)}")
         hints = get_type_hints(cls)
         known = {f.name: f for f in fields(cls) if f.init and f.name not in hidden}
         values: dict[str, Any] = {}
         for name, value in table.items():
             path = f"{key}.{name}" if key else name
             if name not in known:
-                self.refuse(path, f"unknown key{_nearest(name, known)}")
+                self.refuse(path, f"unknown key{_nearest(name, known) or _all(known)}")
                 continue
             inner = getattr(default, name) if default is not None else field_default(known[name])
             if own := hidden_fields(known[name]):
@@ -83,7 +84,19 @@ class Reader:
         try:
             return replace(default, **good) if default is not None else cls(**good)
         except ValueError as error:
-            return self.refuse(key, str(error))
+            written = {name: good[name] for name in good if name in table}
+            return self._refuse_fields(key, str(error), hints, written)
+
+    def _refuse_fields(self, key: str, problems: str, hints: dict[str, Any], written: dict[str, Any]) -> object:
+        """Note what a settings class says of its fields, a line for each: "NAME: expected …"; else it is about all."""
+        for line in problems.splitlines():
+            name, colon, problem = line.partition(": ")
+            if not colon or name not in hints:
+                self.refuse(key, line)
+                continue
+            shown = _given(written[name], hints[name]) if name in written else ""
+            self.refuse(f"{key}.{name}" if key else name, f"{problem}, not {shown}" if shown else problem)
+        return INVALID
 
     def value(self, hint: Any, value: object, key: str, default: Any = None) -> Any:
         """Read one value by its annotation. Gives INVALID after noting a problem."""
@@ -112,28 +125,30 @@ class Reader:
         if hint is Path:
             return self._path(value, key)
         if hint is bool:
-            return value if isinstance(value, bool) else self.refuse(key, "expected true or false")
+            return value if isinstance(value, bool) else self._mismatch(key, "true or false", value)
         if hint is int:
             fits = isinstance(value, int) and not isinstance(value, bool)
-            return value if fits else self.refuse(key, "expected a whole number")
+            return value if fits else self._mismatch(key, "a whole number", value)
         if hint is float:
-            fits = isinstance(value, int | float) and not isinstance(value, bool)
-            return float(value) if fits else self.refuse(key, "expected a number")  # type: ignore[arg-type]
+            fits = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+            return float(value) if fits else self._mismatch(key, "a number", value)  # type: ignore[arg-type]
         if hint is str:
-            return value if isinstance(value, str) else self.refuse(key, "expected a text in quotes")
+            return value if isinstance(value, str) else self._mismatch(key, "a text in quotes", value)
         raise TypeError(f"{key}: no way to read a {hint}")
 
+    def _mismatch(self, key: str, expected: str, value: object) -> object:
+        return self.refuse(key, f"expected {expected}, not {_written(value)}")
+
     def _parsed(self, parse: Callable[[str], Any], value: object, key: str) -> Any:
-        if not isinstance(value, str):
-            value = "" if isinstance(value, dict | list) else str(value)
+        text = value if isinstance(value, str) else "" if isinstance(value, dict | list) else str(value)
         try:
-            return parse(value)
+            return parse(text)
         except ValueError as error:
-            return self.refuse(key, f"{error}, not {value!r}")
+            return self.refuse(key, f"{error}, not {_written(value)}")
 
     def _path(self, value: object, key: str) -> Any:
         if not isinstance(value, str) or not value or "\0" in value:
-            return self.refuse(key, 'expected a path in quotes, as "/var/lib/pennypost"')
+            return self._mismatch(key, 'a path in quotes, as "/var/lib/pennypost"', value)
         try:
             return self.base / Path(value).expanduser()
         except RuntimeError:  # nobody is called so
@@ -142,8 +157,8 @@ class Reader:
     def _choice(self, choices: dict[str, Any], value: object, key: str) -> Any:
         if isinstance(value, str) and value in choices:
             return choices[value]
-        expected = " or ".join(f'"{choice}"' for choice in choices)
-        return self.refuse(key, f"expected {expected}{_nearest(str(value), choices)}")
+        expected = _or([f'"{choice}"' for choice in choices])
+        return self.refuse(key, f"expected {expected}, not {_written(value)}{_nearest(str(value), choices)}")
 
     def _one_of(self, hints: tuple[Any, ...], value: object, key: str, default: Any) -> Any:
         """Read by the first annotation that takes the value; None is written "none"."""
@@ -161,9 +176,11 @@ class Reader:
             if len(self.problems) == before:
                 del self.problems[noted:]
                 return result
-        expected = " or ".join(dict.fromkeys(p.problem.removeprefix("expected ") for p in self.problems[noted:]))
+        given = f", not {_written(value)}"
+        told = (p.problem.removeprefix("expected ").removesuffix(given) for p in self.problems[noted:])
+        expected = " or ".join(dict.fromkeys(told))
         del self.problems[noted:]
-        return self.refuse(key, f"expected {expected}")
+        return self.refuse(key, f"expected {expected}{given}")
 
     def _many(self, hint: Any, value: object, key: str) -> Any:
         """Read a list. One value may stand without brackets; "off" is the empty list."""
@@ -172,12 +189,14 @@ class Reader:
             items: list[Any] = []
         else:
             items = value if isinstance(value, list) else [value]
-        results = [self.value(inner, item, f"{key}.{n}" if len(items) > 1 else key) for n, item in enumerate(items)]
+        tables = isinstance(value, list) and any(isinstance(item, dict) for item in items)
+        numbered = tables or len(items) > 1
+        results = [self.value(inner, item, f"{key}.{n}" if numbered else key) for n, item in enumerate(items)]
         return INVALID if INVALID in results else origin(results)
 
     def _mapping(self, hint: Any, value: object, key: str) -> Any:
         if not isinstance(value, dict):
-            return self.refuse(key, "expected a table")
+            return self._mismatch(key, "a table", value)
         results = {name: self.value(hint, item, f"{key}.{name}") for name, item in value.items()}
         return INVALID if INVALID in results.values() else results
 
@@ -221,6 +240,43 @@ def field_default(f: Field[Any]) -> Any:
     if f.default is not MISSING:
         return f.default
     return f.default_factory() if f.default_factory is not MISSING else None
+
+
+MAX_SHOWN = 60
+"""Characters of a value that are shown: long ones are no slips."""
+
+MAX_LISTED = 12
+"""Keys of a table that are listed when one is not known."""
+
+
+def _written(value: object) -> str:
+    """Show what was written, as TOML: enough to be found again."""
+    match value:
+        case dict():
+            return "a table"
+        case list():
+            return "a list"
+        case str() if len(value) > MAX_SHOWN:
+            return render_value(value[:MAX_SHOWN] + "…")
+        case _:
+            return render_value(value)
+
+
+def _given(value: object, hint: Any) -> str:
+    """Show a value that was read, as it may have been written; "" for what is not shown: secrets, tables, lists."""
+    if isinstance(value, Secret | dict | tuple):
+        return ""
+    shown = render_value(value, octets=hint is Octets or Octets in get_args(hint))
+    return shown if len(shown) <= MAX_SHOWN else shown[:MAX_SHOWN] + "…"
+
+
+def _all(known: Iterable[str]) -> str:
+    names = list(known)
+    return f"; expected {_or(names)}" if len(names) <= MAX_LISTED else "; pennypost config show lists what is known"
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -22,6 +22,7 @@ from pennypost.mail.settings import AuthSettings, DeliverySettings
 from pennypost.mail.signing import SigningSettings
 from pennypost.mail.tls_reports import TlsReportSettings
 from pennypost.mail.verification_settings import VerificationSettings
+from pennypost.model.bounds import bounded
 from pennypost.model.errors import ConfigProblem
 from pennypost.net.endpoint import HOST_NAME, Endpoint, TcpEndpoint
 from pennypost.net.settings import ListenerLimits, ResolverSettings, TlsSettings
@@ -85,8 +86,8 @@ class ServerSettings:
     def __post_init__(self) -> None:
         if self.hostname and HOST_NAME.fullmatch(self.hostname) is None:
             raise ValueError('hostname: expected a name in ASCII, as "mx.example.org"')
-        if isinstance(self.workers, int) and not 1 <= self.workers <= 256:
-            raise ValueError("workers: expected 1 to 256")
+        if isinstance(self.workers, int):
+            bounded(self, "workers", least=1, most=256)
 
 
 def _on(port: int) -> tuple[Endpoint, ...]:
@@ -174,7 +175,7 @@ class DnsSettings(ResolverSettings):
             try:
                 ip_address(endpoint.host)
             except ValueError:
-                raise ValueError(f"resolvers: expected an IP address and a port, not {str(endpoint)!r}") from None
+                raise ValueError('resolvers: expected IP addresses and ports, as "127.0.0.1:53"') from None
 
 
 class CleartextLogin(Enum):

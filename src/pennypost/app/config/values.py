@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pennypost.model.secret import Secret
-from pennypost.model.units import GIB, KIB, MIB, Octets
+from pennypost.model.units import GIB, KIB, MIB, Octets, render_duration, render_octets
 
 _OCTET_UNITS = {"octets": 1, "octet": 1, "B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": 1024 * GIB}
-_SHOWN_OCTET_UNITS = ("TiB", "GiB", "MiB", "KiB")
 
 _TIME_UNITS = {
     "ms": timedelta(milliseconds=1),
@@ -25,7 +24,6 @@ _TIME_UNITS = {
     "week": timedelta(weeks=1),
 }
 _TIME_NAMES = {"sec": "s", "second": "s", "minute": "min", "hour": "h", "day": "d"}
-_SHOWN_TIME_UNITS = ("d", "h", "min", "s", "ms")
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 MAX_OCTETS = 2**53
@@ -48,14 +46,6 @@ def parse_octets(text: str) -> Octets:
     if octets > MAX_OCTETS:
         raise ValueError("expected less: there are no disks of that size")
     return Octets(int(octets))
-
-
-def render_octets(octets: int) -> str:
-    """Write a size in the largest unit that divides it."""
-    for unit in _SHOWN_OCTET_UNITS:
-        if octets and octets % _OCTET_UNITS[unit] == 0:
-            return f"{octets // _OCTET_UNITS[unit]} {unit}"
-    return f"{octets} octets"
 
 
 def _time_unit(name: str) -> timedelta | None:
@@ -82,16 +72,6 @@ def parse_duration(text: str) -> timedelta:
     return total
 
 
-def render_duration(duration: timedelta) -> str:
-    """Write a duration as a sum of units, the largest first."""
-    parts: list[str] = []
-    for unit in _SHOWN_TIME_UNITS:
-        count, duration = divmod(duration, _TIME_UNITS[unit])
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts) or "0 s"
-
-
 def parse_ip(text: str) -> IPv4Address | IPv6Address:
     """Read an IP address."""
     try:
@@ -103,9 +83,12 @@ def parse_ip(text: str) -> IPv4Address | IPv6Address:
 def parse_network(text: str) -> IPv4Network | IPv6Network:
     """Read a network; one address is a network of one."""
     try:
-        return ip_network(text)
-    except ValueError as error:
-        raise ValueError(f'expected a network, as "192.0.2.0/24" ({error})') from None
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError('expected a network, as "192.0.2.0/24" or "2001:db8::/32"') from None
+    if ip_address(text.partition("/")[0]) != network.network_address:
+        raise ValueError(f'expected the first address of a network, as "{network}"')
+    return network
 
 
 def render_value(value: Any, *, octets: bool = False) -> str:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
+from pennypost.model.bounds import bounded, positive_times
+
 
 class Fallback(Enum):
     """What becomes of mail that a screener could not be asked about."""
@@ -34,10 +36,8 @@ class ScreenerSettings:
     """Questions that are asked at the same time, by each worker; others wait for their turn."""
 
     def __post_init__(self) -> None:
-        if self.timeout <= timedelta(0) or self.pause <= timedelta(0):
-            raise ValueError("timeout, pause: expected positive times")
-        if self.failures < 1 or self.at_once < 1:
-            raise ValueError("failures, at_once: expected at least 1")
+        positive_times(self, "timeout", "pause")
+        bounded(self, "failures", "at_once", least=1)
 
     @property
     def patience(self) -> timedelta:

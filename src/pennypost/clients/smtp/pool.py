@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
 
 from pennypost.clients.smtp.client import SmtpClient
+from pennypost.model.bounds import bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,7 @@ class PoolSettings:
     """How many are kept."""
 
     def __post_init__(self) -> None:
-        if min(self.messages, self.idle_per_hop, self.idle_in_all) < 1:
-            raise ValueError("messages, idle_per_hop, idle_in_all: expected at least 1")
+        bounded(self, "messages", "idle_per_hop", "idle_in_all", least=1)
 
 
 class HasClient(Protocol):

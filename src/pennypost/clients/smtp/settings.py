@@ -1,7 +1,9 @@
 """How long each step of a session may take (RFC 5321 §4.5.3.2)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
+
+from pennypost.model.bounds import positive_times
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +37,6 @@ class SmtpTimeouts:
     whole_text: timedelta = timedelta(hours=1)
     """Until the next host has taken all of a message, however steadily it does: who takes it octet by octet would hold
     a connection, and memory, for days."""
+
+    def __post_init__(self) -> None:
+        positive_times(self, *(field.name for field in fields(self)))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from enum import Enum
 from ipaddress import ip_address
 
+from pennypost.model.bounds import bounded, positive_times
 from pennypost.model.relaying import TlsMode
 from pennypost.model.units import KIB, Octets
 
@@ -43,10 +44,8 @@ class Smarthost:
     after_failures: int = 0
 
     def __post_init__(self) -> None:
-        if self.port is not None and not 0 < self.port < 65536:
-            raise ValueError("port: expected 1 to 65535")
-        if self.after_failures < 0:
-            raise ValueError("after_failures: expected 0 or more")
+        bounded(self, "port", least=1, most=65535)
+        bounded(self, "after_failures", least=0)
 
 
 _MINUTE = timedelta(minutes=1)
@@ -122,21 +121,15 @@ class QueueSettings:
     def __post_init__(self) -> None:
         if not self.retry_after or any(wait < timedelta(seconds=1) for wait in self.retry_after):
             raise ValueError("retry_after: expected at least one time, of 1 s or more")
-        for name in ("expire_after", "warn_after"):
-            if getattr(self, name) <= timedelta(0):
-                raise ValueError(f"{name}: expected a positive time")
-        if self.lease_time < timedelta(seconds=5):
-            raise ValueError("lease_time: expected at least 5 s")
-        for name in ("max_connections", "hop_connections", "hop_connections_at_first", "transaction_recipients"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1")
-        for name in ("max_future_release", "pass_on_within"):
-            if getattr(self, name) < timedelta(0):
-                raise ValueError(f"{name}: expected 0 or more")
+        positive_times(self, "expire_after", "warn_after")
+        bounded(self, "lease_time", least=timedelta(seconds=5))
+        connections = ("max_connections", "hop_connections", "hop_connections_at_first")
+        bounded(self, *connections, "transaction_recipients", least=1)
+        bounded(self, "max_future_release", "pass_on_within", least=timedelta(0))
         if any(domain != domain.lower() for domain in self.verp):
-            raise ValueError("verp: expected domains in lower case")
+            raise ValueError('verp: expected domains in lower case, as "example.org"')
         for domain, source in self.sources.items():
             try:
                 ip_address(source)
             except ValueError:
-                raise ValueError(f"sources: {domain} has no IP address") from None
+                raise ValueError(f'sources: expected an IP address for {domain}, as "192.0.2.1"') from None

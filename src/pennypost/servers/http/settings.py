@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pennypost.model.bounds import bounded
 from pennypost.model.secret import Secret
 
 
@@ -15,3 +16,6 @@ class HttpSettings:
 
     max_connections: int = 100
     """Connections of one worker; past it the answer is 503, past twice as many there is none."""
+
+    def __post_init__(self) -> None:
+        bounded(self, "max_connections", least=1)

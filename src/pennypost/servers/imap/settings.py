@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pennypost.model.bounds import bounded, positive_times, sizes
 from pennypost.model.units import KIB, Octets
 
 
@@ -57,5 +58,6 @@ class ImapSettings:
     """Whether GETQUOTA and GETQUOTAROOT tell accounts how much they use and may use (RFC 9208)."""
 
     def __post_init__(self) -> None:
-        if min(self.message_limit, self.save_limit, self.watched_mailboxes) < 0:
-            raise ValueError("limits cannot be negative")
+        bounded(self, "message_limit", "save_limit", "watched_mailboxes", least=0)
+        positive_times(self, "login_timeout", "idle_timeout", "keepalive_interval", "progress_interval")
+        sizes(self, "write_chunk", "body_chunk")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pennypost.model.bounds import bounded, sizes
 from pennypost.model.units import KIB, Octets
 
 _LEAST_IDLE = timedelta(minutes=10)
@@ -35,10 +36,8 @@ class Pop3Settings:
 
     def __post_init__(self) -> None:
         if self.idle_timeout < _LEAST_IDLE:
-            raise ValueError("idle_timeout: RFC 1939 asks for at least 10 minutes")
-        if not timedelta(seconds=30) <= self.lock_time:
-            raise ValueError("lock_time: expected at least 30 s")
-        if self.max_login_failures < 1:
-            raise ValueError("max_login_failures: expected at least 1")
-        if self.login_delay < timedelta(0):
-            raise ValueError("login_delay: expected no negative time")
+            raise ValueError("idle_timeout: expected at least 10 min, as RFC 1939 §3 asks for")
+        bounded(self, "lock_time", least=timedelta(seconds=30))
+        bounded(self, "max_login_failures", least=1)
+        bounded(self, "login_delay", least=timedelta(0))
+        sizes(self, "write_chunk")

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
+from pennypost.model.bounds import bounded, positive_times
+
 _LEAST_WAIT = timedelta(minutes=5)
 
 
@@ -73,15 +75,7 @@ class SmtpSettings:
 
     def __post_init__(self) -> None:
         if self.command_timeout < _LEAST_WAIT:
-            raise ValueError("command_timeout: RFC 5321 asks for at least 5 minutes")
-        if self.text_timeout <= timedelta(0):
-            raise ValueError("text_timeout: expected a positive time")
-        if self.text_time <= timedelta(0):
-            raise ValueError("text_time: expected a positive time")
-        if self.session_time <= timedelta(0):
-            raise ValueError("session_time: expected a positive time")
-        if not timedelta(0) <= self.greeting_delay <= timedelta(minutes=1):
-            raise ValueError("greeting_delay: expected 0 to 1 min")
-        for name in ("max_messages", "max_errors", "max_idle_commands", "max_login_failures"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1")
+            raise ValueError("command_timeout: expected at least 5 min, as RFC 5321 §4.5.3.2.7 asks for")
+        positive_times(self, "text_timeout", "text_time", "session_time")
+        bounded(self, "greeting_delay", least=timedelta(0), most=timedelta(minutes=1))
+        bounded(self, "max_messages", "max_errors", "max_idle_commands", "max_login_failures", least=1)

@@ -66,12 +66,12 @@ def test_every_problem_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(file, ["server.stop_time=3", "nonsense"])
     problems = {p.key: p.problem for p in caught.value.problems}
-    assert problems["server"] == "workers: expected 1 to 256 (line 1)"
+    assert problems["server.workers"] == "expected 1 to 256, not 0 (line 2)"
     assert problems["listeners.smpt"] == 'unknown key; did you mean "smtp"? (line 4)'
     assert "expected an address" in problems["listeners.imap"]
     assert 'did you mean "log"?' in problems["lgo"]
     assert "expected a duration" in problems["server.stop_time"]
-    assert problems["nonsense"] == 'expected "key=value"'
+    assert problems["nonsense"] == 'expected "key=value", as "server.workers=2"'
 
 
 @pytest.mark.parametrize("text", ["5", '["a"]', "[]", "true", '""', '"\\u0000"'])

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from pennypost.app.config.reader import INVALID, Reader
+from pennypost.model.bounds import positive_times, sizes
 from pennypost.model.errors import ConfigProblem
 from pennypost.model.secret import Secret
 from pennypost.model.units import Octets
@@ -32,8 +33,8 @@ class Inner:
     wait: timedelta = timedelta(seconds=1)
 
     def __post_init__(self) -> None:
-        if self.size > 1000:
-            raise ValueError("size: at most 1000 octets")
+        sizes(self, "size", least=0, most=1000)
+        positive_times(self, "wait")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +95,29 @@ def test_every_kind_of_value(key: str, written: object, value: object) -> None:
 @pytest.mark.parametrize(
     ("key", "written", "problem"),
     [
-        ("flag", 1, "expected true or false"),
-        ("count", True, "expected a whole number"),
-        ("count", "7", "expected a whole number"),
-        ("ratio", "x", "expected a number"),
-        ("name", 7, "expected a text"),
-        ("colour", "rde", 'expected "red" or "green"; did you mean "red"?'),
-        ("address", "1.2.3", "expected an IP address"),
-        ("networks", ["10.0.0.1/8"], "expected a network"),
-        ("listen", ["a:1", "b"], "expected an address"),
-        ("workers", "many", 'expected a whole number or "auto"'),
-        ("labels", 3, "expected a table"),
-        ("inner", 3, "expected a table"),
-        ("inner", {"size": 5}, "expected a size with its unit"),
-        ("inner", {"size": "2 KiB"}, "at most 1000 octets"),
+        ("flag", 1, "expected true or false, not 1"),
+        ("count", True, "expected a whole number, not true"),
+        ("count", "7", 'expected a whole number, not "7"'),
+        ("count", [], "expected a whole number, not a list"),
+        ("count", float("nan"), "expected a whole number, not nan"),
+        ("ratio", "x", 'expected a number, not "x"'),
+        ("ratio", float("nan"), "expected a number, not nan"),
+        ("ratio", float("inf"), "expected a number, not inf"),
+        ("name", 7, "expected a text in quotes, not 7"),
+        ("name", {"file": "a"}, "expected a text in quotes, not a table"),
+        ("colour", "rde", 'expected "red" or "green", not "rde"; did you mean "red"?'),
+        ("file", 7, 'expected a path in quotes, as "/var/lib/pennypost", not 7'),
+        ("address", "1.2.3", 'expected an IP address, as "192.0.2.1" or "2001:db8::1", not "1.2.3"'),
+        ("networks", ["x" * 99], f'as "192.0.2.0/24" or "2001:db8::/32", not "{"x" * 60}…"'),
+        ("networks", ["10.0.0.1/8"], 'expected the first address of a network, as "10.0.0.0/8", not "10.0.0.1/8"'),
+        ("listen", ["a:1", "b"], 'expected an address, as "127.0.0.1:2525", "[::]:25" or "unix:'),
+        ("workers", "many", 'expected a whole number or "auto", not "many"'),
+        ("labels", 3, "expected a table, not 3"),
+        ("inner", 3, "expected a table, not 3"),
+        ("inner", {"size": 5}, 'expected a size with its unit, as "25 MiB", not 5'),
+        ("inner", {"size": "2 KiB"}, 'expected 0 octets to 1000 octets, not "2 KiB"'),
+        ("inner", {"wait": "0 s"}, 'expected more than 0 s, not "0 s"'),
+        ("inner", {"nothing": "x"}, "unknown key; expected size or wait"),
         ("pairs", [{"chain": "c"}], "is required"),
         ("secret", {"env": "NOT_THERE"}, "the environment has no NOT_THERE"),
         ("secret", {"file": "/nowhere/at/all"}, "cannot read the secret"),
@@ -139,4 +149,19 @@ def test_secrets_from_a_file_and_from_the_environment(tmp_path: Path) -> None:
 def test_a_section_that_does_not_fit_together_is_one_invalid_value() -> None:
     reader = Reader(Path("/"))
     assert reader.section(Inner, {"size": "2 KiB"}, "inner") is INVALID
-    assert reader.problems == [ConfigProblem("inner", "size: at most 1000 octets")]
+    assert reader.problems == [ConfigProblem("inner.size", 'expected 0 octets to 1000 octets, not "2 KiB"')]
+
+
+def test_tables_in_a_list_are_numbered() -> None:
+    """So that the line of the one that is meant is found."""
+    _, problems = read({"pairs": [{"chain": "c", "key": "k"}, {"chain": "c"}]})
+    assert problems == [ConfigProblem("pairs.1.key", "is required")]
+    _, problems = read({"pairs": [{"chain": "c"}]})
+    assert problems == [ConfigProblem("pairs.0.key", "is required")]
+
+
+def test_a_secret_is_not_told() -> None:
+    for written in (12345, ["hunter2"], {"file": "a", "hunter2": "b"}):
+        _, problems = read({"secret": written})
+        assert "12345" not in problems[0].problem
+        assert "hunter2" not in problems[0].problem

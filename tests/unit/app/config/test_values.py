@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennypost.app.config.values import parse_duration, parse_octets, render_duration, render_octets, render_value
+from pennypost.app.config.values import parse_duration, parse_octets, render_value
 from pennypost.model.secret import Secret
+from pennypost.model.units import render_duration, render_octets
 
 
 @pytest.mark.parametrize(
