@@ -11,7 +11,7 @@ from pennypost.model.flags import Flags
 from pennypost.model.ids import AccountId, MailboxId
 from pennypost.model.mailbox import Mailbox
 from pennypost.store import blobs, check, directory, mailboxes, messages
-from pennypost.store.blobs import BlobDraft
+from pennypost.store.blob_drafts import BlobDraft
 from pennypost.store.check import Inconsistency
 from pennypost.store.engine import Engine, Transaction
 from pennypost.store.messages import Appended, NewMessage

@@ -65,7 +65,17 @@ class Load:
     async def deliver(self, identifier: str) -> tuple[Uid, Uid]:
         header = f"Message-ID: <{identifier}@example.com>\r\nSubject: {identifier}\r\n\r\n".encode()
         # Some bodies are the same for all, some lie in files, some are both.
-        body = self.random.choice([identifier.encode() * 20, identifier.encode() * 500, b"same " * 50, b"SAME " * 5000])
+        attached = b"\r\nContent-Transfer-Encoding: base64\r\n\r\n%b\r\n--b--\r\n"
+        body = self.random.choice(
+            [
+                identifier.encode() * 20,
+                identifier.encode() * 500,
+                b"same " * 50,
+                b"SAME " * 5000,
+                identifier.encode() + attached % (b"logo" * 5000),
+                identifier.encode() + attached % (b"PHOTO===" * 20_000),
+            ]
+        )
         if len(body) > self.store.settings.inline_limit:
             draft = await self.store.blobs.draft_large(body)
         else:

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from pennypost.mail.settings import DeliverySettings
 from pennypost.message.digest import MessageDigest, digest
 from pennypost.model.errors import BadMessage
-from pennypost.store.blobs import BlobDraft
+from pennypost.store.blob_drafts import BlobDraft
 from pennypost.store.spool import Spool
 from pennypost.store.store import Store
 

@@ -10,6 +10,9 @@ put leaves a file that nobody knows.
 mailboxes at once. A small one that comes again in another transaction gets another row: finding the first would take
 an index of all hashes, whose pages cost a delivery more than the body.
 
+*Parts.* An attachment of some size (`store.attachment_from`) is a body of its own, which has one row, or one file,
+whatever messages it came in; their rows keep the rest (`blob_parts`). The whole is still known by its own hash.
+
 *Collection.* What nothing refers to is removed after a grace period: rows first, then files. Who deletes a row that
 refers to a body notes the body (`note_dropped`); the collector walks through all that may refer to it (`collection`). A
 body may come again at that very moment, so the two meet under the writers' lock, where there is one transaction at a
@@ -26,22 +29,21 @@ time:
 
 import asyncio
 import hashlib
-import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, MutableSequence, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from zstandard import ZstdError
 
 from pennypost.model.errors import ServerBusy
 from pennypost.model.ids import BlobId
-from pennypost.store.blob_files import FRAME, BlobFile, DamagedFile, write_file
-from pennypost.store.body_coding import UNDOTTED, BodyCoding
+from pennypost.store.blob_drafts import BlobDraft, Drafting
+from pennypost.store.blob_files import FRAME, BlobFile, DamagedFile
+from pennypost.store.blob_parts import BODY_COLUMNS, Gathered, Part, PartCache, Pieces, parts_of, put_together
+from pennypost.store.body_coding import DIVIDED, UNDOTTED, BodyCoding
 from pennypost.store.engine import Row, Transaction, Value, to_microseconds
 from pennypost.store.settings import StoreSettings
-from pennypost.store.spool import Spool
 
 T = TypeVar("T")
 
@@ -55,24 +57,7 @@ _SHARED = f"size >= {_SHARED_FROM} OR place IS NOT NULL"
 BY_HASH = f"hash = ? AND ({_SHARED})"
 """The condition that finds the row of a shared body."""
 
-_COLUMNS = "size, codec, data, place"
-
-
-class BlobDraft(NamedTuple):
-    """A body made ready for `put`. `hash`: SHA-256 of the body; `size`: its octets; `codec`: of `data` as
-    `body_coding` has it, of a file as `blob_files` does.
-
-    Either `data` or `place`, a path below the data folder, is set; `file` is then the whole path.
-    `body`: the body itself, of a small one, for those who need it again at once.
-    """
-
-    hash: bytes
-    size: int
-    codec: int
-    data: bytes | None
-    place: str | None
-    file: Path | None = None
-    body: bytes | None = None
+_COLUMNS = ", ".join(BODY_COLUMNS)
 
 
 class BlobReader:
@@ -83,7 +68,7 @@ class BlobReader:
 
     __slots__ = ("_blobs", "_source", "undotted", "whole")
 
-    def __init__(self, blobs: "Blobs", source: bytes | BlobFile, undotted: bool = False) -> None:
+    def __init__(self, blobs: "Blobs", source: bytes | BlobFile | Pieces, undotted: bool = False) -> None:
         self._blobs = blobs
         self._source = source
         self.whole = source if isinstance(source, bytes) else None
@@ -102,6 +87,12 @@ class BlobReader:
             return self._source[start : start + length]
         return await self._blobs.on_thread(self._source.read_at, start, length)
 
+    def read_now(self, start: int, length: int) -> bytes:
+        """Do what `read_at` does on the thread that asks: a large body blocks it."""
+        if isinstance(self._source, bytes):
+            return self._source[start : start + length]
+        return self._source.read_at(start, length)
+
     async def chunks(self, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Read a range, or all, in pieces of at most `FRAME` octets, each when it is asked for."""
         end = self.size if length is None else min(self.size, start + length)
@@ -111,92 +102,76 @@ class BlobReader:
             start += len(octets)
 
     def close(self) -> None:
-        """Let go of the file, if there is one. Idempotent."""
-        if isinstance(self._source, BlobFile):
+        """Let go of the files, if there are any. Idempotent."""
+        if not isinstance(self._source, bytes):
             self._source.close()
 
 
-class Blobs:
+class Blobs(Drafting):
     """Makes drafts of bodies and reads bodies, for one open store. `coding`: of those that lie in the database."""
 
     def __init__(self, settings: StoreSettings, coding: BodyCoding) -> None:
-        self._settings = settings
-        self._durable: set[Path] = set()
-        self.coding = coding
-        self._writers = ThreadPoolExecutor(settings.blob_threads, thread_name_prefix="store-blob-write")
+        super().__init__(settings, coding)
+        self._parts = PartCache(settings.attachment_cache)
         self._readers = ThreadPoolExecutor(settings.blob_threads, thread_name_prefix="store-blob-read")
-
-    # -- Writing
-
-    def draft(self, body: bytes) -> BlobDraft:
-        """Make a draft here and now: a few microseconds per KiB, so only for bodies up to `inline_limit`."""
-        codec, data = self.coding.encode(body)
-        return BlobDraft(hashlib.sha256(body).digest(), len(body), codec, data, None, None, body)
-
-    async def draft_large(self, body: bytes | memoryview | Path, start: int = 0) -> BlobDraft:
-        """Make a draft, as a file, of octets or of a file's content, from `start` on. On return it is synced.
-
-        A few are made at one time, the others wait. Raises StorageFull. A cancelled one may leave a file to collect.
-        """
-        if isinstance(body, Path):
-            fd = os.open(body, os.O_RDONLY | os.O_CLOEXEC)
-            return await self._draft_file(_file_pieces(fd, start), fd)
-        return await self._draft_file(_pieces(memoryview(body)[start:]), None)
-
-    async def draft_any(self, spool: Spool, start: int | None = None) -> BlobDraft:
-        """Make a draft of a spooled message's body: what follows its header block, or its octets from `start` on.
-
-        Raises StorageFull.
-        """
-        if start is None:
-            start = spool.header_size()
-        if spool.size - start <= self._settings.inline_limit:
-            return self.draft(spool.octets()[start:])
-        if (file := spool.fileno()) is not None:
-            fd = os.dup(file)  # the spool may be closed before a thread is free
-            return await self._draft_file(_file_pieces(fd, start), fd)
-        return await self._draft_file(_pieces(memoryview(spool.octets())[start:]), None)
-
-    async def _draft_file(self, pieces: Iterator[bytes | memoryview], fd: int | None) -> BlobDraft:
-        """Write pieces to a file on a thread. `fd`, where they come from, is closed when the thread is done with it,
-        also when the caller has been cancelled."""
-        settings = self._settings
-        job = self._writers.submit(write_file, settings.data_dir, pieces, settings.compression_level, self._durable)
-        if fd is not None:
-            job.add_done_callback(lambda _: os.close(fd))
-        written = await asyncio.wrap_future(job)
-        file = settings.data_dir / written.place
-        return BlobDraft(written.hash, written.size, written.codec, None, written.place, file)
-
-    # -- Reading
 
     async def read(self, tx: Transaction, blob: BlobId) -> bytes:
         """Read a whole body. A large one blocks while it is read: do that in a `scan`, or `open` it.
 
         Raises DamagedFile if the store has lost it.
         """
-        return self.decode(await _row(tx, blob))
+        return self.decode(await self._row(tx, blob))
 
     async def read_range(self, tx: Transaction, blob: BlobId, start: int, length: int) -> bytes:
         """Read up to `length` octets from `start` (0-based) of a body; of a large one only these parts are read."""
-        row = await _row(tx, blob)
-        if row[3] is None:
-            return self.decode(row)[start : start + length]
-        file = self._file(row)
+        reader = await self.open(tx, blob)
         try:
-            return file.read_at(start, length)
+            return reader.read_now(start, length)
         finally:
-            file.close()
+            reader.close()
 
     async def open(self, tx: Transaction, blob: BlobId) -> BlobReader:
         """Open a body for reading after the transaction, off the event loop if it is large."""
-        return self.reader(await _row(tx, blob))
+        return self.reader(await self._row(tx, blob))
+
+    async def gather(self, tx: Transaction, rows: MutableSequence[Row] | MutableSequence[Row | None], at: int) -> None:
+        """Lay hold of the parts of bodies that have some, in the transaction that has read their rows.
+
+        `at`: where `BODY_COLUMNS` begin in each row. A row of such a body is replaced by one that `decode` and `reader`
+        take; the others are left alone.
+        """
+        codec = at + 1
+        for number, row in enumerate(rows):
+            if row is not None and row[codec] is not None and row[codec] & DIVIDED:
+                rows[number] = (*row[:at], *await self._gathered(tx, row[at : at + 5]), *row[at + 4 :])
+
+    async def _gathered(self, tx: Transaction, row: Row) -> Row:
+        """Give the (size, codec, data, place) of a body that has parts: a small body is put together already."""
+        size, codec, data, place, blob = row
+        try:
+            named, hashes = await parts_of(tx, blob, self._parts)
+            parts = []
+            for part, hash in zip(named, hashes, strict=True):
+                octets = part.row
+                if not isinstance(octets, bytes) and octets[3] is None:
+                    octets = self.decode(octets)
+                    self._parts.keep(hash, octets)
+                parts.append(Part(part.start, part.size, octets))
+            rest = self.coding.decode(codec & ~DIVIDED, data, size - sum(part.size for part in parts))
+            gathered = Gathered(rest, tuple(parts))
+            if size > self._settings.inline_limit:
+                return size, codec, gathered, place
+            return size, codec & UNDOTTED, self._pieces(gathered, size).read_at(0, size), place
+        except DamagedFile as problem:  # whose turn it is is told of it
+            return size, codec, problem, place
 
     def reader(self, row: Row) -> BlobReader:
         """Open the body that a row of (size, codec, data, place) stands for, as `open` does."""
-        if row[3] is None:
-            return BlobReader(self, self.decode(row), bool(row[1] & UNDOTTED))
-        return BlobReader(self, self._file(row))
+        if row[3] is not None:
+            return BlobReader(self, self._file(row))
+        if isinstance(row[2], Gathered):
+            return BlobReader(self, self._pieces(row[2], row[0]))
+        return BlobReader(self, self.decode(row), bool(row[1] & UNDOTTED))
 
     def decode(self, row: Row) -> bytes:
         """Give the body that a row of (size, codec, data, place) stands for; for joins that bring these columns.
@@ -206,13 +181,15 @@ class Blobs:
         size, codec, data, place = row
         if size is None:
             raise DamagedFile("the message's body is not there")
-        if place is None:
+        if isinstance(data, DamagedFile):
+            raise data
+        if place is None and not codec & DIVIDED:
             return self.coding.decode(codec, data, size)
-        file = self._file(row)
+        source = self._pieces(data, size) if place is None else self._file(row)
         try:
-            return file.read_at(0, size)
+            return source.read_at(0, size)
         finally:
-            file.close()
+            source.close()
 
     def decode_all(self, rows: Sequence[Row], at: int) -> list[bytes]:
         """Do what `decode` does for many rows, in which its columns begin at a place."""
@@ -232,23 +209,20 @@ class Blobs:
 
     async def problem(self, tx: Transaction, blob: BlobId) -> str | None:
         """Say what is wrong with a stored body: missing, cut, or of another hash; None: nothing. Blocks: for `scan`."""
-        row = await tx.fetch_one(f"SELECT {_COLUMNS}, hash FROM blob WHERE id = ?", blob)
+        row = await tx.fetch_one("SELECT hash FROM blob WHERE id = ?", blob)
         if row is None:
             return "no such body"
         digest = hashlib.sha256()
         try:
-            if row[3] is None:
-                digest.update(self.decode(row[:4]))
-            else:
-                file = self._file(row[:4])
-                try:
-                    for start in range(0, file.size, FRAME):
-                        digest.update(file.read_at(start, FRAME))
-                finally:
-                    file.close()
+            reader = await self.open(tx, blob)
+            try:
+                for start in range(0, reader.size, FRAME):
+                    digest.update(reader.read_now(start, FRAME))
+            finally:
+                reader.close()
         except (DamagedFile, OSError) as error:
             return str(error)
-        return None if digest.digest() == row[4] else "the body does not have its hash"
+        return None if digest.digest() == row[0] else "the body does not have its hash"
 
     async def on_thread(self, function: Callable[..., T], *values: object) -> T:
         """Run something that reads a body on one of the threads for that."""
@@ -256,8 +230,32 @@ class Blobs:
 
     async def close(self) -> None:
         """Finish what is being written and end the threads."""
-        await asyncio.to_thread(self._writers.shutdown)
+        await self._end_writers()
         await asyncio.to_thread(self._readers.shutdown)
+
+    async def _row(self, tx: Transaction, blob: BlobId) -> Row:
+        rows = await tx.fetch_all(f"SELECT {_COLUMNS} FROM blob WHERE id = ?", blob)
+        if not rows:
+            raise DamagedFile(f"there is no body {blob}")
+        await self.gather(tx, rows, 0)
+        return rows[0][:4]
+
+    def _pieces(self, gathered: Gathered, size: int) -> Pieces:
+        """Open the pieces of a body. Raises DamagedFile."""
+        opened: list[tuple[int, bytes | BlobFile]] = []
+        try:
+            for part in gathered.parts:
+                row = part.row
+                opened.append((part.start, row if isinstance(row, bytes) else self._file(row)))
+            pieces = Pieces(put_together(gathered.rest, opened))
+            if pieces.size != size:
+                raise DamagedFile("the body has not the size it had")
+        except BaseException:
+            for _, source in opened:
+                if isinstance(source, BlobFile):
+                    source.close()
+            raise
+        return pieces
 
     def _file(self, row: Row) -> BlobFile:
         size, codec, _, place = row
@@ -274,6 +272,8 @@ async def put(tx: Transaction, draft: BlobDraft) -> BlobId:
     """
     if draft.file is not None and not draft.file.exists():
         raise ServerBusy
+    if draft.parts:
+        return await _put_divided(tx, draft)
     now = to_microseconds(tx.now)
     values = draft.hash, draft.size, draft.codec, draft.data, draft.place, now
     if draft.place is None and draft.size < _SHARED_FROM:
@@ -285,6 +285,21 @@ async def put(tx: Transaction, draft: BlobDraft) -> BlobId:
     return BlobId(row[0])
 
 
+async def _put_divided(tx: Transaction, draft: BlobDraft) -> BlobId:
+    """Do what `put` does for a body that has parts: these are put first."""
+    now = to_microseconds(tx.now)
+    row = await tx.fetch_one(f"SELECT id, created_at FROM blob WHERE {BY_HASH}", draft.hash)
+    if row is not None:
+        if row[1] < now - REFRESH // timedelta(microseconds=1):
+            await tx.execute("UPDATE blob SET created_at = ? WHERE id = ?", now, row[0])
+        return BlobId(row[0])
+    parts = [(start, await put(tx, part)) for start, part in draft.parts]
+    blob = await tx.insert(_INSERT, draft.hash, draft.size, draft.codec, draft.data, draft.place, now)
+    await tx.execute_many(_INSERT_PART, [(blob, start, part) for start, part in parts])
+    return BlobId(blob)
+
+
+_INSERT_PART = "INSERT INTO blob_part (blob, start, part) VALUES (?, ?, ?)"
 _INSERT = "INSERT INTO blob (hash, size, codec, data, place, created_at) VALUES (?, ?, ?, ?, ?, ?)"
 _INSERT_SHARED = (
     f"{_INSERT} ON CONFLICT (hash) WHERE {_SHARED} "
@@ -305,21 +320,3 @@ async def note_dropped(tx: Transaction, rows: str, *values: Value) -> None:
         to_microseconds(tx.now),
         *values,
     )
-
-
-async def _row(tx: Transaction, blob: BlobId) -> Row:
-    row = await tx.fetch_one(f"SELECT {_COLUMNS} FROM blob WHERE id = ?", blob)
-    if row is None:
-        raise DamagedFile(f"there is no body {blob}")
-    return row
-
-
-def _pieces(octets: memoryview) -> Iterator[memoryview]:
-    for start in range(0, len(octets), FRAME):
-        yield octets[start : start + FRAME]
-
-
-def _file_pieces(fd: int, start: int) -> Iterator[bytes]:
-    while piece := os.pread(fd, FRAME, start):
-        yield piece
-        start += len(piece)

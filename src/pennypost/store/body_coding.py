@@ -4,8 +4,8 @@ A body of a few kilobytes is too short to be compressed well by itself: a dictio
 common, words and markup, and the tables that zstd would have to write, and read, with each body. `dictionaries` makes
 it from the bodies that there are.
 
-What a row's `codec` says: `COMPRESSED`, `UNDOTTED`, and from `_NUMBER` on the number of the dictionary. The numbers
-are stored: never change what they mean.
+What a row's `codec` says: `COMPRESSED`, `UNDOTTED`, `DIVIDED`, and between them, from `_NUMBER` on, the number of the
+dictionary. The numbers are stored: never change what they mean.
 """
 
 import threading
@@ -31,6 +31,9 @@ COMPRESSED = 1
 
 UNDOTTED = 2
 """No line of the body begins with ".": POP3 sends it as it is, and need not look. Without it nobody has looked."""
+
+DIVIDED = 1 << 30
+"""The body has parts that are bodies of their own (`blob_parts`): this is coded of what lies between them."""
 
 _NUMBER = 2
 """By how many bits the dictionary's number is shifted; 0 is none."""
@@ -162,4 +165,4 @@ class BodyCoding:
 
 def dictionary_of(codec: int) -> int:
     """Give the number of the dictionary that a codec names; 0: none."""
-    return codec >> _NUMBER
+    return (codec & ~DIVIDED) >> _NUMBER

@@ -338,6 +338,10 @@ async def _entry_batch(
 # -- Rows that belong to nothing
 
 _ORPHANS = {
+    "a part of no body": "SELECT blob, part FROM blob_part t WHERE NOT EXISTS "
+    "(SELECT 1 FROM blob b WHERE b.id = t.blob) LIMIT 100",
+    "a part that is not there": "SELECT blob, part FROM blob_part t WHERE NOT EXISTS "
+    "(SELECT 1 FROM blob b WHERE b.id = t.part) LIMIT 100",
     "a message of no account": "SELECT account, id FROM message t WHERE NOT EXISTS "
     "(SELECT 1 FROM account a WHERE a.id = t.account) LIMIT 100",
     "entries of no account": "SELECT DISTINCT account, mailbox FROM entry t WHERE NOT EXISTS "
@@ -389,7 +393,7 @@ _NO_ENTRY = (
 )
 _UNUSED = (
     "SELECT id FROM blob WHERE id NOT IN (SELECT blob FROM message UNION SELECT blob FROM queued "
-    "UNION SELECT blob FROM dropped_blob) LIMIT 100"
+    "UNION SELECT blob FROM dropped_blob UNION SELECT part FROM blob_part) LIMIT 100"
 )
 _NO_BLOB = "SELECT id, blob FROM queued q WHERE NOT EXISTS (SELECT 1 FROM blob b WHERE b.id = q.blob) LIMIT 100"
 

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from pennypost.store.blob_files import FOLDER, TEMPORARY, hash_of
-from pennypost.store.blobs import BY_HASH, REFRESH
+from pennypost.store.blobs import BY_HASH, REFRESH, note_dropped
+from pennypost.store.body_coding import DIVIDED
 from pennypost.store.engine import Transaction, to_microseconds
 from pennypost.store.store import Store
 
@@ -25,6 +26,8 @@ _ROWS_PER_LOOK = 20_000
 
 _IN_MAILBOXES = "SELECT slot, blob FROM message WHERE slot > ? ORDER BY slot LIMIT ?"
 _IN_QUEUE = "SELECT id, blob FROM queued WHERE id > ? ORDER BY id LIMIT ?"
+_IN_BODIES = "SELECT blob, part FROM blob_part WHERE blob >= ? ORDER BY blob, start LIMIT ?"
+"""From the body on that was the last: not all its parts were read. It has `MOST_PARTS` of them at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ async def _used(store: Store, blobs: Collection[int]) -> set[int]:
     before the messages, and, for what would go the other way, after them.
     """
     used: set[int] = set()
-    for sql in (_IN_QUEUE, _IN_MAILBOXES, _IN_QUEUE):
+    for sql in (_IN_QUEUE, _IN_MAILBOXES, _IN_QUEUE, _IN_BODIES):
         last: int | None = 0
         while last is not None:
             last, found = await store.scan(partial(_named, sql=sql, after=last, blobs=blobs))
@@ -112,9 +115,14 @@ async def _delete(store: Store, blobs: Sequence[int], grace: timedelta) -> int:
         before = to_microseconds(tx.now - grace)
         removed = 0
         for blob in blobs:
-            if await tx.execute("DELETE FROM blob WHERE id = ? AND created_at < ?", blob, before):
-                await tx.execute("DELETE FROM dropped_blob WHERE blob = ?", blob)
-                removed += 1
+            row = await tx.fetch_one("DELETE FROM blob WHERE id = ? AND created_at < ? RETURNING codec", blob, before)
+            if row is None:
+                continue
+            await tx.execute("DELETE FROM dropped_blob WHERE blob = ?", blob)
+            if row[0] & DIVIDED:
+                await note_dropped(tx, "(SELECT part AS blob FROM blob_part WHERE blob = ?) parts WHERE TRUE", blob)
+                await tx.execute("DELETE FROM blob_part WHERE blob = ?", blob)
+            removed += 1
         return removed
 
     return await store.write_large(operation)

@@ -21,6 +21,7 @@ from pennypost.message.digest import MessageDigest
 from pennypost.model.flags import Flags, Keywords
 from pennypost.model.ids import AccountId, BlobId, MailboxId, MessageId, ModSeq, ThreadId, Uid, UidValidity
 from pennypost.store import counters, flag_notes, quota, removal, sets, threads
+from pennypost.store.blob_parts import BODY_COLUMNS
 from pennypost.store.changes import ChangeKind, record
 from pennypost.store.engine import Row, Transaction, to_microseconds
 from pennypost.store.keywords import normalise_keywords, pack_keywords
@@ -328,7 +329,7 @@ def _fetch_sql(columns: tuple[Column, ...], clause: str, bodies: bool) -> str:
     asked = "".join(f"{column.value}, " for column in columns)
     tables = "entry e JOIN message m ON m.slot = e.slot"
     if bodies:
-        asked += "b.size, b.codec, b.data, b.place, "
+        asked += "".join(f"b.{column}, " for column in BODY_COLUMNS)
         tables += " LEFT JOIN blob b ON b.id = m.blob"  # a message whose body was lost is not taken for gone
     return f"SELECT {asked}e.message FROM {tables} WHERE e.account = ? AND e.message {clause} ORDER BY e.message"
 
@@ -344,7 +345,8 @@ async def fetch(
     """Give, by id, the columns asked of each message, in the order in which they were asked.
 
     Messages that are not there (expunged since) are left out. At most `FETCH_BATCH` messages at a time; only the
-    columns asked are read. With `bodies` each row has four columns more, which `Blobs.decode` makes the body of.
+    columns asked are read. With `bodies` each row has `BODY_COLUMNS` more, which
+    `Blobs.gather` and then `Blobs.decode` make the body of.
     """
     found: dict[MessageId, Row] = {}
     ascending = messages if len(messages) == 1 else sorted(set(messages))

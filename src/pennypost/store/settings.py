@@ -55,6 +55,12 @@ class StoreSettings:
     inline_limit: Octets = Octets(64 * KIB)
     """Bodies up to this many octets lie in the database, larger ones in files."""
 
+    attachment_from: Octets = Octets(8 * KIB)
+    """Attachments of so many octets, in base64, are kept once whatever messages they came in; 0: none is."""
+
+    attachment_cache: Octets = Octets(4 * MIB)
+    """How much of those that were read last, and lie in the database, a worker keeps in memory."""
+
     compression_level: int = 1
     """Of zstd: 1 is fast, 19 is small."""
 

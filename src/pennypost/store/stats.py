@@ -50,7 +50,8 @@ _FIGURES = {
     "entries": "SELECT COALESCE(SUM(entry_count), 0) FROM account",
     "message_octets": "SELECT COALESCE(SUM(used_octets), 0) FROM account",
     "blobs": "SELECT COUNT(*) FROM blob",
-    "blob_octets": "SELECT COALESCE(SUM(size), 0) FROM blob",
+    "blob_octets": "SELECT COALESCE(SUM(size), 0) "
+    "- (SELECT COALESCE(SUM(b.size), 0) FROM blob_part p JOIN blob b ON b.id = p.part) FROM blob",
     "inline_blobs": "SELECT COUNT(*) FROM blob WHERE place IS NULL",
     "inline_octets": "SELECT COALESCE(SUM(LENGTH(data)), 0) FROM blob WHERE place IS NULL",
     "changes": "SELECT COUNT(*) FROM change",

@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from pennypost.model.ids import BlobId
-from pennypost.store.blobs import REFRESH, BlobDraft, note_dropped, note_unused, put
+from pennypost.store.blob_drafts import BlobDraft
+from pennypost.store.blobs import REFRESH, note_dropped, note_unused, put
 from pennypost.store.collection import Collected, _delete, _dropped, _unlink, _used, collect
 from pennypost.store.settings import StoreSettings
 from pennypost.store.store import Store

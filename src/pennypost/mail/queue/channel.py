@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pennypost.mail.queue.pacing import HopPace
 from pennypost.model.ids import QueuedId
-from pennypost.store.blobs import BlobDraft
+from pennypost.store.blob_drafts import BlobDraft
 from pennypost.store.dispatch import Leased
 from pennypost.store.queue import QueuedMessage
 from pennypost.store.store import Store
@@ -112,7 +112,7 @@ async def octets_of(store: Store, message: QueuedMessage, draft: BlobDraft | Non
     """Give header and body of a message, from what is at hand if it is. Large ones are read on a thread."""
     if draft is not None and draft.body is not None:
         return message.header + draft.body
-    if draft is not None and draft.place is None:
+    if draft is not None and draft.place is None and not draft.parts:
         return message.header + store.blobs.decode((draft.size, draft.codec, draft.data, None))
     reader = await store.read(lambda tx: store.blobs.open(tx, message.blob))
     try:

@@ -46,7 +46,7 @@ from pennypost.model.ids import DeliveryId, ModSeq
 from pennypost.model.relaying import Relay
 from pennypost.net.incident import log_incident
 from pennypost.store import dispatch
-from pennypost.store.blobs import BlobDraft
+from pennypost.store.blob_drafts import BlobDraft
 from pennypost.store.dispatch import HopWork, Leased
 from pennypost.store.engine import Transaction
 from pennypost.store.queue import QUEUE, QueuedMessage

@@ -21,7 +21,7 @@ from pennypost.model.address import Address
 from pennypost.model.envelope import Envelope, Notify, Recipient
 from pennypost.model.ids import AccountId
 from pennypost.store import queue
-from pennypost.store.blobs import BlobDraft
+from pennypost.store.blob_drafts import BlobDraft
 from pennypost.store.engine import Operation, Transaction, to_microseconds
 from pennypost.store.queue import LOCAL_HOP, Enqueued, Place, QueuedMessage
 from pennypost.store.timeline import EventKind

@@ -169,6 +169,8 @@ async def _load(session: Session, plan: Plan, piece: Slice, limit: int | None) -
 
     async def operation(tx: Transaction) -> tuple[list[Row | None], dict[Uid, int]]:
         rows = await messages.fetch_in_order(tx, account, piece.messages, plan.columns, bodies=with_bodies)
+        if with_bodies:
+            await store.blobs.gather(tx, rows, len(plan.columns))
         if not plan.saved:
             return rows, {}
         return rows, await object_ids.saved_at(tx, account, mailbox, [Uid(uid) for uid in piece.uids])

@@ -17,7 +17,7 @@ from pennypost.servers.pop3.errors import Refused
 from pennypost.store import leases, mailboxes, messages
 from pennypost.store.blob_files import DamagedFile
 from pennypost.store.blobs import BlobReader
-from pennypost.store.engine import Transaction
+from pennypost.store.engine import Row, Transaction
 from pennypost.store.messages import Column
 from pennypost.store.store import Store
 
@@ -133,10 +133,15 @@ class Maildrop:
                 octets += self._sizes[end]
                 end += 1
         wanted = self._messages[number - 1 : end]
-        rows = await self._store.glance(
-            lambda tx: messages.fetch_in_order(tx, self._account, wanted, _CONTENT, bodies=True)
-        )
-        first, blobs = rows[0], self._store.blobs
+        blobs = self._store.blobs
+
+        async def operation(tx: Transaction) -> list[Row | None]:
+            rows = await messages.fetch_in_order(tx, self._account, wanted, _CONTENT, bodies=True)
+            await blobs.gather(tx, rows, 1)
+            return rows
+
+        rows = await self._store.glance(operation)
+        first = rows[0]
         if first is None:
             raise Refused("The message was removed meanwhile")
         # A body in a file may be collected before its turn comes, if somebody removes the message meanwhile.

@@ -1,0 +1,350 @@
+"""Attachments: kept once, whatever messages they came in, and each body comes back as it was."""
+
+import asyncio
+import base64
+import hashlib
+import os
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pennypost.mail.queue.channel import octets_of
+from pennypost.model.errors import ServerBusy
+from pennypost.model.ids import BlobId
+from pennypost.store import check, stats
+from pennypost.store.blob_drafts import BlobDraft
+from pennypost.store.blob_files import FRAME, DamagedFile
+from pennypost.store.blob_parts import PartCache, Pieces, put_together
+from pennypost.store.blobs import REFRESH, note_unused, put
+from pennypost.store.body_coding import DIVIDED, UNDOTTED
+from pennypost.store.collection import Collected, collect
+from pennypost.store.engine import Row, Transaction
+from pennypost.store.settings import StoreSettings
+from pennypost.store.store import Store
+
+
+def encoded(size: int, seed: int = 0) -> bytes:
+    """Random octets in base64."""
+    return base64.encodebytes(random.Random(seed).randbytes(size)).replace(b"\n", b"\r\n")
+
+
+LOGO, PHOTO = encoded(9_000), encoded(300_000)
+GREETING = b"Content-Type: text/plain\r\n\r\nHello,\r\n\r\nsee below, as always.\r\n"
+
+
+def letter(*attachments: bytes, text: bytes = GREETING) -> bytes:
+    """A body with attachments."""
+    parts = [b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\n" + one for one in attachments]
+    return b"--b\r\n" + text + b"".join(parts) + b"--b--\r\n"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
+    store = await Store.open(StoreSettings(tmp_path / "data"), clock=clock)
+    yield store
+    await store.close()
+
+
+async def draft(store: Store, body: bytes) -> BlobDraft:
+    if len(body) <= store.settings.inline_limit:
+        return store.blobs.draft(body)
+    return await store.blobs.draft_large(body)
+
+
+async def keep(store: Store, body: bytes) -> BlobId:
+    made = await draft(store, body)
+    return await store.write(lambda tx: put(tx, made))
+
+
+async def read(store: Store, blob: BlobId) -> bytes:
+    return await store.scan(lambda tx: store.blobs.read(tx, blob))
+
+
+async def value(store: Store, sql: str) -> int:
+    row = await store.read(lambda tx: tx.fetch_one(sql))
+    assert row is not None
+    return int(row[0])
+
+
+async def rows_of(store: Store, blobs: list[BlobId]) -> list[Row]:
+    """Give the row of each body, gathered, behind something else and before something else."""
+    sql = "SELECT 'a', size, codec, data, place, id, 'z' FROM blob WHERE id = ?"
+
+    async def operation(tx: Transaction) -> list[Row]:
+        rows: list[Row] = [(await tx.fetch_all(sql, blob))[0] for blob in blobs]
+        await store.blobs.gather(tx, rows, 1)
+        return rows
+
+    return await store.read(operation)
+
+
+BODIES = [
+    letter(LOGO),
+    letter(LOGO, LOGO),
+    letter(LOGO, encoded(8_000, 1), text=b"\r\n" + b"Some words. " * 500 + b"\r\n"),
+    letter(PHOTO),
+    letter(PHOTO, LOGO),
+    letter(LOGO, PHOTO, PHOTO, encoded(70_000, 3)),
+]
+
+
+@pytest.mark.parametrize("body", BODIES)
+async def test_a_body_with_attachments_comes_back(store: Store, body: bytes) -> None:
+    made = await draft(store, body)
+    assert made.parts
+    assert (made.hash, made.size) == (hashlib.sha256(body).digest(), len(body))
+    blob = await store.write(lambda tx: put(tx, made))
+    for _ in range(2):  # from the store, then from memory
+        assert await read(store, blob) == body
+        reader = await store.read(lambda tx: store.blobs.open(tx, blob))
+        assert reader.size == len(body)
+        assert (reader.whole is None) == (len(body) > store.settings.inline_limit)
+        edges = [0, 1, 60, 100, FRAME - 1, FRAME, len(body) - 50, len(body) - 1, len(body), len(body) + 5]
+        for start in edges:
+            for length in (0, 1, 30, 13_000, FRAME, len(body)):
+                assert await reader.read_at(start, length) == body[start : start + length]
+        assert b"".join([piece async for piece in reader.chunks(5, len(body) - 10)]) == body[5:-5]
+        reader.close()
+        reader.close()
+        assert await store.scan(lambda tx: store.blobs.read_range(tx, blob, 90, 40)) == body[90:130]
+    assert await store.scan(lambda tx: store.blobs.problem(tx, blob)) is None
+    assert [one async for one in check.check_blobs(store.engine, store.blobs)] == []
+
+
+async def test_an_attachment_is_kept_once_whatever_it_came_in(store: Store) -> None:
+    for number in range(5):
+        await keep(store, letter(LOGO, PHOTO, text=b"\r\nLetter %d.\r\n" % number))
+        await keep(store, letter(LOGO, text=b"\r\nNote %d.\r\n" % number))
+    assert await value(store, "SELECT COUNT(*) FROM blob") == 12
+    assert await value(store, "SELECT COUNT(*) FROM blob_part") == 15
+    assert len([path for path in (store.settings.data_dir / "blobs").rglob("*") if path.is_file()]) == 1
+    figures = await store.scan(stats.stats)
+    assert len(LOGO) + len(PHOTO) < figures.blob_octets < len(LOGO) + len(PHOTO) + 10 * 300
+    assert figures.inline_octets < len(LOGO) + 10 * 300
+
+
+async def test_the_same_body_has_one_row_and_its_parts_are_not_put_again(store: Store) -> None:
+    blob = await keep(store, BODIES[0])
+    assert await keep(store, BODIES[0]) == blob
+    assert await value(store, "SELECT COUNT(*) FROM blob_part") == 1
+    await store.write(lambda tx: tx.execute("UPDATE blob SET created_at = 0"))
+    assert await keep(store, BODIES[0]) == blob
+    assert await value(store, f"SELECT created_at FROM blob WHERE id = {blob}") > 0
+
+
+async def test_many_rows_are_read_at_once(store: Store) -> None:
+    bodies = [b"Plain.\r\n", BODIES[0], b"", BODIES[1], BODIES[4], b"Compressed. " * 100, BODIES[2]]
+    rows = await rows_of(store, [await keep(store, body) for body in bodies])
+    assert {(row[0], row[-1]) for row in rows} == {("a", "z")}
+    assert store.blobs.decode_all(rows, 1) == bodies
+    assert [store.blobs.decode(row[1:5]) for row in rows] == bodies
+    small = [row for row, body in zip(rows, bodies, strict=True) if len(body) <= store.settings.inline_limit]
+    assert all(row[2] & DIVIDED == 0 for row in small)
+    for reader, body in zip(store.blobs.readers(rows, 1), bodies, strict=True):
+        assert await reader.read_at(0, len(body)) == body
+
+
+@pytest.mark.parametrize(
+    ("body", "undotted"),
+    [
+        (letter(LOGO), True),
+        (letter(LOGO, text=b"\r\n.dotted\r\n"), False),
+        (letter(LOGO[:9_000] + b"\r\n.dotted\r\n" + LOGO), False),
+        (letter(PHOTO), False),  # nobody has looked
+    ],
+)
+async def test_a_dotted_line_is_seen_wherever_it_is(store: Store, body: bytes, undotted: bool) -> None:
+    made = await draft(store, body)
+    assert made.parts
+    assert bool(made.codec & UNDOTTED) == undotted
+
+
+async def test_they_can_be_kept_in_their_messages(tmp_path: Path) -> None:
+    store = await Store.open(StoreSettings(tmp_path / "data", attachment_from=0))  # type: ignore[arg-type]
+    for body in BODIES:
+        assert (await draft(store, body)).parts == ()
+    await store.close()
+
+
+async def test_a_large_text_is_kept_whole(store: Store) -> None:
+    body = letter(LOGO, text=b"\r\n" + b"A book of many words.\r\n" * 4_000)
+    made = await draft(store, body)
+    assert (made.parts, made.data) == ((), None)
+    blob = await keep(store, body)
+    assert await read(store, blob) == body
+
+
+async def test_a_file_is_divided_from_where_its_body_begins(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "message.eml"
+    path.write_bytes(b"Subject: x\r\n\r\n" + BODIES[4])
+    made = await store.blobs.draft_large(path, 14)
+    assert [start for start, _ in made.parts] == [start for start, _ in (await draft(store, BODIES[4])).parts]
+    blob = await store.write(lambda tx: put(tx, made))
+    assert await read(store, blob) == BODIES[4]
+    path.write_bytes(b"")
+    assert (await store.blobs.draft_large(path)).size == 0
+
+
+async def test_what_is_on_its_way_is_read_from_the_store(store: Store) -> None:
+    """A message that is sent while it is at hand, but for a large body."""
+    for body in (BODIES[0], BODIES[3]):
+        made = await draft(store, body)
+        blob = await store.write(lambda tx, made=made: put(tx, made))  # type: ignore[misc]
+
+        class Message:
+            header = b"Subject: x\r\n\r\n"
+
+        Message.blob = blob  # type: ignore[attr-defined]
+        assert await octets_of(store, Message, made) == Message.header + body  # type: ignore[arg-type]
+        assert await octets_of(store, Message, made._replace(body=None)) == Message.header + body  # type: ignore[arg-type]
+        assert await octets_of(store, Message, None) == Message.header + body  # type: ignore[arg-type]
+
+
+# -- What goes wrong
+
+
+IN_ROWS, IN_FILES = ("row", "data", "named", "start", "size", "rest"), ("file", "cut")
+
+
+@pytest.mark.parametrize(
+    ("body", "harm"),
+    [(BODIES[0], harm) for harm in IN_ROWS] + [(BODIES[4], harm) for harm in IN_ROWS + IN_FILES],
+)
+async def test_damage_is_noticed_and_is_no_harm_to_others(store: Store, body: bytes, harm: str) -> None:
+    blob, other = await keep(store, body), await keep(store, b"Another one.\r\n")
+    statements = {
+        "row": "DELETE FROM blob WHERE id = (SELECT part FROM blob_part LIMIT 1)",
+        "data": "UPDATE blob SET data = X'28b52ffd' WHERE id IN (SELECT part FROM blob_part) AND place IS NULL",
+        "named": "DELETE FROM blob_part",
+        "start": "UPDATE blob_part SET start = start + 1000000",
+        "size": "UPDATE blob SET size = size + 1 WHERE id IN (SELECT part FROM blob_part)",
+        "rest": f"UPDATE blob SET data = X'28b52ffd', codec = codec | 1 WHERE id = {blob}",
+    }
+    if statement := statements.get(harm):
+        await store.write(lambda tx: tx.execute(statement))
+    else:
+        (file,) = [path for path in (store.settings.data_dir / "blobs").rglob("*") if path.is_file()]
+        file.unlink() if harm == "file" else os.truncate(file, 1_000)
+    with pytest.raises(DamagedFile):
+        await read(store, blob)
+    rows = await rows_of(store, [other, blob])
+    with pytest.raises(DamagedFile):
+        store.blobs.decode_all(rows, 1)
+    assert store.blobs.decode(rows[0][1:5]) == b"Another one.\r\n"
+    assert any([one.where == f"blob {blob}" async for one in check.check_blobs(store.engine, store.blobs)])
+
+
+async def test_a_part_that_was_moved_by_damage_is_seen_by_the_check(store: Store) -> None:
+    """Octets in another order have the right size: the hash tells."""
+    blob = await keep(store, BODIES[0])
+    await store.write(lambda tx: tx.execute("UPDATE blob_part SET start = start - 1"))
+    assert await store.scan(lambda tx: store.blobs.problem(tx, blob)) == "the body does not have its hash"
+
+
+async def test_a_draft_whose_attachment_was_collected_is_not_put(store: Store) -> None:
+    made = await draft(store, BODIES[3])
+    assert made.parts[0][1].file is not None
+    made.parts[0][1].file.unlink()
+    with pytest.raises(ServerBusy):
+        await store.write(lambda tx: put(tx, made))
+    assert await value(store, "SELECT COUNT(*) FROM blob") == 0
+
+
+# -- What nobody needs
+
+
+async def test_attachments_go_when_the_last_message_that_has_them_is_gone(store: Store, clock: Clock) -> None:
+    grace = REFRESH
+    first = await keep(store, letter(LOGO, PHOTO, text=b"\r\nFirst.\r\n"))
+    second = await keep(store, letter(LOGO, PHOTO, text=b"\r\nSecond.\r\n"))
+    sql = "INSERT INTO queued (account, blob, header, size, body, smtputf8, require_tls, created_at)"
+    await store.write(lambda tx: tx.execute(f"{sql} VALUES (NULL, ?, X'', 0, '8BITMIME', 0, 0, 0)", second))
+
+    async def later() -> list[Collected]:
+        clock.now += 3 * grace
+        for path in (store.settings.data_dir / "blobs").rglob("*"):
+            if path.is_file():
+                os.utime(path, (1, 1))
+        return [await collect(store, grace) for _ in range(3)]
+
+    await store.write(lambda tx: note_unused(tx, first))
+    assert [found.rows for found in await later()] == [1, 0, 0]
+    assert await read(store, second) == letter(LOGO, PHOTO, text=b"\r\nSecond.\r\n")
+    assert {one.detail async for one in check.check_rows(store.engine)} == {"a queued message of no delivery"}
+    assert await value(store, "SELECT COUNT(*) FROM dropped_blob") == 0
+    await store.write(lambda tx: tx.execute("DELETE FROM queued"))
+    await store.write(lambda tx: note_unused(tx, second))
+    found = await later()
+    assert (sum(one.rows for one in found), sum(one.files for one in found)) == (3, 1)
+    assert await value(store, "SELECT (SELECT COUNT(*) FROM blob) + (SELECT COUNT(*) FROM blob_part)") == 0
+
+
+async def test_an_attachment_that_comes_again_before_it_goes_stays(store: Store, clock: Clock) -> None:
+    first = await keep(store, letter(LOGO, text=b"\r\nFirst.\r\n"))
+    await store.write(lambda tx: note_unused(tx, first))
+    clock.now += 3 * REFRESH
+    assert (await collect(store, REFRESH)).rows == 1
+    second = await keep(store, letter(LOGO, text=b"\r\nSecond.\r\n"))
+    assert (await collect(store, REFRESH)).rows == 0
+    assert await read(store, second) == letter(LOGO, text=b"\r\nSecond.\r\n")
+
+
+async def test_many_bodies_with_many_parts_are_walked_through(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pennypost.store.collection._ROWS_PER_LOOK", 4)
+    logos = [encoded(6_200, seed) for seed in range(3)]
+    for number in range(10):
+        await keep(store, letter(*logos, text=b"\r\n%d\r\n" % number))
+    await store.write(lambda tx: tx.execute("INSERT INTO dropped_blob SELECT part, 0 FROM blob_part WHERE blob = 40"))
+    for part in await store.read(lambda tx: tx.fetch_all("SELECT DISTINCT part FROM blob_part")):
+        await store.write(lambda tx, part=part: note_unused(tx, part[0]))  # type: ignore[misc]
+    clock.now += 3 * REFRESH
+    assert (await asyncio.wait_for(collect(store, REFRESH), 20)).rows == 0
+
+
+# -- Pieces and what is kept in memory
+
+
+@given(st.data())
+def test_pieces_are_read_like_one_body(data: st.DataObject) -> None:
+    body = data.draw(st.binary(max_size=200))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
+    spans = list(zip(cuts[::2], cuts[1::2], strict=False))
+    edges = [0, *[at for span in spans for at in span], len(body)]
+    rest = b"".join(body[begin:end] for begin, end in zip(edges[::2], edges[1::2], strict=True))
+    pieces = Pieces(put_together(rest, [(begin, body[begin:end]) for begin, end in spans]))
+    assert pieces.size == len(body)
+    start, length = data.draw(st.integers(0, 210)), data.draw(st.integers(0, 210))
+    assert pieces.read_at(start, length) == body[start : start + length]
+
+
+def test_parts_that_were_asked_for_last_are_kept() -> None:
+    cache = PartCache(10)
+    cache.keep(b"a", b"aaaa")
+    cache.keep(b"b", b"bbbb")
+    cache.keep(b"b", b"bbbb")
+    assert cache.get(b"a") == b"aaaa"
+    cache.keep(b"c", b"cccc")
+    assert (cache.get(b"a"), cache.get(b"b"), cache.get(b"c")) == (b"aaaa", None, b"cccc")
+    cache.keep(b"d", b"d" * 11)
+    assert (cache.get(b"d"), cache.get(b"a")) == (None, b"aaaa")
