@@ -21,7 +21,7 @@ from pennypost.store import check, stats
 from pennypost.store.blob_drafts import BlobDraft
 from pennypost.store.blob_files import FRAME, DamagedFile
 from pennypost.store.blob_parts import PartCache, Pieces, put_together
-from pennypost.store.blobs import REFRESH, note_unused, put
+from pennypost.store.blobs import REFRESH, note_dropped, note_unused, put
 from pennypost.store.body_coding import DIVIDED, UNDOTTED
 from pennypost.store.collection import Collected, collect
 from pennypost.store.engine import Row, Transaction
@@ -348,3 +348,50 @@ def test_parts_that_were_asked_for_last_are_kept() -> None:
     assert (cache.get(b"a"), cache.get(b"b"), cache.get(b"c")) == (b"aaaa", None, b"cccc")
     cache.keep(b"d", b"d" * 11)
     assert (cache.get(b"d"), cache.get(b"a")) == (None, b"aaaa")
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_comes_and_goes_what_is_referred_to_can_be_read(store: Store, clock: Clock, seed: int) -> None:
+    """Bodies that share attachments come, come again and go, with collections in between."""
+    chance = random.Random(seed)
+    logos = [encoded(6_200, number) for number in range(4)] + [PHOTO]
+    there: dict[int, tuple[BlobId, bytes]] = {}
+    refer = "INSERT INTO queued (account, blob, header, size, body, smtputf8, require_tls, created_at)"
+
+    async def come(body: bytes) -> None:
+        made = await draft(store, body)
+
+        async def operation(tx: Transaction) -> tuple[int, BlobId]:
+            blob = await put(tx, made)
+            return await tx.insert(f"{refer} VALUES (NULL, ?, X'', 0, '8BITMIME', 0, 0, 0)", blob), blob
+
+        number, blob = await store.write(operation)
+        there[number] = blob, body
+
+    async def go(number: int) -> None:
+        async def operation(tx: Transaction) -> None:
+            await note_dropped(tx, "queued WHERE id = ?", number)
+            await tx.execute("DELETE FROM queued WHERE id = ?", number)
+
+        await store.write(operation)
+        del there[number]
+
+    for step in range(120):
+        match chance.randrange(5):
+            case 0 | 1:
+                await come(letter(*chance.choices(logos, k=chance.randrange(1, 3)), text=b"\r\n%d\r\n" % step))
+            case 2 if there:
+                await come(chance.choice([*there.values()])[1])
+            case 3 if there:
+                await go(chance.choice([*there]))
+            case _:
+                clock.now += chance.choice([REFRESH / 2, 3 * REFRESH])
+                await collect(store, REFRESH)
+    for blob, body in there.values():
+        assert await read(store, blob) == body
+    for number in [*there]:
+        await go(number)
+    for _ in range(3):
+        clock.now += 3 * REFRESH
+        await collect(store, REFRESH)
+    assert await value(store, "SELECT (SELECT COUNT(*) FROM blob) + (SELECT COUNT(*) FROM blob_part)") == 0
