@@ -56,18 +56,19 @@ class Drafting:
             spans = encoded_parts(body, 0, self._settings.attachment_from)
             if spans:
                 return self._divide(body, spans)
-        return self._draft_whole(body)
-
-    def _draft_whole(self, body: bytes) -> BlobDraft:
         codec, data = self.coding.encode(body)
         return BlobDraft(hashlib.sha256(body).digest(), len(body), codec, data, None, None, body)
+
+    def _draft_part(self, part: bytes) -> BlobDraft:
+        codec, data = self.coding.encode_part(part)
+        return BlobDraft(hashlib.sha256(part).digest(), len(part), codec, data, None)
 
     def _divide(self, body: bytes, spans: Sequence[tuple[int, int]]) -> BlobDraft:
         """Make a draft of a small body that has parts."""
         codec, data = self.coding.encode(b"".join(_between(body, spans, 0)))
         if codec & UNDOTTED and has_dotted_line(body):
             codec -= UNDOTTED
-        parts = tuple((begin, self._draft_whole(body[begin:end])) for begin, end in spans)
+        parts = tuple((begin, self._draft_part(body[begin:end])) for begin, end in spans)
         return BlobDraft(hashlib.sha256(body).digest(), len(body), codec | DIVIDED, data, None, None, body, parts)
 
     async def draft_large(self, body: bytes | Path, start: int = 0) -> BlobDraft:
@@ -124,7 +125,7 @@ class Drafting:
     def _write_part(self, part: memoryview) -> BlobDraft:
         if len(part) > self._settings.inline_limit:
             return self._write_file(part)
-        return self._draft_whole(bytes(part))
+        return self._draft_part(bytes(part))
 
     def _write_file(self, octets: memoryview) -> BlobDraft:
         settings = self._settings

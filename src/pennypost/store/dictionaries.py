@@ -17,7 +17,7 @@ import zstandard
 
 from pennypost.store.blob_files import DamagedFile
 from pennypost.store.blobs import Blobs
-from pennypost.store.body_coding import COMPRESS_FROM, DICTIONARY_LIMIT, DIVIDED, BodyCoding
+from pennypost.store.body_coding import COMPRESS_FROM, DICTIONARY_LIMIT, ENCODED, BodyCoding
 from pennypost.store.engine import Engine, Row, Transaction, to_microseconds
 
 FIRST = 1_000
@@ -121,7 +121,7 @@ async def _keep(tx: Transaction, number: int, data: bytes | None, bodies: int) -
 
 _FROM = (
     "SELECT size, codec, data, place FROM blob WHERE id BETWEEN ? AND ? AND place IS NULL AND size BETWEEN ? AND ? "
-    f"AND codec < {DIVIDED} ORDER BY id LIMIT 1"
+    f"AND codec < {ENCODED} ORDER BY id LIMIT 1"
 )
 
 

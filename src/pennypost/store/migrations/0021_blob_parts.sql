@@ -1,6 +1,7 @@
 -- Attachments are bodies of their own, each kept once whatever messages it came in.
 --
--- blob.codec has one more bit, 1 << 30: data holds what lies between the parts, and these rows name the parts.
+-- blob.codec has two more bits. 1 << 30: data holds what lies between the parts, and these rows name the parts; 1 << 29:
+-- data holds the octets that the base64 stands for, behind one octet that tells the length of its lines.
 
 CREATE TABLE blob_part (
   blob  INTEGER NOT NULL,                 -- the body
