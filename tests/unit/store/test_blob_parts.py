@@ -22,7 +22,7 @@ from pennypost.store.blob_drafts import BlobDraft
 from pennypost.store.blob_files import FRAME, DamagedFile
 from pennypost.store.blob_parts import PartCache, Pieces, put_together
 from pennypost.store.blobs import REFRESH, note_dropped, note_unused, put
-from pennypost.store.body_coding import DIVIDED, UNDOTTED
+from pennypost.store.body_coding import COMPRESSED, DIVIDED, ENCODED, UNDOTTED
 from pennypost.store.collection import Collected, collect
 from pennypost.store.engine import Row, Transaction
 from pennypost.store.settings import StoreSettings
@@ -142,6 +142,29 @@ async def test_an_attachment_is_kept_once_whatever_it_came_in(store: Store) -> N
     assert figures.inline_octets < len(LOGO) + 10 * 300
 
 
+@pytest.mark.parametrize(
+    ("part", "coded"),
+    [
+        (LOGO, ENCODED),
+        (base64.encodebytes(bytes(20_000)).replace(b"\n", b"\r\n"), ENCODED | COMPRESSED),
+        (LOGO.replace(b"\r\n", b" \r\n"), COMPRESSED),
+        (b"No base64 at all, \r\n" * 600, COMPRESSED),
+    ],
+)
+async def test_what_base64_stands_for_is_kept(store: Store, part: bytes, coded: int) -> None:
+    body = letter(part)
+    blob = await keep(store, body)
+    row = await store.read(lambda tx: tx.fetch_one("SELECT codec, LENGTH(data) FROM blob WHERE size > 8192 AND id = 1"))
+    assert row is not None
+    assert row[0] & (ENCODED | COMPRESSED) == coded
+    assert row[1] < len(part) * 0.77
+    assert await read(store, blob) == body
+    same = await keep(store, part.rstrip(b"\r\n"))  # a body that is the same as the part
+    assert same == 1
+    rows = await rows_of(store, [same, blob])
+    assert store.blobs.decode_all(rows, 1) == [part.rstrip(b"\r\n"), body]
+
+
 async def test_the_same_body_has_one_row_and_its_parts_are_not_put_again(store: Store) -> None:
     blob = await keep(store, BODIES[0])
     assert await keep(store, BODIES[0]) == blob
@@ -222,7 +245,8 @@ async def test_what_is_on_its_way_is_read_from_the_store(store: Store) -> None:
 # -- What goes wrong
 
 
-IN_ROWS, IN_FILES = ("row", "data", "named", "start", "size", "rest"), ("file", "cut")
+NOT_THAT = f"UPDATE blob SET codec = {ENCODED}, data = X'13' WHERE id IN (SELECT part FROM blob_part) AND place IS NULL"
+IN_ROWS, IN_FILES = ("row", "data", "named", "start", "size", "rest", "octets", "none"), ("file", "cut")
 
 
 @pytest.mark.parametrize(
@@ -237,6 +261,8 @@ async def test_damage_is_noticed_and_is_no_harm_to_others(store: Store, body: by
         "named": "DELETE FROM blob_part",
         "start": "UPDATE blob_part SET start = start + 1000000",
         "size": "UPDATE blob SET size = size + 1 WHERE id IN (SELECT part FROM blob_part)",
+        "octets": NOT_THAT,
+        "none": NOT_THAT.replace("X'13'", "X''"),
         "rest": f"UPDATE blob SET data = X'28b52ffd', codec = codec | 1 WHERE id = {blob}",
     }
     if statement := statements.get(harm):
