@@ -5,8 +5,8 @@ What operations stand on
     store         Store: what a worker holds open; settings, notices between workers
     sqlite        the embedded engine
     migrations    the schema, in numbered files
-    blobs         bodies by their hash: blob_files, spool (on their way in), collection (of what nobody needs);
-                  body_coding, dictionaries (how small ones are compressed)
+    blobs         bodies by their hash: spool, blob_drafts (on their way in), blob_files, blob_parts (attachments),
+                  collection (of what nobody needs); body_coding, dictionaries (how small ones are compressed)
 
 Who we are
     directory     domains, accounts, aliases; credentials; resolve (where an address leads); keys (forms of names)
