@@ -7,34 +7,28 @@ parts in the same transaction (`Blobs.gather`).
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from pennypost.store.blob_files import BlobFile, DamagedFile
 from pennypost.store.engine import Row, Transaction
+
+T = TypeVar("T", bytes, bytes | BlobFile)
 
 BODY_COLUMNS = ("size", "codec", "data", "place", "id")
 """Of a body's row: what `Blobs.gather` takes, and of which `Blobs.decode` takes the first four."""
 
 
-class Part(NamedTuple):
-    """One part of a body. `start`: where it begins in the body; `size`: its octets.
+class Gathered(NamedTuple):
+    """What stands in place of a row's `data` when the parts were laid hold of. `rest`: what lies between them.
 
-    `row`: its (size, codec, data, place), or its octets where they were at hand.
+    `parts`: for each its start in the body, and its octets; of one in a file its (size, codec, data, place).
     """
 
-    start: int
-    size: int
-    row: Row | bytes
-
-
-class Gathered(NamedTuple):
-    """What stands in place of a row's `data` when the parts were laid hold of. `rest`: the data."""
-
     rest: bytes
-    parts: tuple[Part, ...]
+    parts: list[tuple[int, bytes | Row]]
 
 
 class Pieces:
@@ -73,9 +67,9 @@ def _size(piece: bytes | BlobFile) -> int:
     return len(piece) if isinstance(piece, bytes) else piece.size
 
 
-def put_together(rest: bytes, parts: Sequence[tuple[int, bytes | BlobFile]]) -> list[bytes | BlobFile]:
+def put_together(rest: bytes, parts: Iterable[tuple[int, T]]) -> list[bytes | T]:
     """Give the pieces of a body, of its rest and its parts with their ascending starts. Raises DamagedFile."""
-    pieces: list[bytes | BlobFile] = []
+    pieces: list[bytes | T] = []
     at = taken = 0
     for start, part in parts:
         pieces.append(rest[taken : taken + start - at])
@@ -95,16 +89,18 @@ _NAMED = (
 _ROW = "SELECT size, codec, data, place FROM blob WHERE id = ?"
 
 
-async def parts_of(tx: Transaction, blob: int, kept: "PartCache") -> tuple[list[Part], list[bytes]]:
-    """Give the parts of a body, and their hashes. Raises DamagedFile when one is gone."""
-    parts, hashes = [], []
+async def parts_of(tx: Transaction, blob: int, kept: "PartCache") -> list[tuple[int, int, bytes, bytes | Row]]:
+    """Give of each part of a body its start, its octets, its hash and itself: what is kept of it in memory, or its row.
+
+    Raises DamagedFile when one is gone.
+    """
+    found: list[tuple[int, int, bytes, bytes | Row]] = []
     for start, part, size, hash in await tx.fetch_all(_NAMED, blob):
         row = None if part is None else kept.get(hash) or await tx.fetch_one(_ROW, part)
         if row is None:
             raise DamagedFile("a part of the body is not there")
-        parts.append(Part(start, size, row))
-        hashes.append(hash)
-    return parts, hashes
+        found.append((start, size, hash, row))
+    return found
 
 
 class PartCache:

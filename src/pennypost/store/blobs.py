@@ -40,7 +40,7 @@ from pennypost.model.errors import ServerBusy
 from pennypost.model.ids import BlobId
 from pennypost.store.blob_drafts import BlobDraft, Drafting
 from pennypost.store.blob_files import FRAME, BlobFile, DamagedFile
-from pennypost.store.blob_parts import BODY_COLUMNS, Gathered, Part, PartCache, Pieces, parts_of, put_together
+from pennypost.store.blob_parts import BODY_COLUMNS, Gathered, PartCache, Pieces, parts_of, put_together
 from pennypost.store.body_coding import DIVIDED, UNDOTTED, BodyCoding
 from pennypost.store.engine import Row, Transaction, Value, to_microseconds
 from pennypost.store.settings import StoreSettings
@@ -149,19 +149,18 @@ class Blobs(Drafting):
         """Give the (size, codec, data, place) of a body that has parts: a small body is put together already."""
         size, codec, data, place, blob = row
         try:
-            named, hashes = await parts_of(tx, blob, self._parts)
-            parts = []
-            for part, hash in zip(named, hashes, strict=True):
-                octets = part.row
-                if not isinstance(octets, bytes) and octets[3] is None:
-                    octets = self.decode(octets)
-                    self._parts.keep(hash, octets)
-                parts.append(Part(part.start, part.size, octets))
-            rest = self.coding.decode(codec & ~DIVIDED, data, size - sum(part.size for part in parts))
-            gathered = Gathered(rest, tuple(parts))
+            parts: list[tuple[int, bytes | Row]] = []
+            between = size
+            for start, octets, hash, part in await parts_of(tx, blob, self._parts):
+                if not isinstance(part, bytes) and part[3] is None:
+                    part = self.decode(part)
+                    self._parts.keep(hash, part)
+                parts.append((start, part))
+                between -= octets
+            gathered = Gathered(self.coding.decode(codec & ~DIVIDED, data, between), parts)
             if size > self._settings.inline_limit:
                 return size, codec, gathered, place
-            return size, codec & UNDOTTED, self._pieces(gathered, size).read_at(0, size), place
+            return size, codec & UNDOTTED, self._whole(gathered, size), place
         except DamagedFile as problem:  # whose turn it is is told of it
             return size, codec, problem, place
 
@@ -185,11 +184,13 @@ class Blobs(Drafting):
             raise data
         if place is None and not codec & DIVIDED:
             return self.coding.decode(codec, data, size)
-        source = self._pieces(data, size) if place is None else self._file(row)
+        if place is None:
+            return self._whole(data, size)
+        file = self._file(row)
         try:
-            return source.read_at(0, size)
+            return file.read_at(0, size)
         finally:
-            source.close()
+            file.close()
 
     def decode_all(self, rows: Sequence[Row], at: int) -> list[bytes]:
         """Do what `decode` does for many rows, in which its columns begin at a place."""
@@ -240,13 +241,26 @@ class Blobs(Drafting):
         await self.gather(tx, rows, 0)
         return rows[0][:4]
 
+    def _whole(self, gathered: Gathered, size: int) -> bytes:
+        """Put a body together. Raises DamagedFile."""
+        opened = [(start, part) for start, part in gathered.parts if isinstance(part, bytes)]
+        if len(opened) < len(gathered.parts):
+            pieces = self._pieces(gathered, size)
+            try:
+                return pieces.read_at(0, size)
+            finally:
+                pieces.close()
+        body = b"".join(put_together(gathered.rest, opened))
+        if len(body) != size:
+            raise DamagedFile("the body has not the size it had")
+        return body
+
     def _pieces(self, gathered: Gathered, size: int) -> Pieces:
         """Open the pieces of a body. Raises DamagedFile."""
         opened: list[tuple[int, bytes | BlobFile]] = []
         try:
-            for part in gathered.parts:
-                row = part.row
-                opened.append((part.start, row if isinstance(row, bytes) else self._file(row)))
+            for start, part in gathered.parts:
+                opened.append((start, part if isinstance(part, bytes) else self._file(part)))
             pieces = Pieces(put_together(gathered.rest, opened))
             if pieces.size != size:
                 raise DamagedFile("the body has not the size it had")
