@@ -22,10 +22,21 @@ def undone(text: bytes) -> tuple[int, bytes] | None:
     if length % 4 or length > MAX_LINE:
         return None
     try:
-        octets = pybase64.b64decode(text.replace(b"\r\n", b""), validate=True)
+        octets = pybase64.b64decode(_joined(text, length) if length else text, validate=True)
     except binascii.Error:
         return None
     return (length, octets) if written(octets, length) == text else None
+
+
+def _joined(text: bytes, length: int) -> bytes:
+    """Give lines of so many letters without what lies between them, whatever that is."""
+    step = length + 2
+    full = len(text) // step
+    lines: list[bytes] = []
+    for first in range(0, full, _AT_ONCE):
+        lines += _cutter(length, min(_AT_ONCE, full - first), True).unpack_from(text, first * step)
+    lines.append(text[full * step :])
+    return b"".join(lines)
 
 
 def written(octets: bytes | memoryview, length: int) -> bytes:
@@ -36,12 +47,13 @@ def written(octets: bytes | memoryview, length: int) -> bytes:
     full = len(text) // length
     lines: list[bytes] = []
     for first in range(0, full, _AT_ONCE):
-        lines += _cutter(length, min(_AT_ONCE, full - first)).unpack_from(text, first * length)
+        lines += _cutter(length, min(_AT_ONCE, full - first), False).unpack_from(text, first * length)
     if full * length < len(text):
         lines.append(text[full * length :])
     return b"\r\n".join(lines)
 
 
-@lru_cache(maxsize=2 * _AT_ONCE)
-def _cutter(length: int, lines: int) -> Struct:
-    return Struct(f"{length}s" * lines)
+@lru_cache(maxsize=4 * _AT_ONCE)
+def _cutter(length: int, lines: int, ended: bool) -> Struct:
+    """Give what cuts so many lines, each with its end, which it leaves out, or without."""
+    return Struct((f"{length}s2x" if ended else f"{length}s") * lines)

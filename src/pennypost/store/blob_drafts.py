@@ -12,9 +12,9 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from pennypost.message.dots import has_dotted_line
 from pennypost.message.encoded_parts import encoded_parts
 from pennypost.store.blob_files import FRAME, write_file
+from pennypost.store.blob_parts import hash_of_parts
 from pennypost.store.body_coding import DIVIDED, UNDOTTED, BodyCoding
 from pennypost.store.settings import StoreSettings
 from pennypost.store.spool import Spool
@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 
 class BlobDraft(NamedTuple):
-    """A body made ready for `put`. `hash`: SHA-256 of the body; `size`: its octets; `codec`: of `data` as
-    `body_coding` has it, of a file as `blob_files` does.
+    """A body made ready for `put`. `hash`: SHA-256 of the body, or of what has parts `hash_of_parts`; `size`: its
+    octets; `codec`: of `data` as `body_coding` has it, of a file as `blob_files` does.
 
     Either `data` or `place`, a path below the data folder, is set; `file` is then the whole path.
     `body`: the body itself, of a small one, for those who need it again at once. `parts`: those that are bodies of
@@ -65,11 +65,17 @@ class Drafting:
 
     def _divide(self, body: bytes, spans: Sequence[tuple[int, int]]) -> BlobDraft:
         """Make a draft of a small body that has parts."""
-        codec, data = self.coding.encode(b"".join(_between(body, spans, 0)))
-        if codec & UNDOTTED and has_dotted_line(body):
-            codec -= UNDOTTED
-        parts = tuple((begin, self._draft_part(body[begin:end])) for begin, end in spans)
-        return BlobDraft(hashlib.sha256(body).digest(), len(body), codec | DIVIDED, data, None, None, body, parts)
+        parts = [(begin, self._draft_part(body[begin:end])) for begin, end in spans]
+        return self._put_together(b"".join(_between(body, spans, 0)), parts, len(body), body)
+
+    def _put_together(
+        self, rest: bytes, parts: list[tuple[int, BlobDraft]], size: int, body: bytes | None = None
+    ) -> BlobDraft:
+        codec, data = self.coding.encode(rest)
+        if not all(part.place is None and part.codec & UNDOTTED for _, part in parts):
+            codec &= ~UNDOTTED
+        hash = hash_of_parts(rest, [(start, part.hash) for start, part in parts])
+        return BlobDraft(hash, size, codec | DIVIDED, data, None, None, body, tuple(parts))
 
     async def draft_large(self, body: bytes | Path, start: int = 0) -> BlobDraft:
         """Make a draft, as files, of octets or of a file's content, from `start` on. On return it is synced.
@@ -113,14 +119,12 @@ class Drafting:
         """Write a large body: its attachments, if what lies between them is small, or the whole."""
         settings = self._settings
         spans = encoded_parts(octets, start, settings.attachment_from) if settings.attachment_from else []
-        rest = len(octets) - start - sum(end - begin for begin, end in spans)
-        body = memoryview(octets)[start:]
-        if not spans or rest > settings.inline_limit:
-            return self._write_file(body)
-        codec, data = self.coding.encode(b"".join(_between(octets, spans, start)))
-        parts = tuple((begin - start, self._write_part(body[begin - start : end - start])) for begin, end in spans)
-        hash = hashlib.sha256(body).digest()
-        return BlobDraft(hash, len(body), codec & ~UNDOTTED | DIVIDED, data, None, None, None, parts)
+        between = len(octets) - start - sum(end - begin for begin, end in spans)
+        view = memoryview(octets)
+        if not spans or between > settings.inline_limit:
+            return self._write_file(view[start:])
+        parts = [(begin - start, self._write_part(view[begin:end])) for begin, end in spans]
+        return self._put_together(b"".join(_between(octets, spans, start)), parts, len(octets) - start)
 
     def _write_part(self, part: memoryview) -> BlobDraft:
         if len(part) > self._settings.inline_limit:

@@ -5,15 +5,19 @@ other. `blob_part` names the parts, which are rows of `blob` like others. Who re
 parts in the same transaction (`Blobs.gather`).
 """
 
+import hashlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from struct import Struct
 from threading import Lock
 from typing import NamedTuple, TypeVar
 
 from pennypost.store.blob_files import BlobFile, DamagedFile
 from pennypost.store.engine import Row, Transaction
+
+_ENTRY = Struct("<Q32s")
 
 T = TypeVar("T", bytes, bytes | BlobFile)
 
@@ -29,6 +33,18 @@ class Gathered(NamedTuple):
 
     rest: bytes
     parts: list[tuple[int, bytes | Row]]
+
+
+def hash_of_parts(rest: bytes, parts: Iterable[tuple[int, bytes]]) -> bytes:
+    """Give the hash of a body that has parts: of its rest, and of each part's start in the body and SHA-256.
+
+    So what is large is hashed once. The last step hashes 32 octets: no body that is found by its SHA-256 is that short,
+    so none can be made that has the hash of such a body.
+    """
+    inner = hashlib.sha256(hashlib.sha256(rest).digest())
+    for start, hash in parts:
+        inner.update(_ENTRY.pack(start, hash))
+    return hashlib.sha256(inner.digest()).digest()
 
 
 class Pieces:

@@ -40,7 +40,7 @@ from pennypost.model.errors import ServerBusy
 from pennypost.model.ids import BlobId
 from pennypost.store.blob_drafts import BlobDraft, Drafting
 from pennypost.store.blob_files import FRAME, BlobFile, DamagedFile
-from pennypost.store.blob_parts import BODY_COLUMNS, Gathered, PartCache, Pieces, parts_of, put_together
+from pennypost.store.blob_parts import BODY_COLUMNS, Gathered, PartCache, Pieces, hash_of_parts, parts_of, put_together
 from pennypost.store.body_coding import DIVIDED, UNDOTTED, BodyCoding
 from pennypost.store.engine import Row, Transaction, Value, to_microseconds
 from pennypost.store.settings import StoreSettings
@@ -147,22 +147,26 @@ class Blobs(Drafting):
 
     async def _gathered(self, tx: Transaction, row: Row) -> Row:
         """Give the (size, codec, data, place) of a body that has parts: a small body is put together already."""
-        size, codec, data, place, blob = row
+        size, codec, _, place = row[:4]
         try:
-            parts: list[tuple[int, bytes | Row]] = []
-            between = size
-            for start, octets, hash, part in await parts_of(tx, blob, self._parts):
-                if not isinstance(part, bytes) and part[3] is None:
-                    part = self.decode(part)
-                    self._parts.keep(hash, part)
-                parts.append((start, part))
-                between -= octets
-            gathered = Gathered(self.coding.decode(codec & ~DIVIDED, data, between), parts)
+            gathered = await self._lay_hold(tx, row, self._parts)
             if size > self._settings.inline_limit:
                 return size, codec, gathered, place
             return size, codec & UNDOTTED, self._whole(gathered, size), place
         except DamagedFile as problem:  # whose turn it is is told of it
             return size, codec, problem, place
+
+    async def _lay_hold(self, tx: Transaction, row: Row, kept: PartCache) -> Gathered:
+        """Read the parts of a body, but for those in files, and what lies between them. Raises DamagedFile."""
+        size, codec, data, _, blob = row
+        parts: list[tuple[int, bytes | Row]] = []
+        for start, octets, hash, part in await parts_of(tx, blob, kept):
+            if not isinstance(part, bytes) and part[3] is None:
+                part = self.decode(part)
+                kept.keep(hash, part)
+            parts.append((start, part))
+            size -= octets
+        return Gathered(self.coding.decode(codec & ~DIVIDED, data, size), parts)
 
     def reader(self, row: Row) -> BlobReader:
         """Open the body that a row of (size, codec, data, place) stands for, as `open` does."""
@@ -210,20 +214,30 @@ class Blobs(Drafting):
 
     async def problem(self, tx: Transaction, blob: BlobId) -> str | None:
         """Say what is wrong with a stored body: missing, cut, or of another hash; None: nothing. Blocks: for `scan`."""
-        row = await tx.fetch_one("SELECT hash FROM blob WHERE id = ?", blob)
+        row = await tx.fetch_one(f"SELECT {_COLUMNS}, hash FROM blob WHERE id = ?", blob)
         if row is None:
             return "no such body"
-        digest = hashlib.sha256()
         try:
-            reader = await self.open(tx, blob)
-            try:
-                for start in range(0, reader.size, FRAME):
-                    digest.update(reader.read_now(start, FRAME))
-            finally:
-                reader.close()
+            if row[1] & DIVIDED and row[3] is None:
+                gathered = await self._lay_hold(tx, row[:5], PartCache(0))
+                self._pieces(gathered, row[0]).close()
+                found = hash_of_parts(gathered.rest, [(start, self._digest(part)) for start, part in gathered.parts])
+            else:
+                found = self._digest(row[:4])
         except (DamagedFile, OSError) as error:
             return str(error)
-        return None if digest.digest() == row[0] else "the body does not have its hash"
+        return None if found == row[5] else "the body does not have its hash"
+
+    def _digest(self, source: bytes | Row) -> bytes:
+        """Give the SHA-256 of a body that has no parts, or of its row's. Raises DamagedFile."""
+        digest = hashlib.sha256()
+        reader = BlobReader(self, source) if isinstance(source, bytes) else self.reader(source)
+        try:
+            for start in range(0, reader.size, FRAME):
+                digest.update(reader.read_now(start, FRAME))
+        finally:
+            reader.close()
+        return digest.digest()
 
     async def on_thread(self, function: Callable[..., T], *values: object) -> T:
         """Run something that reads a body on one of the threads for that."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import hashlib
 import os
 import random
 from collections.abc import AsyncIterator
@@ -111,7 +110,7 @@ BODIES = [
 async def test_a_body_with_attachments_comes_back(store: Store, body: bytes) -> None:
     made = await draft(store, body)
     assert made.parts
-    assert (made.hash, made.size) == (hashlib.sha256(body).digest(), len(body))
+    assert made.size == len(body)
     blob = await store.write(lambda tx: put(tx, made))
     for _ in range(2):  # from the store, then from memory
         assert await read(store, blob) == body
