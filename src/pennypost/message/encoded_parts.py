@@ -23,42 +23,54 @@ _LINE_ENDS = 64
 """Octets of empty lines at the end of a part that are not counted to it."""
 
 
-def encoded_parts(octets: bytes | mmap, start: int, least: int) -> list[tuple[int, int]]:
+def encoded_parts(
+    octets: bytes | mmap, start: int, least: int, most_between: int | None = None
+) -> list[tuple[int, int]]:
     """Give where the body, which begins at `start`, has parts in base64 of at least `least` octets.
 
     Ascending pairs of the place where one begins and the place where it ends, in `octets`, without the line break at
-    its end. At most `MOST_PARTS`.
+    its end. At most `MOST_PARTS`. `most_between`: octets that may lie outside of them. With more, none is given, and
+    no more than that was looked through.
     """
+    room = len(octets) - start if most_between is None else most_between
     for word in _WORDS:
-        at = octets.find(word, start)
+        at = octets.find(word, start, min(len(octets), start + room))
         if at >= 0:
-            return _parts(octets, start, at, word, least)
+            return _parts(octets, start, at, word, least, room)
     return []
 
 
-def _parts(octets: bytes | mmap, start: int, at: int, word: bytes, least: int) -> list[tuple[int, int]]:
+def _parts(octets: bytes | mmap, start: int, at: int, word: bytes, least: int, room: int) -> list[tuple[int, int]]:
+    """Do it, from the first word on. `room`: octets that may lie outside of parts."""
     found: list[tuple[int, int]] = []
+    done = start
     for _ in range(_TRIES):
-        end = 0
+        looked = at + len(word)
         if octets[max(start, at - _BEFORE) : at].rpartition(b"\n")[2].strip(b" \t").lower() == _FIELD:
-            begin, end = _part(octets, at)
+            begin, end, looked = _part(octets, at)
             if end - begin >= least:
                 found.append((begin, end))
-        at = octets.find(word, max(at + len(word), end))
+                room -= begin - done
+                done = end
+        at = octets.find(word, looked, min(len(octets), done + room))
         if at < 0 or len(found) == MOST_PARTS:
             break
-    return found
+    return found if len(octets) - done <= room else []
 
 
-def _part(octets: bytes | mmap, at: int) -> tuple[int, int]:
-    """Give where the part begins and ends whose encoding stands at a place; nothing, if no part follows."""
+def _part(octets: bytes | mmap, at: int) -> tuple[int, int, int]:
+    """Give where the part begins and ends whose encoding stands at a place, and up to where there is no other.
+
+    It begins and ends at one place, if no part follows.
+    """
     empty_line = octets.find(b"\r\n\r\n", at, at + _FIELDS)
     if empty_line < 0:
-        return at, at
+        return at, at, at + 1
     begin = empty_line + 4
     dash = octets.find(b"-", begin)
     end = len(octets) if dash < 0 else octets.rfind(b"\n", begin, dash) + 1
+    looked = len(octets) if dash < 0 else dash
     if end <= begin:
-        return at, at
+        return begin, begin, looked
     last = octets[max(begin, end - _LINE_ENDS) : end]
-    return begin, end - len(last) + len(last.rstrip(b"\r\n"))
+    return begin, end - len(last) + len(last.rstrip(b"\r\n")), looked

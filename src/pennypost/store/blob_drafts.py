@@ -118,10 +118,10 @@ class Drafting:
     def _write(self, octets: bytes | mmap, start: int) -> BlobDraft:
         """Write a large body: its attachments, if what lies between them is small, or the whole."""
         settings = self._settings
-        spans = encoded_parts(octets, start, settings.attachment_from) if settings.attachment_from else []
-        between = len(octets) - start - sum(end - begin for begin, end in spans)
+        least = settings.attachment_from
+        spans = encoded_parts(octets, start, least, settings.inline_limit) if least else []
         view = memoryview(octets)
-        if not spans or between > settings.inline_limit:
+        if not spans:
             return self._write_file(view[start:])
         parts = [(begin - start, self._write_part(view[begin:end])) for begin, end in spans]
         return self._put_together(b"".join(_between(octets, spans, start)), parts, len(octets) - start)

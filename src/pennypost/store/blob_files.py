@@ -204,6 +204,11 @@ class BlobFile:
             raise DamagedFile("the file is shorter than its body")
         return found
 
+    def forget(self) -> None:
+        """Let go of the frame that was read last: the next read takes it from the file again."""
+        with self._using:
+            self._cached = (-1, b"")
+
     def close(self) -> None:
         """Let go of the file. Idempotent."""
         with self._using:

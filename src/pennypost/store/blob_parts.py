@@ -48,10 +48,14 @@ def hash_of_parts(rest: bytes, parts: Iterable[tuple[int, bytes]]) -> bytes:
 
 
 class Pieces:
-    """A body made of pieces, octets or files, one after the other; open for reading any part of it."""
+    """A body made of pieces, octets or files, one after the other; open for reading any part of it.
+
+    Of the files one alone holds a frame in memory: the one that was read last.
+    """
 
     def __init__(self, pieces: Sequence[bytes | BlobFile]) -> None:
         self._pieces = pieces
+        self._last: BlobFile | None = None
         self._ends = list(accumulate(_size(piece) for piece in pieces))
         self.size = self._ends[-1]
 
@@ -67,6 +71,10 @@ class Pieces:
             if isinstance(piece, bytes):
                 found.append(piece[start - begin : stop - begin])
             else:
+                if piece is not self._last:
+                    if self._last is not None:
+                        self._last.forget()
+                    self._last = piece
                 found.append(piece.read_at(start - begin, stop - start))
             start = stop
             number += 1

@@ -207,6 +207,10 @@ class Blobs(Drafting):
             pass  # one lies in a file, or has a codec that was not met before, or is damaged
         return [self.decode(row[at : at + 4]) for row in rows]
 
+    def is_here(self, row: Row, at: int) -> bool:
+        """Whether a gathered row, in which `BODY_COLUMNS` begin at a place, holds its body: no file has to be read."""
+        return row[at + 3] is None and not isinstance(row[at + 2], Gathered)
+
     def readers(self, rows: Sequence[Row], at: int) -> list[BlobReader]:
         """Open bodies that lie in the database, as `reader` does, for rows in which its columns begin at a place."""
         bodies = self.decode_all(rows, at)

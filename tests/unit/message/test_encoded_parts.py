@@ -79,6 +79,28 @@ def test_places_count_from_the_begin_of_a_file_and_the_body_begins_later() -> No
         assert (begin > len(header), octets[begin:end]) == (True, INNER)
 
 
+def test_a_body_with_more_outside_of_its_parts_is_not_looked_through() -> None:
+    text, end = b"--b\r\n\r\n" + b"Words.\r\n" * 100, b"--b--\r\n"
+    body = text + part() + text + part() + end
+    outside = len(body) - 2 * len(INNER)
+    for most, count in ((outside, 2), (outside + 5_000, 2), (outside - 1, 0), (100, 0), (0, 0)):
+        assert len(encoded_parts(body, 0, 8_192, most)) == count
+        assert len(encoded_parts(b"x" * 5_000 + body, 5_000, 8_192, most)) == count
+    many = part() * (MOST_PARTS + 2)
+    outside = len(many) - MOST_PARTS * len(INNER)
+    assert [len(encoded_parts(many, 0, 8_192, most)) for most in (outside, outside - 1)] == [MOST_PARTS, 0]
+
+
+def test_what_follows_fields_is_read_through_once_for_all_of_them() -> None:
+    def taken(fields: int) -> float:
+        body = b"Content-Transfer-Encoding: base64\r\n" * fields + b"\r\n" + b"A" * 30_000_000 + b"-" + part()
+        start = time.process_time()
+        assert found(body) == [INNER]
+        return time.process_time() - start
+
+    assert min(taken(110) for _ in range(3)) < 4 * min(taken(1) for _ in range(3))
+
+
 @pytest.mark.parametrize(
     "hostile",
     [

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import os
 import random
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from pennypost.model.errors import ServerBusy
 from pennypost.model.ids import BlobId
 from pennypost.store import check, stats
 from pennypost.store.blob_drafts import BlobDraft
-from pennypost.store.blob_files import FRAME, DamagedFile
+from pennypost.store.blob_files import FRAME, BlobFile, DamagedFile
 from pennypost.store.blob_parts import PartCache, Pieces, put_together
 from pennypost.store.blobs import REFRESH, note_dropped, note_unused, put
 from pennypost.store.body_coding import COMPRESSED, DIVIDED, ENCODED, UNDOTTED
@@ -239,6 +240,64 @@ async def test_what_is_on_its_way_is_read_from_the_store(store: Store) -> None:
         assert await octets_of(store, Message, made) == Message.header + body  # type: ignore[arg-type]
         assert await octets_of(store, Message, made._replace(body=None)) == Message.header + body  # type: ignore[arg-type]
         assert await octets_of(store, Message, None) == Message.header + body  # type: ignore[arg-type]
+
+
+def open_files(store: Store) -> int:
+    """Count the descriptors of this process that are of bodies."""
+    folder, count = str(store.settings.data_dir / "blobs"), 0
+    for fd in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            count += str(fd.readlink()).startswith(folder)
+    return count
+
+
+@pytest.mark.parametrize("inline_limit", [1_024, 2_000_000])
+async def test_bodies_are_read_whatever_the_limit_was_when_they_came(tmp_path: Path, inline_limit: int) -> None:
+    """Also those that would not be in files now, or would be."""
+    store = await Store.open(StoreSettings(tmp_path / "data"))
+    bodies = {await keep(store, body): body for body in BODIES}
+    await store.close()
+    store = await Store.open(StoreSettings(tmp_path / "data", inline_limit=inline_limit))  # type: ignore[arg-type]
+    rows = await rows_of(store, [*bodies])
+    for _ in range(5):
+        for blob, body in bodies.items():
+            assert await read(store, blob) == body
+            assert await store.scan(lambda tx, blob=blob: store.blobs.read_range(tx, blob, 90, 40)) == body[90:130]  # type: ignore[misc]
+        assert store.blobs.decode_all(rows, 1) == [*bodies.values()]
+        for body in bodies.values():
+            assert await read(store, await keep(store, body)) == body
+    assert open_files(store) == 0
+    assert [one async for one in check.check_blobs(store.engine, store.blobs)] == []
+    await store.close()
+
+
+async def test_of_many_files_one_frame_is_held(store: Store) -> None:
+    photos = [encoded(190_000, seed) for seed in range(6)]
+    body = letter(*photos)
+    blob = await keep(store, body)
+    reader = await store.read(lambda tx: store.blobs.open(tx, blob))
+    assert open_files(store) == len(photos)
+    files = [piece for piece in reader._source._pieces if isinstance(piece, BlobFile)]  # type: ignore[union-attr]
+    for length in (FRAME, 10, len(body)):
+        for start in range(0, len(body), 200_000):
+            assert await reader.read_at(start, length) == body[start : start + length]
+            assert sum(len(file._cached[1]) for file in files) <= FRAME
+    reader.close()
+    assert open_files(store) == 0
+
+
+async def test_no_file_stays_open_when_one_is_missing(store: Store) -> None:
+    photos = [encoded(70_000, seed) for seed in range(4)]
+    blob = await keep(store, letter(*photos))
+    files = sorted(path for path in (store.settings.data_dir / "blobs").rglob("*") if path.is_file())
+    files[2].unlink()
+    for _ in range(3):
+        with pytest.raises(DamagedFile):
+            await read(store, blob)
+        with pytest.raises(DamagedFile):
+            await store.read(lambda tx: store.blobs.open(tx, blob))
+        assert await store.scan(lambda tx: store.blobs.problem(tx, blob)) is not None
+    assert open_files(store) == 0
 
 
 # -- What goes wrong

@@ -140,12 +140,12 @@ class Maildrop:
             await blobs.gather(tx, rows, 1)
             return rows
 
-        rows = await self._store.glance(operation)
+        rows = await self._store.read(operation)
         first = rows[0]
         if first is None:
             raise Refused("The message was removed meanwhile")
-        # A body in a file may be collected before its turn comes, if somebody removes the message meanwhile.
-        ahead = {at: row for at, row in enumerate(rows[1:], number + 1) if row is not None and row[4] is None}
+        # What lies in a file may be collected before its turn comes, if somebody removes the message meanwhile.
+        ahead = {at: row for at, row in enumerate(rows[1:], number + 1) if row is not None and blobs.is_here(row, 1)}
         if ahead:
             with contextlib.suppress(DamagedFile):  # whose turn it is is told of it
                 readers = blobs.readers(list(ahead.values()), 1)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import sqlite3
 from datetime import timedelta
 
 import pytest
@@ -186,6 +187,43 @@ async def test_a_message_that_was_removed_meanwhile_is_told(door):
         await asked(connection, b"DELE 2")
         assert await asked(connection, b"QUIT") == b"+OK Bye\r\n"
     assert await inbox_size(door) == 0
+
+
+ATTACHED = b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\n%b\r\n--b--\r\n"
+
+
+async def test_a_message_and_its_attachment_are_read_as_they_were_at_one_time(door, monkeypatch):
+    """Also when both are removed, by another process, while they are read."""
+    account = (await door.store.read(lambda tx: tx.fetch_one("SELECT id FROM account")))[0]
+    body = ATTACHED % (b"logo" * 5_000)
+    await append(door.store, account, b"Subject: three\r\n\r\n" + body)
+    gather, removed = door.store.blobs.gather, []
+
+    async def gather_later(*values):
+        with contextlib.closing(sqlite3.connect(door.store.settings.data_dir / "pennypost.db")) as other, other:
+            removed.append(other.execute("DELETE FROM blob_part").rowcount)
+        await gather(*values)
+
+    monkeypatch.setattr(door.store.blobs, "gather", gather_later)
+    async with session(door) as connection:
+        connection.send(b"RETR 3\r\n")
+        assert (await heard(connection, b"\r\n.\r\n")).endswith(b"\r\n\r\n" + body + b".\r\n")
+    assert removed == [1]
+
+
+async def test_a_large_attachment_is_not_read_before_its_turn_comes(door):
+    account = (await door.store.read(lambda tx: tx.fetch_one("SELECT id FROM account")))[0]
+    body = ATTACHED % (b"photo" * 20_000)
+    await append(door.store, account, b"Subject: three\r\n\r\n" + body)
+    await append(door.store, account, b"Subject: four\r\n\r\n" + body)
+    (file,) = [path for path in (door.store.settings.data_dir / "blobs").rglob("*") if path.is_file()]
+    async with session(door) as connection:
+        for number in (1, 2, 3):
+            connection.send(b"RETR %d\r\n" % number)
+            assert (await heard(connection, b"\r\n.\r\n")).startswith(b"+OK")
+        file.unlink()
+        assert (await asked(connection, b"RETR 4")).startswith(b"-ERR")
+        assert await asked(connection, b"STAT") == b"+OK 4 200175\r\n"
 
 
 async def test_mail_that_arrives_meanwhile_is_for_the_next_session(door):
