@@ -38,13 +38,12 @@ class Gathered(NamedTuple):
 def hash_of_parts(rest: bytes, parts: Iterable[tuple[int, bytes]]) -> bytes:
     """Give the hash of a body that has parts: of its rest, and of each part's start in the body and SHA-256.
 
-    So what is large is hashed once. The last step hashes 32 octets: no body that is found by its SHA-256 is that short,
-    so none can be made that has the hash of such a body.
+    So what is large is hashed once. It is BLAKE2's: no body can be made that has it for its SHA-256.
     """
-    inner = hashlib.sha256(hashlib.sha256(rest).digest())
+    found = hashlib.blake2b(hashlib.sha256(rest).digest(), digest_size=32)
     for start, hash in parts:
-        inner.update(_ENTRY.pack(start, hash))
-    return hashlib.sha256(inner.digest()).digest()
+        found.update(_ENTRY.pack(start, hash))
+    return found.digest()
 
 
 class Pieces:

@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import contextlib
+import hashlib
 import os
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from struct import Struct
 
 import pytest
 import pytest_asyncio
@@ -298,6 +300,25 @@ async def test_no_file_stays_open_when_one_is_missing(store: Store) -> None:
             await store.read(lambda tx: store.blobs.open(tx, blob))
         assert await store.scan(lambda tx: store.blobs.problem(tx, blob)) is not None
     assert open_files(store) == 0
+
+
+async def test_no_body_is_taken_for_one_that_has_parts(tmp_path: Path) -> None:
+    """Whoever knows a body knows what its hash is made of, and can send that."""
+    store = await Store.open(StoreSettings(tmp_path / "data"))
+    body = letter(LOGO, text=b"")
+    made = await draft(store, body)
+    blob = await store.write(lambda tx: put(tx, made))
+    await store.close()
+    ((start, part),) = made.parts
+    rest = hashlib.sha256(body.replace(LOGO.strip(), b"")).digest()
+    sent = [rest + Struct("<Q32s").pack(start, part.hash), rest, made.hash]
+    sent += [function(one, digest_size=32).digest() for function in (hashlib.blake2b, hashlib.blake2s) for one in sent]
+    sent += [hashlib.sha256(one).digest() for one in sent]
+    store = await Store.open(StoreSettings(tmp_path / "data", inline_limit=16))  # type: ignore[arg-type]
+    kept = {blob: body} | {await keep(store, one): one for one in sent}
+    assert len(kept) == len({*sent}) + 1
+    assert [await read(store, blob) for blob in kept] == [*kept.values()]
+    await store.close()
 
 
 # -- What goes wrong
