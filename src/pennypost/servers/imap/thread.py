@@ -1,7 +1,5 @@
 """THREAD and UID THREAD (RFC 5256 §3)."""
 
-import asyncio
-
 from pennypost.message import thread_trees
 from pennypost.message.thread_trees import Threaded
 from pennypost.proto.imap.commands.thread import Thread, ThreadAlgorithm
@@ -54,7 +52,7 @@ async def _threaded(session: Session, found: Found) -> Threaded:
     """Gather what the algorithms look at, for the messages that were found."""
     selected, piece, positions = session.open_mailbox, found.piece, found.positions
     wanted = (SortColumn.SENT, SortColumn.SUBJECT, SortColumn.IS_REPLY, SortColumn.LINKS)
-    columns = await asyncio.gather(*[stored_column(session, selected, piece, column) for column in wanted])
+    columns = [await stored_column(session, selected, piece, column) for column in wanted]
     if len(positions) < len(piece.uids):
         columns = [[column[at] for at in positions] for column in columns]
     return Threaded(*columns)
