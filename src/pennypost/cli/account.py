@@ -5,7 +5,7 @@ import click
 from pennypost.cli.asking import confirm, new_password, password_options
 from pennypost.cli.options import Loaded, as_json, configured, fail
 from pennypost.cli.output import show_records
-from pennypost.cli.parameters import bound, size
+from pennypost.cli.parameters import address, bound, shown, size
 from pennypost.cli.running import find_account, read, with_store, write
 from pennypost.mail.passwords import NewCredential, account_credential
 from pennypost.proto.imap.server_url import host_of, server_url
@@ -29,7 +29,7 @@ def _credential(loaded: Loaded, password: str) -> NewCredential:
 
 @account.command("add")
 @configured
-@click.argument("name")
+@click.argument("name", type=address)
 @click.option("--display-name", default="", help="The name people see.")
 @click.option("--quota", type=size, help='What it may hold, as "5 GiB".')
 @password_options
@@ -131,7 +131,7 @@ def refer(loaded: Loaded, name: str, url: str) -> None:
     try:
         full = server_url(url, name)
     except BadUrl as problem:
-        fail(str(problem))
+        fail(f"{problem}, not {shown(url)}")
     if host_of(full) == loaded.config.server.own_hostname.lower():
         fail(f"{host_of(full)} is this server: clients would be sent in a circle")
 
@@ -162,6 +162,8 @@ def unrefer(loaded: Loaded, name: str) -> None:
 @click.option("--quota", type=size, help='What it may hold, as "5 GiB", or none.')
 def set_(loaded: Loaded, name: str, display_name: str | None, quota: int | None) -> None:
     """Change the account NAME."""
+    if display_name is None and quota is None:
+        raise click.UsageError("say what to change: --display-name or --quota")
 
     async def change(tx: Transaction) -> None:
         found = await find_account(tx, name)

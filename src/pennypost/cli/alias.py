@@ -4,6 +4,7 @@ import click
 
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_records
+from pennypost.cli.parameters import address as address_
 from pennypost.cli.running import read, write
 from pennypost.store import directory
 
@@ -15,8 +16,8 @@ def alias() -> None:
 
 @alias.command("add")
 @configured
-@click.argument("address")
-@click.argument("targets", nargs=-1, required=True)
+@click.argument("address", type=address_)
+@click.argument("targets", nargs=-1, required=True, type=address_)
 def add(loaded: Loaded, address: str, targets: tuple[str, ...]) -> None:
     """Let mail for ADDRESS, in a domain of ours, go to TARGETS, here or elsewhere."""
     added = write(loaded, lambda tx: directory.add_alias(tx, address, targets))
@@ -38,7 +39,7 @@ def list_(loaded: Loaded, domain: str | None, as_json: bool) -> None:
 
 @alias.command("remove")
 @configured
-@click.argument("address")
+@click.argument("address", type=address_)
 def remove(loaded: Loaded, address: str) -> None:
     """Remove the alias ADDRESS."""
     write(loaded, lambda tx: directory.remove_alias(tx, address))

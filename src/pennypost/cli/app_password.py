@@ -8,6 +8,7 @@ from pennypost.cli.running import find_account, read, write
 from pennypost.mail.passwords import app_credential, generate_password
 from pennypost.model.account import Credential, CredentialKind
 from pennypost.model.errors import NoSuchCredential
+from pennypost.model.text import printable
 from pennypost.store import directory
 from pennypost.store.engine import Transaction
 
@@ -24,6 +25,8 @@ def app_password() -> None:
 @as_json
 def add(loaded: Loaded, account: str, label: str, as_json: bool) -> None:
     """Make an app password for ACCOUNT, called LABEL, and print it: it cannot be shown again."""
+    if not label.strip():
+        raise click.UsageError('expected a label, as "phone": it is what the password is revoked by')
     password = generate_password()
     new = app_credential(password)
 
@@ -73,7 +76,10 @@ def revoke(loaded: Loaded, account: str, label: str) -> None:
             if credential.label == label:
                 await directory.revoke_credential(tx, found.id, credential.id)
                 return
-        raise NoSuchCredential(f"{account} has no app password {label}")
+        raise NoSuchCredential(
+            f"{account} has no app password {printable(label)}: pennypost app-password list {account} shows those "
+            "there are"
+        )
 
     write(loaded, change)
     click.echo(f"{label} revoked")

@@ -6,7 +6,7 @@ import click
 
 from pennypost.cli.options import Loaded, as_json, configured, fail
 from pennypost.cli.output import show_records
-from pennypost.cli.parameters import duration
+from pennypost.cli.parameters import duration, shown
 from pennypost.cli.running import read, write
 from pennypost.model.errors import BadAddress
 from pennypost.store import bans
@@ -22,7 +22,10 @@ def _subject(text: str) -> str:
     try:
         return bans.canonical_subject(text)
     except BadAddress:
-        fail(f"{text} is no network, address or domain")
+        fail(
+            'expected an address, a network, as "192.0.2.0/24", or the domain of senders, as "example.net", '
+            f"not {shown(text)}"
+        )
 
 
 def _put(loaded: Loaded, text: str, lasting: timedelta | None, reason: str, *, allowed: bool) -> str:
@@ -85,5 +88,5 @@ def remove(loaded: Loaded, subject: str) -> None:
     """Take SUBJECT off the list, whether it was banned or allowed."""
     name = _subject(subject)
     if not write(loaded, lambda tx: bans.remove(tx, name)):
-        fail(f"{name} is not on the list")
+        fail(f"{name} is not on the list: pennypost ban list shows it")
     click.echo(f"{name} removed")

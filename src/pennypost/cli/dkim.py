@@ -44,7 +44,9 @@ def generate(loaded: Loaded, domain: str, chosen: tuple[str, ...]) -> None:
         name = (await require_domain(tx, domain)).name
         have = {key.algorithm for key in await signing_keys.of_domain(tx, name)}
         if known := [algorithm.value for algorithm in keys if algorithm.value in have]:
-            raise AlreadyExists(f"{name} has keys of {' and '.join(known)} already: rotate them")
+            raise AlreadyExists(
+                f"{name} has keys of {' and '.join(known)} already: pennypost dkim rotate {name} makes new ones"
+            )
         return await generate_keys(tx, settings, name, keys)
 
     _tell(write(loaded, operation))

@@ -8,6 +8,7 @@ from pennypost.app.config.settings import Config
 from pennypost.app.services import services
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_records
+from pennypost.cli.parameters import host
 from pennypost.cli.running import read
 from pennypost.mail.checkup import certificates
 from pennypost.mail.checkup.doctor import Patient
@@ -88,9 +89,12 @@ def dns() -> None:
 @configured
 @click.argument("domain")
 @click.option("--table", "as_table", is_flag=True, help="Write a table, for web pages where records are typed in.")
-@click.option("--authority", default="", metavar="NAME", help="Who may issue certificates, as CAA records call it.")
+@click.option(
+    "--authority", type=host, default="", metavar="NAME", help="Who may issue certificates, as CAA records call it."
+)
 @click.option(
     "--autoconfig",
+    type=host,
     metavar="HOST",
     help='Who gives mail programs their settings; "" is nobody. [default: this host, if it has an HTTP door]',
 )
@@ -100,7 +104,7 @@ def records(loaded: Loaded, domain: str, as_table: bool, authority: str, autocon
 
     What is there already is not looked at: pennypost doctor does that.
     """
-    patient, _ = find_out(loaded, domain, authority=authority, autoconfig=autoconfig and autoconfig.rstrip("."))
+    patient, _ = find_out(loaded, domain, authority=authority, autoconfig=autoconfig)
     planned = plan(patient.domain, patient.plan)
     if as_json:
         found = [

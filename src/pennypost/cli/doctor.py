@@ -8,7 +8,7 @@ import click
 from pennypost.cli.dns import find_out
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_records
-from pennypost.cli.parameters import resolver_address
+from pennypost.cli.parameters import host, resolver_address
 from pennypost.clients.http.https import Https
 from pennypost.mail.checkup.doctor import DoctorSettings, Patient, examine
 from pennypost.mail.checkup.findings import Finding, Grade
@@ -27,12 +27,21 @@ _SIGNS = {Grade.GOOD: "ok", Grade.HINT: "hint", Grade.PROBLEM: "WRONG", Grade.UN
 @configured
 @click.argument("domain")
 @click.option("--resolver", type=resolver_address, metavar="HOST:PORT", help="Whom to ask. [default: as configured]")
-@click.option("--probe", default="gmail.com", show_default=True, help="A domain whose port 25 is tried; no mail goes.")
-@click.option("--time-server", default="pool.ntp.org", show_default=True, help="Who tells the time.")
 @click.option(
-    "--blocklist", "blocklists", multiple=True, metavar="ZONE", help=f"Lists to ask. [default: {', '.join(BLOCKLISTS)}]"
+    "--probe", type=host, default="gmail.com", show_default=True, help="A domain whose port 25 is tried; no mail goes."
 )
-@click.option("--authority", default="", metavar="NAME", help="Who may issue certificates, as CAA records call it.")
+@click.option("--time-server", type=host, default="pool.ntp.org", show_default=True, help="Who tells the time.")
+@click.option(
+    "--blocklist",
+    "blocklists",
+    type=host,
+    multiple=True,
+    metavar="ZONE",
+    help=f"Lists to ask. [default: {', '.join(BLOCKLISTS)}]",
+)
+@click.option(
+    "--authority", type=host, default="", metavar="NAME", help="Who may issue certificates, as CAA records call it."
+)
 @click.option("--all", "everything", is_flag=True, help="Show what is good, too.")
 @as_json
 def doctor(

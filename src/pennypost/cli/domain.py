@@ -4,7 +4,7 @@ import click
 
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_records
-from pennypost.cli.parameters import bound, size
+from pennypost.cli.parameters import address, address_or_none, bound, size
 from pennypost.cli.running import read, write
 from pennypost.mail.signing import generate, make_key
 from pennypost.model.account import Domain
@@ -22,7 +22,7 @@ def domain() -> None:
 @configured
 @click.argument("name")
 @click.option("--quota", type=size, help='What all its accounts may hold together, as "10 GiB".')
-@click.option("--catch-all", metavar="ADDRESS", help="Who gets mail for addresses that do not exist.")
+@click.option("--catch-all", type=address, metavar="ADDRESS", help="Who gets mail for addresses that do not exist.")
 @click.option("--dkim/--no-dkim", "with_keys", default=True, help="Make keys that sign its mail, or do not.")
 def add(loaded: Loaded, name: str, quota: int | None, catch_all: str | None, with_keys: bool) -> None:
     """Serve the domain NAME, and make keys that sign its mail."""
@@ -54,9 +54,16 @@ def list_(loaded: Loaded, as_json: bool) -> None:
 @configured
 @click.argument("name")
 @click.option("--quota", type=size, help='What all its accounts may hold together, as "10 GiB", or none.')
-@click.option("--catch-all", metavar="ADDRESS", help="Who gets mail for addresses that do not exist, or none.")
+@click.option(
+    "--catch-all",
+    type=address_or_none,
+    metavar="ADDRESS",
+    help="Who gets mail for addresses that do not exist, or none.",
+)
 def set_(loaded: Loaded, name: str, quota: int | None, catch_all: str | None) -> None:
     """Change the domain NAME."""
+    if quota is None and catch_all is None:
+        raise click.UsageError("say what to change: --quota or --catch-all")
 
     async def change(tx: Transaction) -> None:
         if quota is not None:

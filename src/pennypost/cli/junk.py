@@ -13,6 +13,7 @@ import click
 
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_record, show_records
+from pennypost.cli.parameters import score
 from pennypost.cli.running import find_account, read, with_store, write
 from pennypost.mail.judge import EVIDENCE_FIELD, SCORE_FIELD, Judge, Judgement, JunkSettings, look_at, order_thresholds
 from pennypost.mail.learner import lesson_of
@@ -20,6 +21,7 @@ from pennypost.mail.reception import SmtpClient
 from pennypost.mail.verification import Verdicts
 from pennypost.message import headers
 from pennypost.message.digest import digest
+from pennypost.model.errors import NoSuchMailbox
 from pennypost.model.ids import AccountId, MessageId
 from pennypost.model.text import printable
 from pennypost.store import directory, messages
@@ -120,7 +122,7 @@ async def _stored(store: Store, account: str, name: str) -> bytes:
         owner = (await find_account(tx, account)).id
         found = await _find_message(tx, owner, name)
         if found is None:
-            raise click.ClickException(f"{account} has no message {name}")
+            raise NoSuchMailbox(f"{account} has no message {printable(name)}: expected its number, or its Message-ID")
         header, blob = (await messages.fetch(tx, owner, [found], (Column.HEADER, Column.BLOB)))[found]
         return bytes(header) + await store.blobs.read(tx, blob)
 
@@ -181,9 +183,9 @@ def show_judgement(found: Judgement) -> None:
 @junk.command("threshold")
 @configured
 @click.argument("name", required=False)
-@click.option("--junk", "file_from", type=float, help="From which score on a message goes to the mailbox for junk.")
-@click.option("--defer", type=float, help="From which score on it is put off; 0: never.")
-@click.option("--refuse", type=float, help="From which score on it is refused; 0: never.")
+@click.option("--junk", "file_from", type=score, help="From which score on a message goes to the mailbox for junk.")
+@click.option("--defer", type=score, help="From which score on it is put off; 0: never.")
+@click.option("--refuse", type=score, help="From which score on it is refused; 0: never.")
 @click.option("--reset", is_flag=True, help="Take back what was set: the domain's thresholds hold, or the server's.")
 @as_json
 def threshold(
@@ -223,6 +225,10 @@ def threshold(
     click.echo(f"{name}: {'as for all' if reset else 'set'}")
 
 
+_OPTIONS = {"threshold": "--junk", "defer_threshold": "--defer", "refuse_threshold": "--refuse"}
+"""What sets each threshold."""
+
+
 def _require_order(ours: JunkSettings, wanted: Thresholds, above: Thresholds) -> None:
     """Refuse thresholds that make no sense together with those that hold where nothing is said: `above`, and `ours`."""
     if wanted == Thresholds():
@@ -234,7 +240,9 @@ def _require_order(ours: JunkSettings, wanted: Thresholds, above: Thresholds) ->
     try:
         order_thresholds(junk, defer, refuse)
     except ValueError as problem:
-        raise click.UsageError(str(problem)) from None
+        name, _, expected = str(problem).partition(": ")
+        together = f"--junk {junk:g}, --defer {defer:g}, --refuse {refuse:g}"
+        raise click.UsageError(f"{_OPTIONS[name]}: {expected}; together they would be {together}") from None
 
 
 def _without_ours(octets: bytes) -> bytes:

@@ -5,11 +5,12 @@ import click
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_records
 from pennypost.cli.parameters import rights_
-from pennypost.cli.running import find_account, read, write
+from pennypost.cli.running import find_account, read, require_grantee, write
 from pennypost.model.errors import NoSuchMailbox
 from pennypost.model.ids import AccountId
 from pennypost.model.mailbox import Mailbox
 from pennypost.model.rights import Rights, format_rights
+from pennypost.model.text import printable
 from pennypost.store import acl as store_acl
 from pennypost.store import mailboxes
 from pennypost.store.acl import AclMode, Entry
@@ -76,6 +77,7 @@ def remove(loaded: Loaded, account: str, mailbox: str, identifier: str, negative
 def _change(loaded: Loaded, account: str, mailbox: str, identifier: str, rights: Rights, negative: bool) -> None:
     async def change(tx: Transaction) -> None:
         owner, found = await _find(tx, account, mailbox)
+        await require_grantee(tx, owner, identifier)
         await store_acl.change(tx, owner, found.id, identifier, AclMode.SET, rights, negative=negative)
 
     write(loaded, change)
@@ -85,5 +87,7 @@ async def _find(tx: Transaction, account: str, mailbox: str) -> tuple[AccountId,
     owner = (await find_account(tx, account)).id
     found = await mailboxes.find(tx, owner, mailbox)
     if found is None:
-        raise NoSuchMailbox
+        raise NoSuchMailbox(
+            f"{account} has no mailbox {printable(mailbox)}: pennypost mailbox list {account} shows those there are"
+        )
     return owner, found

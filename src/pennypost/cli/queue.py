@@ -11,6 +11,8 @@ import click
 from pennypost.cli.asking import confirm
 from pennypost.cli.options import Command, Loaded, as_json, configured, fail
 from pennypost.cli.output import Record, show_record, show_records
+from pennypost.cli.parameters import address as address_
+from pennypost.cli.parameters import between, domain_, shown
 from pennypost.cli.running import find_account, read, with_store
 from pennypost.mail.queue import by_hand
 from pennypost.mail.queue import recall as recalling
@@ -47,8 +49,12 @@ class _Number(click.ParamType[QueuedId]):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> QueuedId:
         digits = value.removeprefix("q")
         if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
-            self.fail(f"{value} is no number of a queued message", param, ctx)
+            self.fail(f'expected the number of a queued message, as "q17", not {shown(value)}', param, ctx)
         return QueuedId(int(digits))
+
+
+def _sender(text: str) -> str:
+    return address_(text) if text else ""
 
 
 def _filtered(command: Command) -> Command:
@@ -75,16 +81,18 @@ def _filtered(command: Command) -> Command:
     wrapped = click.option("--account", metavar="ADDRESS", help="That this account has submitted.")(wrapped)
     wrapped = click.option("--state", type=click.Choice(list(_STATES)), help="In this state only.")(wrapped)
     wrapped = click.option("--destination", help="That go there next, as `queue count` names it.")(wrapped)
-    wrapped = click.option("--domain", help="To recipients of this domain.")(wrapped)
-    wrapped = click.option("--recipient", help="To this address.")(wrapped)
-    return click.option("--sender", help='From this address; "" is the null reverse-path of reports.')(wrapped)
+    wrapped = click.option("--domain", type=domain_, help="To recipients of this domain.")(wrapped)
+    wrapped = click.option("--recipient", type=address_, help="To this address.")(wrapped)
+    return click.option("--sender", type=_sender, help='From this address; "" is the null reverse-path of reports.')(
+        wrapped
+    )
 
 
 @queue.command("list")
 @configured
 @_filtered
 @click.option(
-    "--limit", type=click.IntRange(1, 2**31), default=1000, show_default=True, help="Recipients to list at the most."
+    "--limit", type=between(1, 2**31), default=1000, show_default=True, help="Recipients to list at the most."
 )
 @as_json
 def list_(loaded: Loaded, filters: list[Filter], limit: int, as_json: bool) -> None:
@@ -97,7 +105,8 @@ def list_(loaded: Loaded, filters: list[Filter], limit: int, as_json: bool) -> N
         return found
 
     records = [_line(delivery) for delivery in read(loaded, look)]
-    show_records(records, as_json=as_json, empty="nothing is queued")
+    empty = "nothing is queued" if filters == [Filter()] else "nothing that is queued fits"
+    show_records(records, as_json=as_json, empty=empty)
 
 
 def _line(d: Delivery) -> Record:

@@ -4,6 +4,7 @@ import click
 
 from pennypost.cli.options import Loaded, as_json, configured, fail
 from pennypost.cli.output import show_records
+from pennypost.cli.parameters import domain_
 from pennypost.cli.running import read, write
 from pennypost.store import transport
 from pennypost.verify.mta_sts import parse_policy
@@ -52,9 +53,9 @@ def tls(loaded: Loaded, as_json: bool) -> None:
 
 
 @relay.command("forget-tls")
-@click.argument("domain")
+@click.argument("domain", type=domain_)
 @configured
 def forget_tls(loaded: Loaded, domain: str) -> None:
     """Let mail for a domain go in clear, though it went under TLS before."""
     if not write(loaded, lambda tx: transport.forget_tls(tx, domain.lower())):
-        fail(f"nothing is remembered of {domain}")
+        fail(f"nothing is remembered of {domain}: pennypost relay tls lists of whom something is")

@@ -8,6 +8,7 @@ import click
 
 from pennypost.cli.options import Loaded, as_json, configured, fail
 from pennypost.cli.output import show_records
+from pennypost.cli.parameters import domain_
 from pennypost.cli.running import read, with_store
 from pennypost.mail.tls_reports import received
 from pennypost.store import dmarc, tls_results
@@ -23,7 +24,7 @@ def reports() -> None:
 
 
 @reports.command("tls")
-@click.option("--domain", help="Only reports on this domain.")
+@click.option("--domain", type=domain_, help="Only reports on this domain.")
 @click.option("--failures", is_flag=True, help="A line for each way in which sessions failed.")
 @click.option("--import", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Take in a file.")
 @configured
@@ -31,7 +32,8 @@ def reports() -> None:
 def tls(loaded: Loaded, as_json: bool, domain: str | None, failures: bool, file: Path | None) -> None:
     """List the reports on the TLS of sessions with us (RFC 8460), the newest first."""
     if file is not None:
-        with_store(loaded, lambda store: _take_in(store, file.read_bytes()))
+        octets = file.read_bytes()
+        with_store(loaded, lambda store: _take_in(store, file, octets))
     found = read(loaded, lambda tx: tls_results.reports(tx, domain.lower() if domain else None))
     if failures:
         lines = [line for report in found for line in _failures(read_report(decompress(report.content)))]
@@ -54,11 +56,11 @@ def tls(loaded: Loaded, as_json: bool, domain: str | None, failures: bool, file:
     )
 
 
-async def _take_in(store: Store, octets: bytes) -> None:
+async def _take_in(store: Store, file: Path, octets: bytes) -> None:
     try:
         report = received(octets, store.clock())
     except BadReport as problem:
-        fail(f"not a TLS report: {problem}")
+        fail(f"{file}: expected a TLS report (RFC 8460 §4), JSON or gzip of it: {problem}")
     await store.write(lambda tx: tls_results.put_report(tx, report))
 
 
@@ -80,7 +82,7 @@ def _failures(report: TlsReport) -> list[dict[str, object]]:
 
 
 @reports.command("dmarc")
-@click.option("--domain", help="Only reports on this domain.")
+@click.option("--domain", type=domain_, help="Only reports on this domain.")
 @click.option("--sources", is_flag=True, help="A line for each source of mail in our name, those that fail first.")
 @click.option("--import", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Take in a file.")
 @configured
@@ -88,7 +90,8 @@ def _failures(report: TlsReport) -> list[dict[str, object]]:
 def dmarc_(loaded: Loaded, as_json: bool, domain: str | None, sources: bool, file: Path | None) -> None:
     """List what others report on mail in the name of our domains (RFC 9990), the newest first."""
     if file is not None:
-        with_store(loaded, lambda store: _take_in_aggregate(store, file.read_bytes()))
+        octets = file.read_bytes()
+        with_store(loaded, lambda store: _take_in_aggregate(store, file, octets))
     wanted = domain.lower() if domain else None
     found = read(loaded, lambda tx: dmarc.reports(tx, wanted))
     if sources:
@@ -113,13 +116,13 @@ def dmarc_(loaded: Loaded, as_json: bool, domain: str | None, sources: bool, fil
     )
 
 
-async def _take_in_aggregate(store: Store, octets: bytes) -> None:
+async def _take_in_aggregate(store: Store, file: Path, octets: bytes) -> None:
     try:
         report = read_xml(uncompress(octets))
     except ReportError as problem:
-        fail(f"not a DMARC report: {problem}")
+        fail(f"{file}: expected a DMARC aggregate report (RFC 9990), XML, or gzip or zip of it: {problem}")
     if not await store.write_large(lambda tx: dmarc.put_report(tx, report)):
-        fail("this report is there already")
+        fail(f"{file}: this report is there already")
 
 
 async def _sources(tx: Transaction, found: Sequence[dmarc.Received]) -> list[dict[str, object]]:

@@ -9,7 +9,9 @@ from pennypost.app.privileges import check_user, drop_privileges
 from pennypost.cli.options import fail, reason_of
 from pennypost.model.account import Account
 from pennypost.model.errors import ConfigError, MailError, NoSuchAccount
-from pennypost.store import directory
+from pennypost.model.ids import AccountId
+from pennypost.model.text import printable
+from pennypost.store import acl, directory
 from pennypost.store.engine import StoreUnusable, Transaction
 from pennypost.store.sqlite.migrate import known_migrations
 from pennypost.store.store import Store
@@ -62,5 +64,17 @@ async def find_account(tx: Transaction, name: str) -> Account:
     """Find an account by its name. Raises NoSuchAccount, which names it."""
     account = await directory.find_account(tx, name)
     if account is None:
-        raise NoSuchAccount(f"No such account: {name}")
+        form = "" if "@" in name else ', expected its address, as "user@example.org"'
+        raise NoSuchAccount(f"No such account: {printable(name)}{form}")
     return account
+
+
+async def require_grantee(tx: Transaction, owner: AccountId, identifier: str) -> None:
+    """Refuse whom no mailbox of an account can be opened to, and say who it could be. Raises NoSuchAccount."""
+    try:
+        await acl.grantee(tx, owner, identifier)
+    except NoSuchAccount:
+        raise NoSuchAccount(
+            f'No such identifier: {printable(identifier)}, expected the address of an account, "anyone" or '
+            '"authenticated"'
+        ) from None

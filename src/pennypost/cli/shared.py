@@ -7,8 +7,9 @@ import click
 from pennypost.cli.asking import confirm
 from pennypost.cli.options import Loaded, as_json, configured
 from pennypost.cli.output import show_records
+from pennypost.cli.parameters import address as address_
 from pennypost.cli.parameters import bound, rights_, size
-from pennypost.cli.running import find_account, read, with_store, write
+from pennypost.cli.running import find_account, read, require_grantee, with_store, write
 from pennypost.model.account import Account
 from pennypost.model.errors import NoSuchAccount
 from pennypost.model.rights import Rights
@@ -32,7 +33,7 @@ def shared() -> None:
 
 @shared.command("add")
 @configured
-@click.argument("address")
+@click.argument("address", type=address_)
 @click.option("--display-name", default="", help="The name people see.")
 @click.option("--quota", type=size, help='What it may hold, as "5 GiB".')
 @click.option("--member", "members", multiple=True, metavar="ACCOUNT", help="Who may use it; may be given again.")
@@ -121,11 +122,12 @@ def remove(loaded: Loaded, address: str, yes: bool) -> None:
 async def _find(tx: Transaction, address: str) -> Account:
     found = await find_account(tx, address)
     if not found.shared:
-        raise NoSuchAccount(f"Not a shared account: {address}")
+        raise NoSuchAccount(f"Not a shared account: {address}; pennypost shared list shows those there are")
     return found
 
 
 async def _grant(tx: Transaction, account: Account, member: str, mode: AclMode, rights: Rights) -> None:
     grant = partial(acl.change, tx, account.id)
+    await require_grantee(tx, account.id, member)
     for mailbox in await mailboxes.list_all(tx, account.id):
         await grant(mailbox.id, member, mode, rights)

@@ -4,6 +4,8 @@ import click
 
 from pennypost.cli.options import Loaded, as_json, configured, fail
 from pennypost.cli.output import show_records
+from pennypost.cli.parameters import address as address_
+from pennypost.cli.parameters import domain_
 from pennypost.cli.running import read, write
 from pennypost.model.address import Address
 from pennypost.store import suppression as suppressed
@@ -16,7 +18,7 @@ def suppression() -> None:
 
 @suppression.command("list")
 @configured
-@click.option("--domain", help="Only those of this domain.")
+@click.option("--domain", type=domain_, help="Only those of this domain.")
 @as_json
 def list_(loaded: Loaded, domain: str | None, as_json: bool) -> None:
     """List suppressed recipients, and what their hosts said."""
@@ -29,7 +31,7 @@ def list_(loaded: Loaded, domain: str | None, as_json: bool) -> None:
 
 @suppression.command("remove")
 @configured
-@click.argument("address")
+@click.argument("address", type=address_)
 def remove(loaded: Loaded, address: str) -> None:
     """Let mail to ADDRESS be taken again."""
     local, _, domain = address.rpartition("@")

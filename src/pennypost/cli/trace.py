@@ -8,6 +8,7 @@ import click
 
 from pennypost.cli.options import Loaded, as_json, configured, fail
 from pennypost.cli.output import show_records
+from pennypost.cli.parameters import between
 from pennypost.cli.running import read
 from pennypost.model.ids import QueuedId
 from pennypost.model.text import printable
@@ -19,13 +20,14 @@ from pennypost.store.timeline import Event, EventKind
 
 _TRACE_ID = re.compile(r"[0-9a-f]{16}")
 _QUEUE_ID = re.compile(r"q?([0-9]{1,18})")
+_FORMS = ', expected a Message-ID, a number in the queue, as "q17", a trace id of 16 hexadecimal digits, or an address'
 
 
 @click.command("trace")
 @configured
 @click.argument("what", metavar="MESSAGE-ID|QUEUE-ID|TRACE-ID|ADDRESS")
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Messages to tell of: the newest."
+    "--limit", type=between(1, 10_000), default=10, show_default=True, help="Messages to tell of: the newest."
 )
 @as_json
 def trace(loaded: Loaded, what: str, limit: int, as_json: bool) -> None:
@@ -50,7 +52,8 @@ def trace(loaded: Loaded, what: str, limit: int, as_json: bool) -> None:
 
     events, waiting = read(loaded, look)
     if not events:
-        fail(f"nothing is known of {what}")
+        form = "" if "@" in what or _TRACE_ID.fullmatch(what.lower()) or _QUEUE_ID.fullmatch(what) else _FORMS
+        fail(f"nothing is known of {printable(what)}{form}")
     if as_json:
         records = [
             {

@@ -13,7 +13,7 @@ import msgspec
 
 from pennypost.cli.junk import judgement_record, show_judgement, weigh
 from pennypost.cli.options import Loaded, as_json, configured
-from pennypost.cli.parameters import resolver_address
+from pennypost.cli.parameters import resolver_address, shown
 from pennypost.mail.reception import Language, SmtpClient
 from pennypost.mail.verification import Verdicts, filing
 from pennypost.mail.verifier import Verifier, outcomes
@@ -35,7 +35,7 @@ def _sender(text: str) -> Address | None:
     try:
         parse_key(bare)
     except BadAddress:
-        raise click.BadParameter("expected an address, or <>") from None
+        raise click.BadParameter(f'expected an address, as "user@example.org", or <>, not {shown(text)}') from None
     return Address(*split_key(bare))
 
 
@@ -43,7 +43,7 @@ def _ip(text: str) -> Peer:
     try:
         return Peer(ip_address(text), 0)
     except ValueError:
-        raise click.BadParameter("expected an IP address") from None
+        raise click.BadParameter(f'expected an IP address, as "192.0.2.1", not {shown(text)}') from None
 
 
 @click.command("verify")

@@ -11,6 +11,7 @@ from pennypost.model.account import Account, Alias, Domain
 from pennypost.model.authentication import ScramKeys
 from pennypost.model.errors import AlreadyExists, BadAddress, NoSuchAccount, NoSuchDomain, NoSuchRecipient, StillInUse
 from pennypost.model.ids import AccountId, DomainId
+from pennypost.model.text import printable
 from pennypost.store import acl, annotations, mailboxes, removal, url_keys
 from pennypost.store.credentials import (
     LoginCredential,
@@ -93,7 +94,7 @@ async def add_domain(
         to_microseconds(tx.now),
     )
     if row is None:
-        raise AlreadyExists("The domain exists already")
+        raise AlreadyExists(f"The domain exists already: {name}")
     tx.directory_changed()
     return Domain(DomainId(row[0]), name, quota_octets, target)
 
@@ -102,9 +103,9 @@ async def remove_domain(tx: Transaction, name: str) -> None:
     """Serve a domain no longer. Raises NoSuchDomain; StillInUse while it has accounts or aliases."""
     domain = await require_domain(tx, name)
     if await tx.fetch_one("SELECT 1 FROM account WHERE domain = ? AND removed = 0 LIMIT 1", domain.id) is not None:
-        raise StillInUse("The domain still has accounts")
+        raise StillInUse(f"The domain still has accounts: pennypost account list --domain {domain.name}")
     if await aliases(tx, domain.name):
-        raise StillInUse("The domain still has aliases")
+        raise StillInUse(f"The domain still has aliases: pennypost alias list --domain {domain.name}")
     await tx.execute("DELETE FROM signing_key WHERE domain = ?", domain.name)
     await tx.execute("DELETE FROM junk_threshold WHERE kind = 0 AND owner = ?", domain.id)
     tx.directory_changed()
@@ -144,7 +145,7 @@ async def set_domain_quota(tx: Transaction, name: str, quota_octets: int | None)
 async def require_domain(tx: Transaction, name: str) -> Domain:
     found = await find_domain(tx, name)
     if found is None:
-        raise NoSuchDomain
+        raise NoSuchDomain(f"No such domain here: {printable(name)}")
     return found
 
 
@@ -176,7 +177,7 @@ async def add_account(
     key = parse_key(name)
     domain = await require_domain(tx, split_key(key)[1])
     if await tx.fetch_one("SELECT 1 FROM address WHERE address = ? LIMIT 1", key) is not None:
-        raise AlreadyExists("The address exists already")
+        raise AlreadyExists(f"The address is taken already: {key}")
     row = await tx.fetch_one("UPDATE account_number SET last = last + 1 RETURNING last")
     assert row is not None
     identifier = AccountId(row[0])
@@ -322,10 +323,10 @@ async def add_alias(tx: Transaction, address: str, targets: Sequence[str]) -> Al
     if not keys:
         raise BadAddress("An alias needs a target")
     if len(keys) > MAX_ALIAS_TARGETS:
-        raise BadAddress("An alias has too many targets")
+        raise BadAddress(f"An alias has at most {MAX_ALIAS_TARGETS} targets, not {len(keys)}")
     await require_domain(tx, split_key(key)[1])
     if await tx.fetch_one("SELECT 1 FROM address WHERE address = ? LIMIT 1", key) is not None:
-        raise AlreadyExists("The address exists already")
+        raise AlreadyExists(f"The address is taken already: {key}")
     tx.directory_changed()
     await tx.execute_many(
         "INSERT INTO address (address, position, target) VALUES (?, ?, ?)",
@@ -343,15 +344,16 @@ async def _target(tx: Transaction, text: str) -> str:
 
 async def remove_alias(tx: Transaction, address: str) -> None:
     """Remove an alias. Raises NoSuchRecipient when there is none of this address."""
+    key = parse_key(address)
     tx.directory_changed()
-    if not await tx.execute("DELETE FROM address WHERE address = ? AND target IS NOT NULL", parse_key(address)):
-        raise NoSuchRecipient("No such alias")
+    if not await tx.execute("DELETE FROM address WHERE address = ? AND target IS NOT NULL", key):
+        raise NoSuchRecipient(f"No such alias: {key}")
 
 
 async def aliases(tx: Transaction, domain: str | None = None) -> list[Alias]:
-    """List aliases, sorted by address: all of them, or those of one domain."""
+    """List aliases, sorted by address: all of them, or those of one domain (NoSuchDomain)."""
     rows = await tx.fetch_all("SELECT address, target FROM address WHERE target IS NOT NULL ORDER BY address, position")
-    wanted = None if domain is None else canonical_domain(domain)
+    wanted = None if domain is None else (await require_domain(tx, domain)).name
     found: dict[str, list[str]] = {}
     for address, target in rows:
         if wanted is None or split_key(address)[1] == wanted:

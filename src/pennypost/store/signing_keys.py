@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from pennypost.model.errors import AlreadyExists, NoSuchCredential
+from pennypost.model.text import printable
 from pennypost.store.directory import require_domain
 from pennypost.store.engine import Row, Transaction, from_microseconds, to_microseconds
 
@@ -104,7 +105,8 @@ async def every(tx: Transaction) -> list[StoredKey]:
 async def remove(tx: Transaction, domain: str, selector: str) -> None:
     """Forget a key. Raises NoSuchCredential."""
     if not await tx.execute("DELETE FROM signing_key WHERE domain = ? AND selector = ?", domain, selector):
-        raise NoSuchCredential(f"{domain} has no key with the selector {selector}")
+        missing = f"{domain} has no key with the selector {printable(selector)}"
+        raise NoSuchCredential(f"{missing}: pennypost dkim list {domain} shows those there are")
 
 
 def states(keys: Sequence[StoredKey], now: datetime) -> dict[str, tuple[KeyState, datetime | None]]:

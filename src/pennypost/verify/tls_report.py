@@ -164,14 +164,14 @@ def decompress(octets: bytes) -> bytes:
     except zlib.error:
         raise BadReport("not gzip") from None
     if len(content) > MAX_REPORT_OCTETS or not inflate.eof:
-        raise BadReport("too large, or cut off")
+        raise BadReport(f"too large (more than {MAX_REPORT_OCTETS} octets), or cut off")
     return content
 
 
 def read_report(octets: bytes) -> TlsReport:
     """Read a report's JSON. Raises BadReport."""
     if len(octets) > MAX_REPORT_OCTETS:
-        raise BadReport("too large")
+        raise BadReport(f"too large: more than {MAX_REPORT_OCTETS} octets")
     try:
         found = json.loads(octets)
         dates = found["date-range"]
@@ -184,8 +184,14 @@ def read_report(octets: bytes) -> TlsReport:
             _parsed(dates["end-datetime"]),
             policies,
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise BadReport("not a report") from None
+    except BadReport:
+        raise
+    except KeyError as missing:
+        raise BadReport(f"it has no {missing.args[0]}") from None
+    except ValueError as problem:
+        raise BadReport("not JSON" if isinstance(problem, json.JSONDecodeError) else "bad dates") from None
+    except (TypeError, AttributeError, RecursionError):
+        raise BadReport("its parts are not as they have to be") from None
 
 
 def _policy(entry: Mapping[str, Any]) -> PolicySummary:
@@ -220,13 +226,13 @@ def _listed(value: object) -> Iterable[object]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise BadReport("a text is due")
+        raise BadReport("expected a text, not another value")
     return printable(value[:MAX_TEXT])
 
 
 def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
-        raise BadReport("a count is due")
+        raise BadReport("expected a count, a whole number")
     return value
 
 

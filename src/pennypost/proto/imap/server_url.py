@@ -25,14 +25,14 @@ def server_url(text: str, user: str) -> str:
     """
     found = _SERVER.fullmatch(text)
     if found is None or not text.isascii():
-        raise BadUrl("no URL of an IMAP server, like imap://user@imap.example.net/")
+        raise BadUrl('expected the URL of an IMAP server, as "imap://user@imap.example.net/", without a mailbox')
     name, mechanism, host, port = found.groups()
     if port is not None and not 0 < int(port) < 65_536:
-        raise BadUrl("no such port")
+        raise BadUrl("expected a port of 1 to 65535 in the URL")
     named = quote(unquote_to_bytes(name) if name else user.encode("utf-8"), safe=_ACHAR)
     url = f"imap://{named};AUTH={mechanism or '*'}@{host.lower()}{':' + str(int(port)) if port else ''}/"
     if len(url) > MAX_SERVER_URL:
-        raise BadUrl("URL is too long")
+        raise BadUrl(f"expected a URL of at most {MAX_SERVER_URL} octets")
     return url
 
 

@@ -164,13 +164,13 @@ def uncompress(octets: bytes) -> bytes:
             engine = zlib.decompressobj(wbits=31)
             unpacked = engine.decompress(octets, MAX_XML_OCTETS)
             if engine.unconsumed_tail:
-                raise ReportError("too large")
+                raise ReportError(f"too large: more than {MAX_XML_OCTETS} octets")
             return unpacked
         if octets.startswith(b"PK\x03\x04"):
             with zipfile.ZipFile(io.BytesIO(octets)) as archive:
                 members = [info for info in archive.infolist() if not info.is_dir()]
                 if len(members) != 1 or members[0].flag_bits & 1:
-                    raise ReportError("not one file in the archive")
+                    raise ReportError("expected one file in the archive, not encrypted")
                 with archive.open(members[0]) as file:
                     unpacked = file.read(MAX_XML_OCTETS + 1)
         else:
@@ -178,7 +178,7 @@ def uncompress(octets: bytes) -> bytes:
     except (zlib.error, zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise ReportError("cannot be unpacked") from error
     if len(unpacked) > MAX_XML_OCTETS:
-        raise ReportError("too large")
+        raise ReportError(f"too large: more than {MAX_XML_OCTETS} octets")
     return unpacked
 
 
@@ -193,7 +193,7 @@ class _Bounded(ElementTree.TreeBuilder):
         """Count an element in."""
         self._elements += 1
         if self._elements > MAX_ELEMENTS:
-            raise ReportError("too many elements")
+            raise ReportError(f"more than {MAX_ELEMENTS} elements")
         return super().start(tag, attrs)
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
@@ -205,17 +205,17 @@ def read_xml(octets: bytes) -> Report:
     try:
         root = ElementTree.fromstring(octets, ElementTree.XMLParser(target=_Bounded()))  # noqa: S314 -- no entities
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise ReportError("not well-formed") from error
+        raise ReportError(f"not well-formed XML ({error})") from error
     if _local(root) != "feedback":
-        raise ReportError("not a feedback document")
+        raise ReportError("its outermost element is not feedback")
     metadata, published = _child(root, "report_metadata"), _child(root, "policy_published")
     domain = _text(published, "domain").lower()
     if not domain:
-        raise ReportError("not about a domain")
+        raise ReportError("it has no policy_published with a domain")
     dates = _child(metadata, "date_range")
     records = [element for element in root if _local(element) == "record"]
     if len(records) > MAX_ROWS:
-        raise ReportError("too many records")
+        raise ReportError(f"more than {MAX_ROWS} records")
     tags = () if published is None else tuple((_local(e), _value(e)) for e in published if _local(e) != "domain")
     return Report(
         organization=_text(metadata, "org_name"),
