@@ -186,10 +186,12 @@ class Blobs(Drafting):
             raise DamagedFile("the message's body is not there")
         if isinstance(data, DamagedFile):
             raise data
-        if place is None and not codec & DIVIDED:
-            return self.coding.decode(codec, data, size)
-        if place is None:
+        if isinstance(data, Gathered):
             return self._whole(data, size)
+        if place is None:
+            if codec & DIVIDED:
+                raise DamagedFile("the body's parts were not laid hold of")
+            return self.coding.decode(codec, data, size)
         file = self._file(row)
         try:
             return file.read_at(0, size)

@@ -188,6 +188,11 @@ def _old_files(folder: Path, before: float) -> Iterator[Path]:
     for inner in os.scandir(folder):
         if inner.is_dir(follow_symlinks=False):
             with os.scandir(inner) as files:
-                for file in files:
-                    if file.is_file(follow_symlinks=False) and file.stat(follow_symlinks=False).st_mtime < before:
-                        yield Path(file.path)
+                yield from (Path(file.path) for file in files if _is_old(file, before))
+
+
+def _is_old(file: "os.DirEntry[str]", before: float) -> bool:
+    try:
+        return file.is_file(follow_symlinks=False) and file.stat(follow_symlinks=False).st_mtime < before
+    except FileNotFoundError:  # it has got its name just now, or another worker has removed it
+        return False

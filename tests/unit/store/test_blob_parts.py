@@ -325,7 +325,8 @@ async def test_no_body_is_taken_for_one_that_has_parts(tmp_path: Path) -> None:
 
 
 NOT_THAT = f"UPDATE blob SET codec = {ENCODED}, data = X'13' WHERE id IN (SELECT part FROM blob_part) AND place IS NULL"
-IN_ROWS, IN_FILES = ("row", "data", "named", "start", "size", "rest", "octets", "none"), ("file", "cut")
+IN_ROWS = ("row", "data", "named", "start", "size", "rest", "octets", "none", "divided")
+IN_FILES = ("file", "cut")
 
 
 @pytest.mark.parametrize(
@@ -342,6 +343,7 @@ async def test_damage_is_noticed_and_is_no_harm_to_others(store: Store, body: by
         "size": "UPDATE blob SET size = size + 1 WHERE id IN (SELECT part FROM blob_part)",
         "octets": NOT_THAT,
         "none": NOT_THAT.replace("X'13'", "X''"),
+        "divided": f"UPDATE blob SET codec = codec | {DIVIDED} WHERE place IS NULL AND id <> {other}",
         "rest": f"UPDATE blob SET data = X'28b52ffd', codec = codec | 1 WHERE id = {blob}",
     }
     if statement := statements.get(harm):

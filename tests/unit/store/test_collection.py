@@ -13,7 +13,7 @@ import pytest_asyncio
 from pennypost.model.ids import BlobId
 from pennypost.store.blob_drafts import BlobDraft
 from pennypost.store.blobs import REFRESH, note_dropped, note_unused, put
-from pennypost.store.collection import Collected, _delete, _dropped, _unlink, _used, collect
+from pennypost.store.collection import Collected, _delete, _dropped, _old_files, _unlink, _used, collect
 from pennypost.store.settings import StoreSettings
 from pennypost.store.store import Store
 
@@ -258,3 +258,17 @@ async def test_a_file_that_is_wanted_again_is_not_unlinked(store: Store, moment:
     files = [(draft.hash, draft.place)]
     assert await store.write(lambda tx: _unlink(tx, store.settings.data_dir, files, before)) == 0
     assert draft.file.exists()
+
+
+def test_files_may_go_while_they_are_looked_through(tmp_path: Path) -> None:
+    """One that is being written gets its name at any moment; another worker may collect too."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    for name in range(5):
+        (folder / str(name)).touch()
+        age(folder / str(name))
+    found = _old_files(tmp_path, time.time())
+    first = next(found)
+    for path in folder.iterdir():
+        path.unlink()
+    assert [first, *found] == [first]
