@@ -4,7 +4,9 @@ import re
 import tracemalloc
 from base64 import encodebytes
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from random import randbytes
 from typing import Any
 
 import pytest
@@ -155,4 +157,37 @@ async def test_bodies_of_many_parts_come_in_order_also_when_somebody_leaves_mean
         await leaving.finish()
         told = [b"* %d FETCH (BODY[TEXT] %b)\r\n" % (at, literal(body)) for at, body in enumerate(bodies, 1)]
         assert await talk.say(b"f FETCH 1:* (BODY.PEEK[TEXT])") == b"".join(told) + b"f OK FETCH completed\r\n"
+        await talk.finish()
+
+
+def open_bodies(server: World) -> int:
+    """Count the descriptors of this process that are of bodies' files."""
+    folder, count = str(server.store.settings.data_dir / "blobs"), 0
+    for fd in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            count += str(fd.readlink()).startswith(folder)
+    return count
+
+
+async def test_large_attachments_are_read_as_they_are_taken_and_closed_when_somebody_leaves(tmp_path: Path) -> None:
+    head = b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    photos = [encodebytes(randbytes(185_000)).replace(b"\n", b"\r\n") for _ in range(16)]
+    message = HEADER + b"".join(head + photo for photo in photos) + b"--b--\r\n"
+    async with world(tmp_path) as server:
+        await server.deliver(message)
+        talk, leaving = await logged_in(server, "INBOX"), await logged_in(server, "INBOX")
+        told = b"* 1 FETCH (BODY[] %b)\r\nf OK FETCH completed\r\n" % literal(message)
+        tracemalloc.start()
+        leaving.connection.send(b"f FETCH 1 (BODY.PEEK[])\r\n")
+        octets = 0
+        while octets < len(message) * 2 // 3:
+            octets += len(await leaving.connection.receive())
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 2_000_000
+        assert open_bodies(server) == 16
+        await leaving.finish()
+        assert open_bodies(server) == 0
+        assert await talk.say(b"f FETCH 1 (BODY.PEEK[])") == told
+        assert open_bodies(server) == 0
         await talk.finish()
