@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from pennypost.message.encoded_parts import encoded_parts
+from pennypost.model.units import MIB
 from pennypost.store.blob_files import FRAME, write_file
 from pennypost.store.blob_parts import hash_of_parts
 from pennypost.store.body_coding import DIVIDED, UNDOTTED, BodyCoding
@@ -20,6 +21,10 @@ from pennypost.store.settings import StoreSettings
 from pennypost.store.spool import Spool
 
 T = TypeVar("T")
+
+_MOST_FILES = 8
+"""Parts in files that any large body may have; of one that has more MiB as many as those. Each is synced by itself, and
+is open while the body is read."""
 
 
 class BlobDraft(NamedTuple):
@@ -116,12 +121,13 @@ class Drafting:
         return await asyncio.get_running_loop().run_in_executor(self._writers, function, *values)
 
     def _write(self, octets: bytes | mmap, start: int) -> BlobDraft:
-        """Write a large body: its attachments, if what lies between them is small, or the whole."""
+        """Write a large body: its attachments, if they are few and what lies between them is small, or the whole."""
         settings = self._settings
         least = settings.attachment_from
         spans = encoded_parts(octets, start, least, settings.inline_limit) if least else []
         view = memoryview(octets)
-        if not spans:
+        files = sum(end - begin > settings.inline_limit for begin, end in spans)
+        if not spans or files > max(_MOST_FILES, (len(octets) - start) // MIB):
             return self._write_file(view[start:])
         parts = [(begin - start, self._write_part(view[begin:end])) for begin, end in spans]
         return self._put_together(b"".join(_between(octets, spans, start)), parts, len(octets) - start)

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.store.attachments import BODIES, LOGO, PHOTO, draft, keep, letter, read, rows_of, value
+from tests.unit.store.attachments import BODIES, LOGO, PHOTO, draft, encoded, keep, letter, read, rows_of, value
 
 from pennypost.mail.queue.channel import octets_of
 from pennypost.store import check, stats
@@ -134,6 +134,16 @@ async def test_a_large_text_is_kept_whole(store: Store) -> None:
     assert (made.parts, made.data) == ((), None)
     blob = await keep(store, body)
     assert await read(store, blob) == body
+
+
+async def test_many_small_files_are_no_files_of_their_own(store: Store) -> None:
+    """Each would be synced by itself, and be open while the body is read."""
+    small, large = [encoded(50_000, seed) for seed in range(9)], encoded(800_000)
+    assert len((await draft(store, letter(*small[:8]))).parts) == 8
+    assert (await draft(store, letter(*small))).parts == ()
+    assert len((await draft(store, letter(*small[:8], LOGO))).parts) == 9
+    assert len((await draft(store, letter(*[large] * 9))).parts) == 9
+    assert (await draft(store, letter(*[large] * 9, *small))).parts == ()
 
 
 async def test_a_file_is_divided_from_where_its_body_begins(store: Store, tmp_path: Path) -> None:
