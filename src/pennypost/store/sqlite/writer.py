@@ -18,6 +18,9 @@ on the loop: waking a thread and being woken by it costs as much. One that takes
 the next group gathers meanwhile. What the last commits took decides: a slow one sends all to the thread, until
 `QUICK_COMMITS` in a row were quick.
 
+*What comes after.* Subscribers hear of a group, and it is counted, in the loop's next round: who writes alone has
+answered by then, and its client is busy with the answer.
+
 *The lock.* Processes take turns by a lock. The loop only tries it; when another process has it, or waits for it, the
 thread waits in its place and tells the loop when the lock is ours. It is released by the thread, right after COMMIT.
 SQLite has a lock of its own beneath, which only a stranger's tool can hold against us: that too the loop only tries.
@@ -175,7 +178,7 @@ class Writer:
     def _comes_alone(self) -> bool:
         """Note who writes. Gives whether nobody else did of late, but False now and then, for the loop to have its
         turn."""
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         if task is None or task is not self._last_task:
             self._last_task = task
             self._in_a_row = 0
@@ -250,18 +253,16 @@ class Writer:
     def _end_group(self, outcomes: list[_Outcome], notices: list[Notice]) -> None:
         """Tell the members of a group that was committed, or has failed; begin the next one."""
         self._group_on_its_way = False
-        try:
-            self._resolve(outcomes, notices)
-            if outcomes:
-                self._observe(len(outcomes), time.monotonic() - self._begun)
-        finally:  # whatever those who are told do: the next one begins
-            if self._jobs and not self._group_on_its_way and not self._begin_scheduled:
-                self._begin_scheduled = True
-                self._loop.call_soon(self._begin_scheduled_group)
-            elif not self._jobs:
-                self._begin_group()
+        if outcomes:
+            self._loop.call_soon(self._announce, notices, len(outcomes), time.monotonic() - self._begun)
+        self._resolve(outcomes)
+        if self._jobs and not self._begin_scheduled:
+            self._begin_scheduled = True
+            self._loop.call_soon(self._begin_scheduled_group)
+        elif not self._jobs:
+            self._begin_group()
 
-    def _resolve(self, outcomes: list[_Outcome], notices: list[Notice]) -> None:
+    def _resolve(self, outcomes: list[_Outcome]) -> None:
         for future, value, error in outcomes:
             if future.done():
                 continue  # cancelled meanwhile
@@ -269,8 +270,12 @@ class Writer:
                 future.set_result(value)
             else:
                 future.set_exception(error)
+
+    def _announce(self, notices: list[Notice], operations: int, seconds: float) -> None:
+        """Tell subscribers of a group that is over, and count it."""
         if notices:
             self._committed(notices)
+        self._observe(operations, seconds)
 
     def _refuse_old(self) -> None:
         """Let go of those who have waited too long for the lock."""
@@ -279,7 +284,7 @@ class Writer:
         refused: list[_Outcome] = []
         while self._jobs and self._jobs[0].submitted < oldest:
             refused.append((self._jobs.popleft().future, None, ServerBusy()))
-        self._resolve(refused, [])
+        self._resolve(refused)
         if self._jobs:
             self._look = self._loop.call_later(_LOOK_SECONDS, self._refuse_old)
 

@@ -168,6 +168,29 @@ async def test_who_writes_alone_waits_for_other_processes(
     lock.close()
 
 
+async def test_who_writes_alone_goes_on_before_others_hear_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pennypost.store.sqlite.writer.QUICK_COMMIT_SECONDS", 60.0)
+    heard: list[Notice] = []
+    engine = await SqliteEngine.open(
+        StoreSettings(tmp_path), clock=lambda: datetime.now(UTC), committed=heard.extend, migrations=[SCHEMA]
+    )
+    await turning_rounds(engine, 2 * ALONE_FROM + 1)
+
+    async def notify(tx: Transaction) -> None:
+        await add(tx)
+        tx.changed(AccountId(1), ModSeq(1))
+
+    await engine.write(notify)
+    assert heard == []
+    await asyncio.sleep(0)
+    assert heard == [(1, 1)]
+    await engine.write(notify)
+    await engine.close()
+    assert heard == [(1, 1), (1, 1)]
+
+
 async def test_what_fails_alone_leaves_nothing(engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pennypost.store.sqlite.writer.QUICK_COMMIT_SECONDS", 60.0)
     await turning_rounds(engine, 2 * ALONE_FROM + 1)
