@@ -15,14 +15,15 @@ What a client can make the machine hold is bounded by `limits`; what lies beyond
 """
 
 import re
-from dataclasses import replace
 from enum import Enum, auto
+
+from msgspec.structs import replace
 
 from pennypost.model.errors import PeerError, UsageError
 from pennypost.proto.imap.commands import COMMANDS, CommandSpec
 from pennypost.proto.imap.commands.append import Append
 from pennypost.proto.imap.commands.authenticate import decode_base64
-from pennypost.proto.imap.commands.catenate import CatenateText
+from pennypost.proto.imap.commands.catenate import AppendRest, CatenateText
 from pennypost.proto.imap.events import (
     AppendChunk,
     AppendEnd,
@@ -73,7 +74,7 @@ class _Mode(Enum):
     DISCARD_LINE = auto()
 
 
-_OURS = frozenset({_Mode.ANSWER, _Mode.LITERAL_OFFERED, _Mode.MESSAGE_OFFERED})
+_OURS = (_Mode.ANSWER, _Mode.LITERAL_OFFERED, _Mode.MESSAGE_OFFERED)
 
 
 def _announced(octets: bytes | bytearray, start: int, end: int) -> re.Match[bytes] | None:
@@ -472,18 +473,20 @@ class ImapServerSession:
         self._remaining = int(announced.group(2)) if announced is not None and self._unasked else 0
         try:
             rest = spec.end(Reader(line, 0, self._utf8), before)
-            size = rest.size if isinstance(rest, Append | CatenateText) else 0
-            self._allow_unasked(size)
+            if isinstance(rest, AppendRest):
+                self._errors = 0
+                self._mode = _Mode.ANSWER
+                return AppendEnd(tag, rest)
+            self._allow_unasked(rest.size)
         except BadSyntax as problem:
             return self._bad(problem.reason)
-        if isinstance(rest, Append | CatenateText):
-            self._remaining = size
-            self._mode = _Mode.MESSAGE_OFFERED
-            self._append = rest if isinstance(rest, Append) else replace(before, wrapped=rest.text.wrapped)
-            return AppendStart(tag, rest) if isinstance(rest, Append) else AppendText(tag, rest)
-        self._errors = 0
-        self._mode = _Mode.ANSWER
-        return AppendEnd(tag, rest) if rest is not None else AppendEnd(tag)
+        self._remaining = rest.size
+        self._mode = _Mode.MESSAGE_OFFERED
+        if isinstance(rest, CatenateText):
+            self._append = replace(before, wrapped=rest.text.wrapped)
+            return AppendText(tag, rest)
+        self._append = rest
+        return AppendStart(tag, rest)
 
     # -- Continued commands
 

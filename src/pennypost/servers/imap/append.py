@@ -20,7 +20,6 @@ from pennypost.proto.imap.commands.catenate import AppendRest, Catenate, Compose
 from pennypost.proto.imap.events import AppendChunk, AppendEnd, AppendStart, AppendText, BadCommand
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.codes import ResponseCode
-from pennypost.proto.imap.responses.search import ranges_of
 from pennypost.proto.imap.responses.status import Condition, Tagged, bad, no, ok, untagged
 from pennypost.servers.imap import message_limit, news
 from pennypost.servers.imap.catenate import add_urls
@@ -136,7 +135,8 @@ def _note(session: Session, arrived: Sequence[Arrived], appended: Sequence[Appen
 
 
 def _appenduid(appended: Sequence[Appended]) -> ResponseCode:
-    return codes.appenduid(appended[0].uid_validity, ranges_of([message.uid for message in appended]))
+    """Give APPENDUID: messages of one transaction have UIDs that follow each other."""
+    return codes.appenduid(appended[0].uid_validity, ((appended[0].uid, appended[-1].uid),))
 
 
 async def _take_all(session: Session, start: Append) -> list[Arrived]:

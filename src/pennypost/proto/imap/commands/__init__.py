@@ -145,11 +145,11 @@ class CommandSpec:
     """
 
     parse: Callable[[Reader], CommandBody]
-    states: frozenset[State]
+    states: tuple[State, ...]
     on_ok: State | None = None
     on_no: State | None = None
     begin: Callable[[Reader], Append | None] | None = None
-    end: Callable[[Reader, Append], Append | CatenateText | AppendRest | None] | None = None
+    end: Callable[[Reader, Append], Append | CatenateText | AppendRest] | None = None
     literal8: bool = False
 
 

@@ -5,12 +5,15 @@ message starts here, announces it, and hands it on in chunks. What may follow it
 """
 
 import re
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from pennypost.model.flags import Flags
 from pennypost.proto.imap.commands.announcement import read_announcement, read_close
 from pennypost.proto.imap.commands.catenate import (
+    NOTHING,
     AppendRest,
     Catenate,
     CatenateText,
@@ -28,8 +31,7 @@ _BRACE = 0x7B
 _NO_FLAGS = FlagList(Flags.NONE, ())
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(msgspec.Struct, frozen=True):
     """A message that is about to come. `date`: the internal date asked for, None means now.
 
     `size`: octets that follow. `binary`: it comes as a literal8 and may hold NUL (RFC 3516 §4.4). `synchronizing`: the
@@ -145,7 +147,7 @@ def end_append(reader: Reader, before: Append) -> Append | CatenateText | Append
             return found
         ending = found
     if reader.at_end():
-        return AppendRest(ending)
+        return AppendRest(ending) if ending else NOTHING
     following = _read_messages(reader, before.mailbox)
     if following is None:
         raise BadSyntax("a URL after a text has to be quoted")

@@ -1,10 +1,12 @@
 """REPLACE and UID REPLACE (RFC 8508): an APPEND that takes the place of a message of the open mailbox."""
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from pennypost.proto.imap.commands.announcement import read_close
 from pennypost.proto.imap.commands.append import Append, read_message
+from pennypost.proto.imap.commands.catenate import NOTHING, AppendRest
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.sequence import STAR
 
@@ -33,11 +35,11 @@ def _begin(reader: Reader, uid: bool) -> Append | None:
     return replace(read_message(reader, reader.mailbox()), replaces=message, uid=uid)
 
 
-def end_replace(reader: Reader, before: Append) -> Append | None:
+def end_replace(reader: Reader, before: Append) -> AppendRest:
     """Read what follows the message on its line: nothing."""
     read_close(reader, before.wrapped)
     reader.end()
-    return None
+    return NOTHING
 
 
 def parse_replace(reader: Reader) -> Append:
