@@ -23,6 +23,10 @@ class StoreStats:
     blob_octets: int
     inline_blobs: int
     inline_octets: int
+    attachments: int
+    """Kept once, whatever messages they came in."""
+    spared_octets: int
+    """What those would take, as they were received, that stand in further bodies."""
     changes: int
     queue: QueueCount
     being_removed: int
@@ -54,6 +58,9 @@ _FIGURES = {
     "- (SELECT COALESCE(SUM(b.size), 0) FROM blob_part p JOIN blob b ON b.id = p.part) FROM blob",
     "inline_blobs": "SELECT COUNT(*) FROM blob WHERE place IS NULL",
     "inline_octets": "SELECT COALESCE(SUM(LENGTH(data)), 0) FROM blob WHERE place IS NULL",
+    "attachments": "SELECT COUNT(DISTINCT part) FROM blob_part",
+    "spared_octets": "SELECT COALESCE(SUM(b.size), 0) - (SELECT COALESCE(SUM(size), 0) FROM blob "
+    "WHERE id IN (SELECT part FROM blob_part)) FROM blob_part p JOIN blob b ON b.id = p.part",
     "changes": "SELECT COUNT(*) FROM change",
     "being_removed": "SELECT (SELECT COUNT(*) FROM mailbox WHERE removed = 1) "
     "+ (SELECT COUNT(*) FROM account WHERE removed = 1)",

@@ -59,6 +59,7 @@ async def test_an_attachment_is_kept_once_whatever_it_came_in(store: Store) -> N
     assert len([path for path in (store.settings.data_dir / "blobs").rglob("*") if path.is_file()]) == 1
     figures = await store.scan(stats.stats)
     assert len(LOGO) + len(PHOTO) < figures.blob_octets < len(LOGO) + len(PHOTO) + 10 * 300
+    assert (figures.attachments, figures.spared_octets) == (2, 9 * len(LOGO.rstrip()) + 4 * len(PHOTO.rstrip()))
     assert figures.inline_octets < len(LOGO) + 10 * 300
 
 
