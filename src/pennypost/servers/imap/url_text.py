@@ -66,6 +66,10 @@ async def open_text(session: Session, user: AccountId, url: MessageUrl) -> UrlTe
         reader.close()
         return None
     if section.fields:
-        fields = cut(chosen_fields(section, await message.octets(where)), url.partial)
+        try:
+            fields = cut(chosen_fields(section, await message.octets(where)), url.partial)
+        except BaseException:
+            reader.close()
+            raise
         return UrlText(message, reader, 0, 0, fields)
     return UrlText(message, reader, *narrowed(where, url.partial), None)

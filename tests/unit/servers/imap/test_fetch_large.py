@@ -1,5 +1,6 @@
 """FETCH of messages that are not held in memory gives the same octets as of those that are (RFC 9051 §6.4.5)."""
 
+import os
 import re
 import tracemalloc
 from base64 import encodebytes
@@ -189,5 +190,18 @@ async def test_large_attachments_are_read_as_they_are_taken_and_closed_when_some
         await leaving.finish()
         assert open_bodies(server) == 0
         assert await talk.say(b"f FETCH 1 (BODY.PEEK[])") == told
+        assert open_bodies(server) == 0
+        await talk.finish()
+
+
+async def test_a_damaged_file_that_a_url_names_is_closed(tmp_path: Path) -> None:
+    async with world(tmp_path) as server:
+        await server.deliver(MESSAGE.replace(b"short", b"long enough for a file\r\n" * 5_000))
+        (file,) = [path for path in (server.store.settings.data_dir / "blobs").rglob("*") if path.is_file()]
+        talk = await logged_in(server, "INBOX")
+        url = b"/INBOX/;UID=1/;SECTION=3.HEADER.FIELDS%20(Subject)"
+        assert b"a OK" in await talk.say(b'a APPEND INBOX CATENATE (URL "%b")' % url)
+        os.truncate(file, 100)
+        assert b"b NO [SERVERBUG]" in await talk.say(b'b APPEND INBOX CATENATE (URL "%b")' % url)
         assert open_bodies(server) == 0
         await talk.finish()
