@@ -28,6 +28,8 @@ def flag_list(names: Iterable[bytes]) -> FlagList:
             continue
         flag = _BY_NAME.get(name.upper())
         if flag is None:
-            raise ValueError("\\Recent cannot be set" if name.upper() == b"\\RECENT" else "unknown system flag")
+            if name.upper() == b"\\RECENT":
+                raise ValueError("\\Recent cannot be set")
+            raise ValueError(f"expected {', '.join(FLAG_NAMES.values())}, or a keyword without a backslash")
         flags |= flag
     return FlagList(flags, tuple([keywords[folded] for folded in sorted(keywords)]) if keywords else ())

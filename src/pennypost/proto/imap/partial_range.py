@@ -39,9 +39,9 @@ def read_partial_range(reader: Reader) -> PartialRange:
     """Read `1:100` or `-1:-100`, either end first (RFC 9394 §4)."""
     found = _RANGE.match(reader.octets, reader.at)
     if found is None or found.group(1) != found.group(3):
-        raise BadSyntax("bad range of results")
+        raise BadSyntax("expected a range of results, as 1:100 or -1:-100")
     reader.at = found.end()
     one, other = int(found.group(2)), int(found.group(4))
     if max(one, other) > MAX_NUMBER:
-        raise BadSyntax("range of results is too large")
+        raise BadSyntax(f"expected a range of results up to {MAX_NUMBER}")
     return PartialRange(min(one, other), max(one, other), bool(found.group(1)))

@@ -6,6 +6,7 @@ at the cursor, or raises `BadSyntax` with a reason that names what was expected 
 """
 
 import re
+from collections.abc import Iterable
 
 from pennypost.model.flags import Flags
 from pennypost.model.ids import ModSeq
@@ -25,6 +26,12 @@ class BadSyntax(Exception):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+def one_of(words: Iterable[bytes]) -> str:
+    """Say which words are expected, in capitals: "A, B or C"."""
+    *before, last = sorted(word.decode("ascii") for word in words)
+    return f"{', '.join(before)} or {last}" if before else last
 
 
 # ATOM-CHAR = any CHAR but ( ) { SP CTL % * " \ ]
@@ -71,7 +78,7 @@ class Reader:
     def end(self) -> None:
         """Require that the command ends here."""
         if self.at < len(self.octets):
-            raise BadSyntax("unexpected text after the command")
+            raise BadSyntax("expected the end of the command")
 
     def space(self, before: str) -> None:
         """Read exactly one space; `before` names what has to follow."""
@@ -134,7 +141,7 @@ class Reader:
             raise BadSyntax(f"expected {name}")
         value = int(found.group())
         if value > largest:
-            raise BadSyntax(f"{name} is too large")
+            raise BadSyntax(f"expected {name} of at most {largest}")
         self.at = found.end()
         return value
 
@@ -161,7 +168,7 @@ class Reader:
         if head == _QUOTE:
             quoted = _QUOTED.match(self.octets, self.at)
             if quoted is None:
-                raise BadSyntax(f"bad quoted string for {name}")
+                raise BadSyntax(f"expected {name}: a quoted string has a closing quote, and no NUL, CR or LF")
             self.at = quoted.end()
             value = quoted.group(1)
             return _ESCAPED.sub(rb"\1", value) if b"\\" in value else value
@@ -172,11 +179,11 @@ class Reader:
     def _literal(self, name: str, binary: bool = False) -> bytes:
         found = _LITERAL.match(self.octets, self.at)
         if found is None:
-            raise BadSyntax(f"bad literal for {name}")
+            raise BadSyntax(f"expected {name}: a literal, as {{5}}, and its octets")
         start = found.end()
         end = start + int(found.group(1))
         if end > len(self.octets):
-            raise BadSyntax(f"bad literal for {name}")
+            raise BadSyntax(f"expected {name}: a literal, as {{5}}, and its octets")
         value = self.octets[start:end]
         if b"\x00" in value and not binary:  # CHAR8 = %x01-ff
             raise BadSyntax(f"NUL in the literal for {name}")
@@ -250,10 +257,10 @@ class Reader:
             return SequenceSet((), saved=True)
         found = _SEQUENCE_SET.match(self.octets, self.at)
         if found is None:
-            raise BadSyntax("expected a sequence set")
+            raise BadSyntax("expected a sequence set, as 1:5,9 or 7:*")
         items = found.group().split(b",", MAX_SEQUENCE_ITEMS)
         if len(items) > MAX_SEQUENCE_ITEMS:
-            raise BadSyntax("too many items in the sequence set")
+            raise BadSyntax(f"expected a sequence set of at most {MAX_SEQUENCE_ITEMS} items")
         ranges = tuple([_range(item) for item in items])
         self.at = found.end()
         return SequenceSet(ranges)
@@ -292,10 +299,10 @@ def _bound(digits: bytes) -> int:
     if digits == b"*":
         return STAR
     if not digits.isdigit() or len(digits) > 10 or digits[0] == 0x30:
-        raise BadSyntax("bad number in the sequence set")
+        raise BadSyntax("expected numbers from 1 on, or *, in the sequence set")
     value = int(digits)
     if value > MAX_NUMBER:
-        raise BadSyntax("number in the sequence set is too large")
+        raise BadSyntax(f"expected numbers of at most {MAX_NUMBER} in the sequence set")
     return value
 
 

@@ -191,7 +191,7 @@ class SearchReader:
                 reader.space("a header field name")
                 name = reader.astring("a header field name")
                 if not name.isascii():
-                    raise BadSyntax("bad header field name")
+                    raise BadSyntax("expected a header field name in ASCII")
                 return HeaderKey(name.decode("ascii"), self._text())
             case b"KEYWORD" | b"UNKEYWORD":
                 reader.space("a keyword")
@@ -215,14 +215,14 @@ class SearchReader:
             case b"UID":
                 reader.space("a sequence set")
                 return UidKey(reader.sequence_set())
-        raise BadSyntax("unknown search key")
+        raise BadSyntax("expected a search key, as ALL, FROM, SINCE, UID or a sequence set")
 
     def _side_of(self, after: bool) -> SearchKey:
         """Read the UID behind UIDAFTER or UIDBEFORE, which is not meant itself (RFC 9738 §3.2)."""
         self._reader.space("a UID")
         uid = self._reader.number("a UID")
         if not uid:
-            raise BadSyntax("expected a UID")
+            raise BadSyntax("expected a UID, from 1 on")
         low, high = (uid + 1, MAX_NUMBER) if after else (1, uid - 1)
         return UidKey(SequenceSet(((low, high),))) if low <= high else Not(All())
 
@@ -232,27 +232,27 @@ class SearchReader:
         try:
             return octets.decode(self._codec)
         except UnicodeDecodeError:
-            raise BadSyntax("search text is not in its charset") from None
+            raise BadSyntax(f"expected a text to search for in the charset of the search, {self._codec}") from None
 
     def _filter_name(self) -> str:
         self._reader.space("the name of a filter")
         name = self._reader.atom("the name of a filter")
         if b"/" in name:
-            raise BadSyntax("bad name of a filter")  # RFC 5466 §4
+            raise BadSyntax("expected the name of a filter, without a slash")  # RFC 5466 §4
         return name.decode("ascii")
 
     def _seconds(self) -> int:
         self._reader.space("a number of seconds")
         seconds = self._reader.number("a number of seconds")
         if not seconds:
-            raise BadSyntax("an interval has at least one second")  # RFC 5032 §3
+            raise BadSyntax("expected a number of seconds, from 1 on")  # RFC 5032 §3
         return seconds
 
     def _objectid(self) -> bytes:
         self._reader.space("an object id")
         octets = self._reader.astring("an object id")
         if not is_object_id(octets):
-            raise BadSyntax("bad object id")
+            raise BadSyntax("expected an object id: 1 to 255 letters, digits, - and _")
         return octets
 
     def _modseq(self) -> ModSeq:
@@ -261,10 +261,10 @@ class SearchReader:
         reader.space("a mod-sequence")
         if reader.next_octet() == _QUOTE:
             if not reader.string("an entry name").lower().startswith(b"/flags/"):
-                raise BadSyntax("unknown entry name")
+                raise BadSyntax('expected an entry name, as "/flags/\\\\Seen"')
             reader.space("an entry type")
             if reader.word("an entry type") not in (b"PRIV", b"SHARED", b"ALL"):
-                raise BadSyntax("unknown entry type")
+                raise BadSyntax("expected an entry type: ALL, PRIV or SHARED")
             reader.space("a mod-sequence")
         return reader.modseq()
 
@@ -273,7 +273,7 @@ class SearchReader:
         try:
             return parse_date(self._reader.astring("a date"))
         except ValueError:
-            raise BadSyntax("bad date") from None
+            raise BadSyntax("expected a date, as 1-Feb-2026") from None
 
 
 def read_filter(octets: bytes) -> SearchKey | None:

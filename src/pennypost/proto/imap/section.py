@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pennypost.proto.imap.limits import MAX_HEADER_FIELDS, MAX_NUMBER, MAX_NUMBER64, MAX_PART_DEPTH
-from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.reader import BadSyntax, Reader, one_of
 from pennypost.proto.imap.responses.text import astring
 
 Part = tuple[int, ...]
@@ -52,10 +52,10 @@ def read_part(reader: Reader) -> Part:
         return ()
     numbers = found.group().split(b".", MAX_PART_DEPTH)
     if len(numbers) > MAX_PART_DEPTH:
-        raise BadSyntax("part specifier is too deep")
+        raise BadSyntax(f"expected a part of at most {MAX_PART_DEPTH} numbers")
     part = tuple([int(number) for number in numbers])
     if max(part) > MAX_NUMBER:
-        raise BadSyntax("part number is too large")
+        raise BadSyntax(f"expected part numbers of at most {MAX_NUMBER}")
     reader.at = found.end()
     return part
 
@@ -71,9 +71,9 @@ def read_section(reader: Reader) -> Section:
         return Section(part)
     text = _TEXTS.get(reader.word("a section text"))
     if text is None:
-        raise BadSyntax("unknown section text")
+        raise BadSyntax(f"expected a section text: {one_of(_TEXTS)}")
     if text is SectionText.MIME and not part:
-        raise BadSyntax("MIME needs a part number")
+        raise BadSyntax("expected a part number before MIME, as 1.MIME")
     fields: tuple[bytes, ...] = ()
     if text is SectionText.HEADER_FIELDS or text is SectionText.HEADER_FIELDS_NOT:
         reader.space("a list of header fields")
@@ -88,7 +88,7 @@ def _read_fields(reader: Reader) -> tuple[bytes, ...]:
     while True:
         name = reader.astring("a header field name")
         if _FIELD_NAME.fullmatch(name) is None:
-            raise BadSyntax("bad header field name")
+            raise BadSyntax("expected a header field name: ASCII without blanks and colons")
         names.append(name)
         if len(names) > MAX_HEADER_FIELDS:
             raise BadSyntax("too many header fields")
@@ -104,10 +104,10 @@ def read_partial(reader: Reader) -> Partial | None:
         return None
     found = _PARTIAL.match(reader.octets, reader.at)
     if found is None:
-        raise BadSyntax("bad partial range")
+        raise BadSyntax("expected a partial range, as <0.1024>")
     first, count = int(found.group(1)), int(found.group(2))
     if first > MAX_NUMBER64 or count > MAX_NUMBER64:
-        raise BadSyntax("partial range is too large")
+        raise BadSyntax(f"expected a partial range of at most {MAX_NUMBER64}")
     reader.at = found.end()
     return first, count
 

@@ -325,9 +325,13 @@ class ImapServerSession:
             spec, tag = self._spec, self._tag
             assert spec is not None
             assert tag is not None
-            body = spec.parse(Reader(octets, self._verb_end, self._utf8))
         except BadSyntax as problem:
             return self._bad(problem.reason)
+        reader = Reader(octets, self._verb_end, self._utf8)
+        try:
+            body = spec.parse(reader)
+        except BadSyntax as problem:
+            return self._bad(f"{problem.reason} (read up to octet {reader.at})")
         if self._state is not State.NOT_AUTHENTICATED:
             self._errors = 0
         self._mode = _Mode.ANSWER

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pennypost.proto.imap.limits import MAX_SORT_KEYS
-from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.reader import BadSyntax, Reader, one_of
 
 
 class SortCriterion(Enum):
@@ -45,10 +45,10 @@ def read_sort_keys(reader: Reader) -> tuple[SortKey, ...]:
             word = reader.word("a sort criterion")
         criterion = _CRITERIA.get(word)
         if criterion is None:
-            raise BadSyntax("unknown sort criterion")
+            raise BadSyntax(f"expected a sort criterion: {one_of(_CRITERIA)}, perhaps after REVERSE")
         keys.append(SortKey(criterion, reverse))
         if not reader.skip(b" "):
             reader.expect(b")", "a sort criterion or a closing parenthesis")
             return tuple(keys)
         if len(keys) == MAX_SORT_KEYS:
-            raise BadSyntax("too many sort criteria")
+            raise BadSyntax(f"expected at most {MAX_SORT_KEYS} sort criteria")

@@ -3,7 +3,7 @@
 from enum import Enum
 
 from pennypost.proto.imap.limits import MAX_LIST_ITEMS
-from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.reader import BadSyntax, Reader, one_of
 
 
 class StatusItem(Enum):
@@ -32,9 +32,9 @@ def read_status_items(reader: Reader) -> tuple[StatusItem, ...]:
     for _ in range(MAX_LIST_ITEMS):
         item = _ITEMS.get(reader.word("a status item"))
         if item is None:
-            raise BadSyntax("unknown status item")
+            raise BadSyntax(f"expected a status item: {one_of(_ITEMS)}")
         items[item] = None
         if not reader.skip(b" "):
             reader.expect(b")", "a status item or a closing parenthesis")
             return tuple(items)
-    raise BadSyntax("too many status items")
+    raise BadSyntax(f"expected at most {MAX_LIST_ITEMS} status items")

@@ -78,7 +78,7 @@ def parse_url(octets: bytes) -> MessageUrl:
     server = _SERVER.match(octets)
     found = _MESSAGE.fullmatch(octets, server.end() if server else 0)
     if found is None or (found.group(1) is None if server else _SCHEME.match(octets)):
-        raise BadUrl("no URL of a message")
+        raise BadUrl("expected the URL of a message, as imap://user@host/INBOX/;UID=1")
     mailbox, validity, uid, section, first, count, expires, access, mechanism, token = found.groups()
     numbers = [int(number) for number in (validity, uid) if number is not None]
     if max(numbers) > MAX_NUMBER:

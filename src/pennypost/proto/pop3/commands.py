@@ -43,10 +43,16 @@ class Fault(Enum):
 
     UNKNOWN = "Unknown command"
     STATE = "Command not valid in this state"
-    SYNTAX = "Syntax error in arguments"
     NOT_UTF8 = "Not UTF-8"
     NO_APOP = "APOP is not offered: it would need passwords in clear"
     BASE64 = "Not base64"
+
+
+@dataclass(frozen=True, slots=True)
+class BadArgument:
+    """What follows a keyword is not what has to. `expected`: the syntax of the command, in words."""
+
+    expected: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +71,20 @@ _LANGUAGE = re.compile(rb"\*|[A-Za-z0-9]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 _MECHANISM = re.compile(rb"[A-Za-z0-9_-]{1,20}")
 """RFC 4422 §3.1, sasl-mech."""
 
-Parsed = Event | Password | Fault
+Parsed = Event | Password | Fault | BadArgument
+
+NOTHING = BadArgument("nothing after the command")
+A_NUMBER = BadArgument("the number of a message")
+PERHAPS_A_NUMBER = BadArgument("the number of a message, or nothing")
+TOP = BadArgument("the number of a message and a number of lines")
+A_NAME = BadArgument("a user name")
+A_PASSWORD = BadArgument("a password")
+A_MECHANISM = BadArgument("a SASL mechanism, and perhaps an initial response")
+A_LANGUAGE = BadArgument("a language tag, as en or de-AT, * or nothing")
 
 
 def _bare(event: Event) -> Callable[[bytes], Parsed]:
-    return lambda argument: Fault.SYNTAX if argument.strip(b" ") else event
+    return lambda argument: NOTHING if argument.strip(b" ") else event
 
 
 def _is_number(argument: bytes) -> bool:
@@ -79,7 +94,7 @@ def _is_number(argument: bytes) -> bool:
 def _number(make: Callable[[int], Event]) -> Callable[[bytes], Parsed]:
     def parse(argument: bytes) -> Parsed:
         argument = argument.rstrip(b" ")
-        return make(int(argument)) if _is_number(argument) else Fault.SYNTAX
+        return make(int(argument)) if _is_number(argument) else A_NUMBER
 
     return parse
 
@@ -89,7 +104,7 @@ def _optional_number(make: Callable[[int | None], Event]) -> Callable[[bytes], P
         argument = argument.rstrip(b" ")
         if not argument:
             return make(None)
-        return make(int(argument)) if _is_number(argument) else Fault.SYNTAX
+        return make(int(argument)) if _is_number(argument) else PERHAPS_A_NUMBER
 
     return parse
 
@@ -97,14 +112,14 @@ def _optional_number(make: Callable[[int | None], Event]) -> Callable[[bytes], P
 def _top(argument: bytes) -> Parsed:
     number, _, lines = argument.rstrip(b" ").partition(b" ")
     if not (_is_number(number) and _is_number(lines)):
-        return Fault.SYNTAX
+        return TOP
     return Top(int(number), int(lines))
 
 
 def _user(argument: bytes) -> Parsed:
     """RFC 1939 §7: all that follows the space is the name; RFC 6856 §2.2: it may be UTF-8."""
     if not argument:
-        return Fault.SYNTAX
+        return A_NAME
     try:
         return User(argument.decode("utf-8"))
     except UnicodeDecodeError:
@@ -114,7 +129,7 @@ def _user(argument: bytes) -> Parsed:
 def _pass(argument: bytes) -> Parsed:
     """RFC 1939 §7: spaces may be part of the password, also at its end."""
     if not argument:
-        return Fault.SYNTAX
+        return A_PASSWORD
     try:
         return Password(argument.decode("utf-8"))
     except UnicodeDecodeError:
@@ -126,7 +141,7 @@ def _auth(argument: bytes) -> Parsed:
     if not mechanism:
         return ListMechanisms()
     if not _MECHANISM.fullmatch(mechanism):
-        return Fault.SYNTAX
+        return A_MECHANISM
     decoded = decode_initial(initial)
     if initial and decoded is None:
         return Fault.BASE64
@@ -137,7 +152,7 @@ def _lang(argument: bytes) -> Parsed:
     argument = argument.rstrip(b" ")
     if not argument:
         return Language(None)
-    return Language(argument.decode("ascii").lower()) if _LANGUAGE.fullmatch(argument) else Fault.SYNTAX
+    return Language(argument.decode("ascii").lower()) if _LANGUAGE.fullmatch(argument) else A_LANGUAGE
 
 
 _BEFORE = (State.AUTHORIZATION,)

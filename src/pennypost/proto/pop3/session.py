@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pennypost.model.errors import UsageError
 from pennypost.proto.pop3.capabilities import Offer, capabilities
-from pennypost.proto.pop3.commands import Fault, Password, State, parse_command
+from pennypost.proto.pop3.commands import BadArgument, Fault, Password, State, parse_command
 from pennypost.proto.pop3.events import (
     Authenticate,
     BadCommand,
@@ -141,6 +141,8 @@ class Pop3ServerSession:
         parsed = parse_command(line, self.state)
         if isinstance(parsed, Fault):
             return self._fault(parsed.value)
+        if isinstance(parsed, BadArgument):
+            return self._fault(f"Syntax error: expected {parsed.expected}")
         return self._check(parsed)
 
     def _check(self, parsed: Event | Password) -> Event:

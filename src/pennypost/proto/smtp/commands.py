@@ -57,7 +57,7 @@ def read_mail(rest: bytes, offer: Offer, tls: bool) -> MailFrom:
     try:
         address, end = parse_reverse_path(rest, _skip_blanks(rest, 5))
     except ValueError:
-        raise Refused(501, "5.1.7", "Bad sender address syntax") from None
+        raise Refused(501, "5.1.7", "Bad sender address syntax: expected <local-part@domain> or <>") from None
     submission = offer.flavour is Flavour.SUBMISSION
     envelope = mail_envelope(address, _parameters(rest, end, "5.1.7", "sender"), submission=submission)
     if address is not None and not envelope.smtputf8 and not address.is_ascii:
@@ -76,7 +76,7 @@ def _refuse_too_late(hold: timedelta | datetime, offer: Offer) -> None:
     if not offer.hold_most or offer.hold_until is None:
         raise Refused(555, "5.5.4", "Unsupported parameter: messages are not held here")
     if (hold > offer.hold_most) if isinstance(hold, timedelta) else (hold > offer.hold_until):
-        raise Refused(501, "5.5.4", "Messages are not held for so long")
+        raise Refused(501, "5.5.4", "Messages are not held for so long: EHLO says for how long")
 
 
 def read_rcpt(rest: bytes, smtputf8: bool) -> RcptTo:
@@ -86,7 +86,7 @@ def read_rcpt(rest: bytes, smtputf8: bool) -> RcptTo:
     try:
         address, end = parse_forward_path(rest, _skip_blanks(rest, 3))
     except ValueError:
-        raise Refused(501, "5.1.3", "Bad recipient address syntax") from None
+        raise Refused(501, "5.1.3", "Bad recipient address syntax: expected <local-part@domain>") from None
     recipient = rcpt_recipient(address, _parameters(rest, end, "5.1.3", "recipient"))
     if not smtputf8 and not address.is_ascii:
         raise Refused(553, "5.6.7", "Non-ASCII addresses need SMTPUTF8")  # RFC 6531 §3.5
@@ -104,7 +104,7 @@ def _parameters(rest: bytes, end: int, status: str, which: str) -> bytes:
     if end == len(rest):
         return b""
     if rest[end] != 0x20:
-        raise Refused(501, status, f"Bad {which} address syntax")
+        raise Refused(501, status, f"Bad {which} address syntax: expected a space between address and parameters")
     return rest[end:].strip(b" \t")  # RFC 5321 §4.1.1: blanks at the end are tolerated
 
 
@@ -122,7 +122,7 @@ def read_auth(rest: bytes, offer: Offer, tls: bool, authenticated: bool) -> Auth
     if mechanism not in offered:
         if mechanism in offer.tls_mechanisms:
             raise Refused(538, "5.7.11", "Encryption required for requested authentication mechanism")
-        raise Refused(504, "5.5.4", "Unrecognized authentication mechanism")
+        raise Refused(504, "5.5.4", f"Unrecognized authentication mechanism: expected {' or '.join(offered)}")
     if len(words) == 1:
         return Authenticate(mechanism, None)
     initial = decode_initial(words[1])

@@ -219,6 +219,24 @@ _FOR_SUBMISSION: Mapping[bytes, Callable[[MailParameters, bytes], None]] = Mappi
 _FOR_RCPT: Mapping[bytes, Callable[[RcptParameters, bytes], None]] = MappingProxyType(
     {b"NOTIFY": _notify, b"ORCPT": _orcpt}
 )
+_FORMS: Mapping[bytes, str] = MappingProxyType(
+    {
+        b"SIZE": f"SIZE=octets, of at most {MAX_SIZE_DIGITS} digits",
+        b"BODY": "BODY=7BIT, BODY=8BITMIME or BODY=BINARYMIME",
+        b"SMTPUTF8": "SMTPUTF8 without a value",
+        b"REQUIRETLS": "REQUIRETLS without a value",
+        b"AUTH": "AUTH=address, in xtext, or AUTH=<>",
+        b"RET": "RET=FULL or RET=HDRS",
+        b"ENVID": f"ENVID=id, in xtext, of at most {MAX_ENVELOPE_ID} octets",
+        b"HOLDFOR": "HOLDFOR=seconds, without HOLDUNTIL",
+        b"HOLDUNTIL": "HOLDUNTIL=time, as 2026-02-01T10:00:00Z, without HOLDFOR",
+        b"BY": "BY=seconds;N or BY=seconds;R, more than 0 for R",
+        b"MT-PRIORITY": "MT-PRIORITY=-9 to MT-PRIORITY=9",
+        b"NOTIFY": "NOTIFY=NEVER, or some of SUCCESS, FAILURE and DELAY",
+        b"ORCPT": "ORCPT=rfc822;address or ORCPT=utf-8;address, in xtext",
+    }
+)
+"""What is expected of each parameter, in words."""
 _VALUELESS = frozenset({b"SMTPUTF8", b"REQUIRETLS"})
 
 
@@ -232,14 +250,15 @@ def _read(octets: bytes, table: Mapping[bytes, Callable[[T, bytes], None]], into
         reader = table.get(keyword)
         if reader is None:
             if _KEYWORD.fullmatch(keyword) is None:
-                raise Refused(501, "5.5.4", "Bad parameter syntax")
+                raise Refused(501, "5.5.4", "Bad parameter syntax: expected KEYWORD or KEYWORD=value")
             raise Refused(555, "5.5.4", f"Unsupported parameter {str(keyword, 'ascii')}")
         try:
             if keyword in seen or bool(equals) is (keyword in _VALUELESS):
                 raise ValueError("twice, or without its value")
             reader(into, value)
         except ValueError:
-            raise Refused(501, "5.5.4", f"Bad parameter {str(keyword, 'ascii')}") from None
+            bad = f"Bad parameter {str(keyword, 'ascii')}"
+            raise Refused(501, "5.5.4", f"{bad}: expected {_FORMS[keyword]}, once") from None
         seen.add(keyword)
     return into
 

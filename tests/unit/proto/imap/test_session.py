@@ -97,7 +97,7 @@ def test_commands_are_taken_one_at_a_time() -> None:
         (b"a UID NOOP", b"a", "unknown command"),
         (b"a NOOP\n", b"a", "expected a command"),
         (b"a NOOP\nb NOOP", b"a", "expected a command"),
-        (b"a NOOP x", b"a", "unexpected text after the command"),
+        (b"a NOOP x", b"a", "expected the end of the command (read up to octet 6)"),
         (b"GET / HTTP/1.1", b"GET", "expected a command"),
         (b"a SELECT inbox", b"a", "SELECT is not allowed when not authenticated"),
         (b"a UID FETCH 1 FLAGS", b"a", "UID FETCH is not allowed when not authenticated"),
@@ -182,7 +182,7 @@ def test_nothing_is_read_after_logout() -> None:
 def test_utf8_names() -> None:
     """RFC 9051 Appendix A: names are modified UTF-7 until IMAP4rev2 is enabled."""
     session = logged_in('a SELECT "ü"\r\nb SELECT "ü"\r\n'.encode())
-    expect(session, BadCommand(b"a", "mailbox name is not modified UTF-7"))
+    expect(session, BadCommand(b"a", "mailbox name is not modified UTF-7 (read up to octet 13)"))
     session.send(bad("no"))
     session.use_utf8_names()
     expect(session, Command(b"b", Select("ü")))
@@ -287,7 +287,7 @@ def test_a_waiting_literal_ends_what_is_forgotten() -> None:
 
 def test_a_syntax_error_behind_a_literal() -> None:
     session = fresh(b"a LOGIN {1+}\r\nu\r\nb NOOP\r\n")
-    expect(session, BadCommand(b"a", "expected a space and a password"))
+    expect(session, BadCommand(b"a", "expected a space and a password (read up to octet 15)"))
     session.send(bad("no"))
     expect(session, Command(b"b", Noop()))
 
@@ -296,11 +296,11 @@ def test_what_only_looks_like_a_literal() -> None:
     session = fresh(b'a LOGIN u x}\r\nb LOGIN u {x}\r\nc LOGIN u "{5}"\r\nd LOGIN {99999999999999999999} x\r\n')
     expect(session, Command(b"a", Login("u", "x}")))
     session.send(no("no"))
-    expect(session, BadCommand(b"b", "bad literal for a password"))
+    expect(session, BadCommand(b"b", "expected a password: a literal, as {5}, and its octets (read up to octet 10)"))
     session.send(bad("no"))
     expect(session, Command(b"c", Login("u", "{5}")))
     session.send(no("no"))
-    expect(session, BadCommand(b"d", "bad literal for a user name"))
+    expect(session, BadCommand(b"d", "expected a user name: a literal, as {5}, and its octets (read up to octet 8)"))
 
 
 # -- Messages
@@ -440,9 +440,10 @@ def test_one_more_message(plus: bytes) -> None:
 
 def test_a_malformed_append_is_not_asked_for() -> None:
     session = logged_in(b"a APPEND work (\\Foo) {9}\r\nb APPEND work (\\Foo) {9+}\r\nz LOGOUT\r\r\nc NOOP\r\n")
-    expect(session, BadCommand(b"a", "unknown system flag"))
+    flags = "expected \\Answered, \\Flagged, \\Deleted, \\Seen, \\Draft, or a keyword without a backslash"
+    expect(session, BadCommand(b"a", flags))
     session.send(bad("no"))
-    expect(session, BadCommand(b"b", "unknown system flag"))
+    expect(session, BadCommand(b"b", flags))
     session.send(bad("no"))
     expect(session, Command(b"c", Noop()))
 
@@ -502,9 +503,9 @@ def test_authenticate() -> None:
     ("line", "event"),
     [
         (b"*", AuthenticateCancelled(b"a")),
-        (b"====", BadCommand(b"a", "bad base64")),
-        (b"Zm9v Zm9v", BadCommand(b"a", "bad base64")),
-        (b"Zm9", BadCommand(b"a", "bad base64")),
+        (b"====", BadCommand(b"a", "expected base64, with its padding")),
+        (b"Zm9v Zm9v", BadCommand(b"a", "expected base64, with its padding")),
+        (b"Zm9", BadCommand(b"a", "expected base64, with its padding")),
     ],
 )
 def test_authenticate_given_up(line: bytes, event: Event) -> None:

@@ -237,9 +237,9 @@ class TestLog:
     async def test_what_is_refused_before_a_transaction(self) -> None:
         with capture_logs() as logs:
             async with client_of(FakeIntake()) as client:
-                await client.say(b"EHLO c\r\nMAIL FROM:<secret\r\n", b"syntax\r\n")
+                await client.say(b"EHLO c\r\nMAIL FROM:<secret\r\n", b"or <>\r\n")
         assert [(line["event"], line["verdict"]) for line in logs] == [
-            ("command refused", "501 5.1.7 Bad sender address syntax")
+            ("command refused", "501 5.1.7 Bad sender address syntax: expected <local-part@domain> or <>")
         ]
         assert "secret" not in repr(logs)
 

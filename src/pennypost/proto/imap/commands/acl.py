@@ -4,12 +4,14 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from pennypost.model.rights import Rights, parse_rights
+from pennypost.model.rights import RIGHT_LETTERS, VIRTUAL_RIGHTS, Rights, parse_rights
 from pennypost.model.saslprep import saslprep
 from pennypost.proto.imap.reader import BadSyntax, Reader
 
 # modrights = astring: rights after an optional "+" or "-"; an identifier with "-" before it has negative rights (§2)
 _MOD_RIGHTS = re.compile(r"([+-]?)([a-z0-9]*)")
+
+_LETTERS = "".join((*RIGHT_LETTERS.values(), *VIRTUAL_RIGHTS))
 
 
 class AclAction(Enum):
@@ -62,11 +64,11 @@ def parse_setacl(reader: Reader) -> SetAcl:
     reader.space("rights")
     found = _MOD_RIGHTS.fullmatch(reader.text("rights"))
     if found is None:
-        raise BadSyntax("bad rights")
+        raise BadSyntax("expected rights, as lrs, +w or -te: lower-case letters and digits")
     try:
         rights = parse_rights(found.group(2))
     except ValueError:
-        raise BadSyntax("unknown right") from None  # RFC 4314 §3.1: BAD
+        raise BadSyntax(f"expected rights out of {_LETTERS}") from None  # RFC 4314 §3.1: BAD
     reader.end()
     return SetAcl(mailbox, identifier, AclAction(found.group(1)), rights)
 
@@ -108,5 +110,5 @@ def _mailbox_and_identifier(reader: Reader) -> tuple[str, Identifier]:
     except ValueError:
         prepared = ""
     if not prepared:  # RFC 4314 §3
-        raise BadSyntax("bad identifier")
+        raise BadSyntax("expected an identifier: an account, anyone or authenticated, perhaps after -")
     return mailbox, Identifier(prepared, name.startswith("-"), name)

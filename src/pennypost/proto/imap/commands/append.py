@@ -166,4 +166,4 @@ def _read_date(reader: Reader) -> datetime:
     try:
         return parse_date_time(reader.string("a date and time"))
     except ValueError:
-        raise BadSyntax("bad date and time") from None
+        raise BadSyntax('expected a date and time, as " 1-Feb-2026 10:00:00 +0000"') from None

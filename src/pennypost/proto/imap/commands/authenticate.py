@@ -35,4 +35,4 @@ def decode_base64(octets: bytes) -> bytes:
     try:
         return a2b_base64(octets, strict_mode=True)
     except Base64Error:
-        raise BadSyntax("bad base64") from None
+        raise BadSyntax("expected base64, with its padding") from None

@@ -13,6 +13,6 @@ class Compress:
 def parse_compress(reader: Reader) -> Compress:
     reader.space("a compression algorithm")
     if reader.atom("a compression algorithm").upper() != b"DEFLATE":
-        raise BadSyntax("unknown compression algorithm")
+        raise BadSyntax("expected a compression algorithm: DEFLATE")
     reader.end()
     return Compress()

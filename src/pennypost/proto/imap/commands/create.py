@@ -33,7 +33,7 @@ def _read_parameters(reader: Reader) -> tuple[bytes, ...]:
     """Read `(USE (\\Drafts …))`: the one parameter there is (RFC 6154 §3, RFC 4466 §2.2)."""
     reader.expect(b"(", "CREATE parameters")
     if reader.word("a CREATE parameter") != b"USE":
-        raise BadSyntax("unknown CREATE parameter")
+        raise BadSyntax("expected a CREATE parameter: USE")
     reader.space("a list of special uses")
     reader.expect(b"(", "a list of special uses")
     uses: list[bytes] = []

@@ -6,7 +6,7 @@ from enum import Enum
 from pennypost.proto.imap.commands.notify import read_names
 from pennypost.proto.imap.commands.search import Search, SearchReturn, read_options, read_program
 from pennypost.proto.imap.limits import MAX_LIST_ITEMS
-from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.reader import BadSyntax, Reader, one_of
 
 
 class SearchScope(Enum):
@@ -67,7 +67,7 @@ def _read_sources(reader: Reader) -> tuple[SearchSource, ...]:
     sources = [_read_source(reader)]
     while reader.skip(b" "):
         if reader.opens():
-            raise BadSyntax("unknown scope option")  # none are defined yet
+            raise BadSyntax("expected no scope option: none is known")  # none are defined yet
         sources.append(_read_source(reader))
         if len(sources) > MAX_LIST_ITEMS:
             raise BadSyntax("too many choices of mailboxes")
@@ -78,7 +78,7 @@ def _read_sources(reader: Reader) -> tuple[SearchSource, ...]:
 def _read_source(reader: Reader) -> SearchSource:
     scope = _SCOPES.get(reader.word("which mailboxes"))
     if scope is None:
-        raise BadSyntax("unknown choice of mailboxes")
+        raise BadSyntax(f"expected a choice of mailboxes: {one_of(_SCOPES)}")
     if scope not in _NAMED:
         return SearchSource(scope)
     reader.space("mailboxes")

@@ -7,7 +7,7 @@ from enum import Enum
 from pennypost.model.ids import ModSeq
 from pennypost.proto.imap.limits import MAX_FETCH_ITEMS, MAX_FETCH_SECTIONS
 from pennypost.proto.imap.partial_range import PartialRange, read_partial_range
-from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.reader import BadSyntax, Reader, one_of
 from pennypost.proto.imap.section import (
     Part,
     Partial,
@@ -154,7 +154,8 @@ def _read_modifiers(reader: Reader, uid: bool) -> Modifiers:
                 reader.space("a range of results")
                 modifiers.partial = read_partial_range(reader)
             case _:
-                raise BadSyntax("unknown FETCH modifier, or one that is there twice")
+                known = "CHANGEDSINCE, PARTIAL or VANISHED" if uid else "CHANGEDSINCE or PARTIAL"
+                raise BadSyntax(f"expected a FETCH modifier, each once: {known}")
         if not reader.skip(b" "):
             break
     reader.expect(b")", "a FETCH modifier or a closing parenthesis")
@@ -189,13 +190,13 @@ def read_items_to_end(reader: Reader) -> tuple[FetchItem, ...]:
 def _read_item(reader: Reader) -> FetchItem:
     found = _NAME.match(reader.octets, reader.at)
     if found is None:
-        raise BadSyntax("expected a fetch item")
+        raise BadSyntax("expected a fetch item, as FLAGS or BODY.PEEK[]")
     reader.at = found.end()
     name = found.group().upper()
     if reader.next_octet() != _BRACKET:
         attribute = _ATTRIBUTES.get(name)
         if attribute is None:
-            raise BadSyntax("unknown fetch item")
+            raise _unknown_item()
         if attribute is FetchAttribute.PREVIEW:
             _skip_preview_modifiers(reader)
         return attribute
@@ -213,7 +214,12 @@ def _read_item(reader: Reader) -> FetchItem:
         case b"BINARY.SIZE":
             part = _read_binary_part(reader)
             return BinarySizeItem(part, b"BINARY.SIZE[" + part_octets(part) + b"]")
-    raise BadSyntax("unknown fetch item")
+    raise _unknown_item()
+
+
+def _unknown_item() -> BadSyntax:
+    sections = "or BODY, BODY.PEEK, BINARY, BINARY.PEEK or BINARY.SIZE with a section"
+    return BadSyntax(f"expected a fetch item: {one_of(_ATTRIBUTES)}, {sections}")
 
 
 def _skip_preview_modifiers(reader: Reader) -> None:
@@ -221,7 +227,7 @@ def _skip_preview_modifiers(reader: Reader) -> None:
     if reader.more_in_parentheses():
         reader.expect(b"(", "a PREVIEW modifier")
         if reader.word("a PREVIEW modifier") != b"LAZY":
-            raise BadSyntax("unknown PREVIEW modifier")
+            raise BadSyntax("expected a PREVIEW modifier: LAZY")
         reader.expect(b")", "a closing parenthesis")
 
 

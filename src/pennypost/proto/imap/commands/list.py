@@ -5,7 +5,7 @@ from enum import Flag, auto
 
 from pennypost.proto.imap.commands.metadata import EntryName, read_entries
 from pennypost.proto.imap.limits import MAX_LIST_ITEMS
-from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.reader import BadSyntax, Reader, one_of
 from pennypost.proto.imap.status_items import StatusItem, read_status_items
 
 
@@ -124,7 +124,7 @@ def _read_selection(reader: Reader) -> ListSelection:
     for _ in range(MAX_LIST_ITEMS):
         option = _SELECTIONS.get(reader.word("a LIST selection option"))
         if option is None:
-            raise BadSyntax("unknown LIST selection option")
+            raise BadSyntax(f"expected a LIST selection option: {one_of(_SELECTIONS)}")
         selection |= option
         if not reader.skip(b" "):
             reader.expect(b")", "a LIST selection option or a closing parenthesis")
@@ -135,7 +135,7 @@ def _read_selection(reader: Reader) -> ListSelection:
     if selection & ListSelection.RECURSIVEMATCH and not selection & (
         ListSelection.SUBSCRIBED | ListSelection.SPECIAL_USE
     ):
-        raise BadSyntax("RECURSIVEMATCH needs another selection option")
+        raise BadSyntax("expected SPECIAL-USE or SUBSCRIBED beside RECURSIVEMATCH")
     return selection
 
 
@@ -165,7 +165,7 @@ def _read_returns(reader: Reader) -> tuple[ListReturn, tuple[StatusItem, ...], t
     for _ in range(MAX_LIST_ITEMS):
         option = _RETURNS.get(reader.word("a LIST return option"))
         if option is None:
-            raise BadSyntax("unknown LIST return option")
+            raise BadSyntax(f"expected a LIST return option: {one_of(_RETURNS)}")
         returns |= option
         if option is ListReturn.STATUS:
             reader.space("a list of status items")

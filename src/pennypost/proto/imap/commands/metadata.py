@@ -106,7 +106,7 @@ def _entry(reader: Reader) -> EntryName:
     octets = reader.astring("an entry").lower()
     found = _ENTRY.fullmatch(octets)
     if found is None or len(octets) > MAX_ENTRY_NAME:
-        raise BadSyntax("bad entry name")
+        raise BadSyntax("expected an entry name, as /private/comment: it begins with /private or /shared")
     return EntryName(found.group(1) == b"private", found.group(2).decode("ascii"))
 
 
@@ -130,7 +130,7 @@ def _options(reader: Reader) -> tuple[MetadataDepth, int | None]:
                 except ValueError:
                     raise BadSyntax("expected 0, 1 or infinity") from None
             case _:
-                raise BadSyntax("unknown option")
+                raise BadSyntax("expected an option: DEPTH or MAXSIZE")
         if not reader.skip(b" "):
             reader.expect(b")", "an option or a closing parenthesis")
             return depth, max_size

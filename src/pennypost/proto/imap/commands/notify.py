@@ -5,7 +5,7 @@ from enum import Enum, Flag, auto
 
 from pennypost.proto.imap.commands.fetch import FetchItem, read_items_to_end
 from pennypost.proto.imap.limits import MAX_LIST_ITEMS, MAX_WATCHED_NAMES
-from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.reader import BadSyntax, Reader, one_of
 
 
 class NotifyEvent(Flag):
@@ -115,7 +115,7 @@ def _read_group(reader: Reader) -> tuple[EventGroup, bool]:
     reader.expect(b"(", "a group of events")
     which = _FILTERS.get(reader.word("which mailboxes"))
     if which is None:
-        raise BadSyntax("unknown choice of mailboxes")
+        raise BadSyntax(f"expected a choice of mailboxes: {one_of(_FILTERS)}")
     names: tuple[str, ...] = ()
     reader.space("mailboxes or events")
     if which in (MailboxFilter.SUBTREE, MailboxFilter.MAILBOXES):

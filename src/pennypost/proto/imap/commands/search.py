@@ -6,7 +6,7 @@ from enum import Flag, auto
 from pennypost.proto.imap.commands.fetch import FetchItem, read_items_to_end
 from pennypost.proto.imap.limits import MAX_LIST_ITEMS
 from pennypost.proto.imap.partial_range import PartialRange, read_partial_range
-from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.reader import BadSyntax, Reader, one_of
 from pennypost.proto.imap.search_keys import SearchKey
 from pennypost.proto.imap.search_syntax import CHARSETS, SearchReader
 
@@ -136,10 +136,10 @@ def _read_returns(reader: Reader) -> SearchOptions:
     for _ in range(MAX_LIST_ITEMS):
         option = _RETURNS.get(reader.word("a SEARCH return option"))
         if option is None:
-            raise BadSyntax("unknown SEARCH return option")
+            raise BadSyntax(f"expected a SEARCH return option: {one_of(_RETURNS)}")
         if option is SearchReturn.PARTIAL:
             if partial is not None:
-                raise BadSyntax("PARTIAL is there twice")
+                raise BadSyntax("expected PARTIAL once")
             reader.space("a range of results")
             partial = read_partial_range(reader)
         if option is SearchReturn.UPDATE and (reader.skip(b" (") or reader.skip(b"(")):

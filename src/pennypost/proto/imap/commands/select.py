@@ -73,7 +73,7 @@ def _read_parameters(reader: Reader) -> tuple[bool, Resync | None]:
                 reader.space("what is known of the mailbox")
                 resync = _read_resync(reader)
             case _:
-                raise BadSyntax("unknown SELECT parameter, or one that is there twice")
+                raise BadSyntax("expected a SELECT parameter: CONDSTORE or QRESYNC, each once")
         if not reader.skip(b" "):
             break
     reader.expect(b")", "a SELECT parameter or a closing parenthesis")
@@ -88,7 +88,7 @@ def _read_resync(reader: Reader) -> Resync:
     modseq = reader.modseq()
     known = numbers = uids = None
     if not uid_validity or not modseq:
-        raise BadSyntax("UIDVALIDITY and mod-sequence cannot be 0")
+        raise BadSyntax("expected a UIDVALIDITY and a mod-sequence, from 1 on")
     more = reader.skip(b" ")
     if more and not reader.opens():
         known = _read_known(reader)
@@ -107,5 +107,5 @@ def _read_known(reader: Reader) -> SequenceSet:
     """Read a sequence set without `*` and `$` (RFC 7162 §7, known-uids)."""
     found = reader.sequence_set()
     if found.saved or any(high == STAR for _, high in found.ranges):
-        raise BadSyntax("* and $ are not allowed here")
+        raise BadSyntax("expected a sequence set without * and $")
     return found

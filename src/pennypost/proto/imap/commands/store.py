@@ -62,7 +62,7 @@ def _read_modifier(reader: Reader) -> ModSeq:
     """Read `(UNCHANGEDSINCE 5) `: the one modifier there is (RFC 4466 §2.5)."""
     reader.expect(b"(", "a STORE modifier")
     if reader.word("a STORE modifier") != b"UNCHANGEDSINCE":
-        raise BadSyntax("unknown STORE modifier")
+        raise BadSyntax("expected a STORE modifier: UNCHANGEDSINCE")
     reader.space("a mod-sequence")
     modseq = reader.modseq()
     reader.expect(b")", "a closing parenthesis")

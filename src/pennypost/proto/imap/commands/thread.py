@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pennypost.proto.imap.commands.search import NO_OPTIONS, Search, read_criteria
-from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.reader import BadSyntax, Reader, one_of
 
 
 class ThreadAlgorithm(Enum):
@@ -38,6 +38,6 @@ def _parse(reader: Reader, uid: bool) -> Thread:
     reader.space("a threading algorithm")
     algorithm = _ALGORITHMS.get(reader.word("a threading algorithm"))
     if algorithm is None:
-        raise BadSyntax("unknown threading algorithm")
+        raise BadSyntax(f"expected a threading algorithm: {one_of(_ALGORITHMS)}")
     reader.space("a charset")
     return Thread(read_criteria(reader, uid, NO_OPTIONS), algorithm)

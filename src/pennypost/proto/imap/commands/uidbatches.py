@@ -24,9 +24,9 @@ def parse_uidbatches(reader: Reader) -> UidBatches:
         reader.expect(b":", "a range of batches")
         last = reader.number("the last batch")
         if not first or not last:
-            raise BadSyntax("batches are counted from 1")
+            raise BadSyntax("expected batches from 1 on")
         first, last = min(first, last), max(first, last)
     reader.end()
     if not size:
-        raise BadSyntax("a batch has at least one message")
+        raise BadSyntax("expected a number of messages from 1 on")
     return UidBatches(size, first, last)

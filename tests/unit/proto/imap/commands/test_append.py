@@ -52,8 +52,8 @@ def test_a_literal_right_after_the_verb_is_the_name() -> None:
         (b" a  {5}", "expected a message literal"),
         (b" a (\\Seen){5}", "expected a space and a message literal"),
         (b" a (\\Recent) {5}", "\\Recent cannot be set"),
-        (b' a "yesterday" {5}', "bad date and time"),
-        (b' a "31-Feb-2026 00:00:00 +0000" {5}', "bad date and time"),
+        (b' a "yesterday" {5}', 'expected a date and time, as " 1-Feb-2026 10:00:00 +0000"'),
+        (b' a "31-Feb-2026 00:00:00 +0000" {5}', 'expected a date and time, as " 1-Feb-2026 10:00:00 +0000"'),
         (b' a "17-Jul-1996 02:44:25 -0700" (\\Seen) {5}', "expected a message literal"),
         (b" a (\\Seen) (\\Seen) {5}", "expected a message literal"),
         (b" a {9999999999999999999}", "literal is too large"),
@@ -69,7 +69,7 @@ def test_without_a_message() -> None:
     assert reason(b"APPEND") == "expected a space and a mailbox name"
     assert reason(b"APPEND a") == "expected a space and a message literal"
     assert reason(b"APPEND a x") == "expected a message literal"
-    assert reason(b'APPEND a "text"') == "bad date and time"
+    assert reason(b'APPEND a "text"') == 'expected a date and time, as " 1-Feb-2026 10:00:00 +0000"'
 
 
 def test_nothing_follows_the_message() -> None:

@@ -25,9 +25,9 @@ def test_well_formed(line: bytes, expected: Authenticate) -> None:
         (b"AUTHENTICATE ", "expected a SASL mechanism"),
         (b'AUTHENTICATE "PLAIN"', "expected a SASL mechanism"),
         (b"AUTHENTICATE PLAIN ", "expected an initial response"),
-        (b"AUTHENTICATE PLAIN AGE", "bad base64"),
-        (b"AUTHENTICATE PLAIN A-B=", "bad base64"),
-        (b"AUTHENTICATE PLAIN AGEAYg== x", "unexpected text after the command"),
+        (b"AUTHENTICATE PLAIN AGE", "expected base64, with its padding"),
+        (b"AUTHENTICATE PLAIN A-B=", "expected base64, with its padding"),
+        (b"AUTHENTICATE PLAIN AGEAYg== x", "expected the end of the command"),
     ],
 )
 def test_malformed(line: bytes, expected: str) -> None:

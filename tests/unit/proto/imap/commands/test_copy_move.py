@@ -24,10 +24,10 @@ def test_well_formed() -> None:
     ("arguments", "expected"),
     [
         (b"", "expected a space and a sequence set"),
-        (b" x a", "expected a sequence set"),
+        (b" x a", "expected a sequence set, as 1:5,9 or 7:*"),
         (b" 1", "expected a space and a mailbox name"),
         (b" 1 ", "expected a mailbox name"),
-        (b" 1 a b", "unexpected text after the command"),
+        (b" 1 a b", "expected the end of the command"),
     ],
 )
 def test_malformed(verb: bytes, arguments: bytes, expected: str) -> None:
@@ -36,4 +36,4 @@ def test_malformed(verb: bytes, arguments: bytes, expected: str) -> None:
 
 def test_uid_expunge_malformed() -> None:
     assert reason(b"UID EXPUNGE") == "expected a space and a sequence set"
-    assert reason(b"UID EXPUNGE 1 2") == "unexpected text after the command"
+    assert reason(b"UID EXPUNGE 1 2") == "expected the end of the command"

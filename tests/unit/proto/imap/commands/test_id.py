@@ -23,7 +23,7 @@ def test_well_formed(line: bytes, expected: Id) -> None:
     [
         (b"ID", "expected a space and a list of ID fields or NIL"),
         (b"ID x", "expected a list of ID fields or NIL"),
-        (b"ID NIL NIL", "unexpected text after the command"),
+        (b"ID NIL NIL", "expected the end of the command"),
         (b'ID ("name")', "expected a space and an ID field value"),
         (b'ID ("name" mutt)', "expected an ID field value"),
         (b'ID ("name" "mutt"', "expected an ID field or a closing parenthesis"),

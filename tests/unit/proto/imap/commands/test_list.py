@@ -69,16 +69,16 @@ def test_well_formed(line: bytes, expected: CommandBody) -> None:
         (b'LIST "" * x', "expected RETURN"),
         (b'LIST "" * RETURN', "expected a space and LIST return options"),
         (b'LIST "" * RETURN SUBSCRIBED', "expected LIST return options"),
-        (b'LIST "" * RETURN (FOO)', "unknown LIST return option"),
+        (b'LIST "" * RETURN (FOO)', "expected a LIST return option: CHILDREN, METADATA, MYRIGHTS, SPECIAL-USE,"),
         (b'LIST "" * RETURN (CHILDREN', "expected a LIST return option or a closing parenthesis"),
         (b'LIST "" * RETURN (STATUS)', "expected a space and a list of status items"),
-        (b'LIST "" * RETURN (STATUS (FOO))', "unknown status item"),
+        (b'LIST "" * RETURN (STATUS (FOO))', "expected a status item: APPENDLIMIT, DELETED, DELETED-STORAGE,"),
         (b'LIST "" * RETURN (' + b" ".join([b"CHILDREN"] * 257) + b")", "too many LIST return options"),
-        (b'LIST (FOO) "" *', "unknown LIST selection option"),
+        (b'LIST (FOO) "" *', "expected a LIST selection option: RECURSIVEMATCH, REMOTE, SPECIAL-USE or"),
         (b'LIST (SUBSCRIBED "" *', "expected a LIST selection option"),
         (b'LIST (SUBSCRIBED)"" *', "expected a space and a reference name"),
-        (b'LIST (RECURSIVEMATCH) "" *', "RECURSIVEMATCH needs another selection option"),
-        (b'LIST (RECURSIVEMATCH REMOTE) "" *', "RECURSIVEMATCH needs another selection option"),
+        (b'LIST (RECURSIVEMATCH) "" *', "expected SPECIAL-USE or SUBSCRIBED beside RECURSIVEMATCH"),
+        (b'LIST (RECURSIVEMATCH REMOTE) "" *', "expected SPECIAL-USE or SUBSCRIBED beside RECURSIVEMATCH"),
         (b"LIST (" + b" ".join([b"REMOTE"] * 257) + b') "" *', "too many LIST selection options"),
         (b'LIST "" ()', "expected a mailbox pattern"),
         (b'LIST "" (a', "expected a mailbox pattern or a closing parenthesis"),
@@ -86,8 +86,8 @@ def test_well_formed(line: bytes, expected: CommandBody) -> None:
         (b'LIST "" "\xc3\xbc"', "mailbox pattern is not modified UTF-7"),
         (b"LSUB", "expected a space and a reference name"),
         (b'LSUB ""', "expected a space and a mailbox pattern"),
-        (b'LSUB "" * *', "unexpected text after the command"),
+        (b'LSUB "" * *', "expected the end of the command"),
     ],
 )
 def test_malformed(line: bytes, expected: str) -> None:
-    assert reason(line) == expected
+    assert reason(line).startswith(expected)

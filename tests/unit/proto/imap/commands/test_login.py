@@ -27,23 +27,23 @@ def test_well_formed(line: bytes, expected: Login) -> None:
         (b"LOGIN alice", "expected a space and a password"),
         (b"LOGIN  alice secret", "expected a user name"),
         (b"LOGIN alice  secret", "expected a password"),
-        (b"LOGIN alice secret more", "unexpected text after the command"),
-        (b'LOGIN "alice secret', "bad quoted string for a user name"),
-        (b'LOGIN alice "a\\b"', "bad quoted string for a password"),
-        (b'LOGIN alice "a\nb"', "bad quoted string for a password"),
-        (b'LOGIN alice "a\x00b"', "bad quoted string for a password"),
+        (b"LOGIN alice secret more", "expected the end of the command"),
+        (b'LOGIN "alice secret', "expected a user name: a quoted string has a closing quote, and no NUL, CR"),
+        (b'LOGIN alice "a\\b"', "expected a password: a quoted string has a closing quote, and no NUL, CR"),
+        (b'LOGIN alice "a\nb"', "expected a password: a quoted string has a closing quote, and no NUL, CR"),
+        (b'LOGIN alice "a\x00b"', "expected a password: a quoted string has a closing quote, and no NUL, CR"),
         (b'LOGIN alice"x" y', "expected a space and a password"),
         (b"LOGIN al(ice secret", "expected a space and a password"),
         (b"LOGIN alice {3}\r\na\x00b", "NUL in the literal for a password"),
-        (b"LOGIN alice {9}\r\nabc", "bad literal for a password"),
-        (b"LOGIN alice {x}", "bad literal for a password"),
-        (b"LOGIN alice ~{1}\r\nx", "unexpected text after the command"),
+        (b"LOGIN alice {9}\r\nabc", "expected a password: a literal, as {5}, and its octets"),
+        (b"LOGIN alice {x}", "expected a password: a literal, as {5}, and its octets"),
+        (b"LOGIN alice ~{1}\r\nx", "expected the end of the command"),
         (b'LOGIN alice "\xff"', "a password is not UTF-8"),
         (b"LOGIN \xc3\xa6 x", "expected a user name"),
     ],
 )
 def test_malformed(line: bytes, expected: str) -> None:
-    assert reason(line) == expected
+    assert reason(line).startswith(expected)
 
 
 def test_a_password_is_not_shown() -> None:

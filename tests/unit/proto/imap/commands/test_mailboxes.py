@@ -47,13 +47,13 @@ def test_one_name(verb: bytes) -> None:
         (b"", "expected a space and a mailbox name"),
         (b" ", "expected a mailbox name"),
         (b"  x", "expected a mailbox name"),
-        (b' "x', "bad quoted string for a mailbox name"),
+        (b' "x', "expected a mailbox name: a quoted string has a closing quote, and no NUL,"),
         (b" %", "expected a mailbox name"),
         (b' "\xc3\xbc"', "mailbox name is not modified UTF-7"),
     ],
 )
 def test_one_name_malformed(verb: bytes, rest: bytes, expected: str) -> None:
-    assert reason(verb + rest) == expected
+    assert reason(verb + rest).startswith(expected)
 
 
 @pytest.mark.parametrize("name", [b"&", b"&AGE-", b"&2Kw-", b"a&b"])
@@ -65,18 +65,18 @@ def test_what_is_no_modified_utf7_is_nobodys_name(name: bytes) -> None:
 
 @pytest.mark.parametrize("verb", sorted(set(ONE_NAME) - {b"CREATE"}))
 def test_nothing_after_the_name(verb: bytes) -> None:
-    assert reason(verb + b" a b") == "unexpected text after the command"
+    assert reason(verb + b" a b").startswith("expected the end of the command")
 
 
 def test_utf8_names_have_to_be_utf8() -> None:
-    assert reason(b'SELECT "\xff"', utf8=True) == "mailbox name is not UTF-8"
+    assert reason(b'SELECT "\xff"', utf8=True).startswith("mailbox name is not UTF-8")
 
 
 def test_rename() -> None:
     """RFC 9051 §6.3.6."""
     assert parse(b'RENAME a "b c"') == Rename("a", "b c")
-    assert reason(b"RENAME a") == "expected a space and the new mailbox name"
-    assert reason(b"RENAME a b c") == "unexpected text after the command"
+    assert reason(b"RENAME a").startswith("expected a space and the new mailbox name")
+    assert reason(b"RENAME a b c").startswith("expected the end of the command")
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,14 @@ def test_special_uses(line: bytes, expected: CommandBody) -> None:
         (b"CREATE x ", "expected CREATE parameters"),
         (b"CREATE x USE", "expected CREATE parameters"),
         (b"CREATE x ()", "expected a CREATE parameter"),
-        (b"CREATE x (FOO (\\A))", "unknown CREATE parameter"),
+        (b"CREATE x (FOO (\\A))", "expected a CREATE parameter: USE"),
         (b"CREATE x (USE)", "expected a space and a list of special uses"),
         (b"CREATE x (USE \\Sent)", "expected a list of special uses"),
         (b"CREATE x (USE (Sent))", "expected a special use"),
         (b"CREATE x (USE (\\Sent)", "expected a closing parenthesis"),
-        (b"CREATE x (USE (\\Sent))x", "unexpected text after the command"),
+        (b"CREATE x (USE (\\Sent))x", "expected the end of the command"),
         (b"CREATE x (USE (" + b" ".join([b"\\A"] * 257) + b"))", "too many special uses"),
     ],
 )
 def test_special_uses_malformed(line: bytes, expected: str) -> None:
-    assert reason(line) == expected
+    assert reason(line).startswith(expected)

@@ -115,9 +115,9 @@ def test_charset() -> None:
     [
         (b"", "expected a space and a search key"),
         (b" ", "expected a search key"),
-        (b" FOO", "unknown search key"),
+        (b" FOO", "expected a search key, as ALL, FROM, SINCE, UID or a sequence set"),
         (b" SEEN  SEEN", "expected a search key"),
-        (b" SEEN)", "unexpected text after the command"),
+        (b" SEEN)", "expected the end of the command"),
         (b" (SEEN", "expected a search key or a closing parenthesis"),
         (b" ()", "expected a search key"),
         (b" NOT", "expected a space and a search key"),
@@ -126,33 +126,33 @@ def test_charset() -> None:
         (b" FROM (", "expected a text to search for"),
         (b" HEADER", "expected a space and a header field name"),
         (b" HEADER x", "expected a space and a text to search for"),
-        (b' HEADER "\xc3\xa9" x', "bad header field name"),
+        (b' HEADER "\xc3\xa9" x', "expected a header field name in ASCII"),
         (b" KEYWORD \\Seen", "expected a keyword"),
         (b" LARGER x", "expected a number of octets"),
-        (b" LARGER 9223372036854775808", "a number of octets is too large"),
-        (b" SINCE 30-Feb-2026", "bad date"),
-        (b" SINCE 2026-02-01", "bad date"),
+        (b" LARGER 9223372036854775808", "expected a number of octets of at most 9223372036854775807"),
+        (b" SINCE 30-Feb-2026", "expected a date, as 1-Feb-2026"),
+        (b" SINCE 2026-02-01", "expected a date, as 1-Feb-2026"),
         (b" SINCE", "expected a space and a date"),
-        (b" UID x", "expected a sequence set"),
-        (b" UID 0", "bad number in the sequence set"),
-        (b" 1:4294967296", "number in the sequence set is too large"),
-        (b" 5,", "bad number in the sequence set"),
+        (b" UID x", "expected a sequence set, as 1:5,9 or 7:*"),
+        (b" UID 0", "expected numbers from 1 on, or *, in the sequence set"),
+        (b" 1:4294967296", "expected numbers of at most 4294967295 in the sequence set"),
+        (b" 5,", "expected numbers from 1 on, or *, in the sequence set"),
         (b" CHARSET", "expected a space and a charset"),
         (b" CHARSET UTF-8", "expected a space and a search key"),
-        (b' CHARSET UTF-8 FROM "\xff"', "search text is not in its charset"),
-        (b' CHARSET US-ASCII FROM "\xc3\xa9"', "search text is not in its charset"),
-        (b" SEEN CHARSET UTF-8", "unknown search key"),
+        (b' CHARSET UTF-8 FROM "\xff"', "expected a text to search for in the charset of the search"),
+        (b' CHARSET US-ASCII FROM "\xc3\xa9"', "expected a text to search for in the charset of the search"),
+        (b" SEEN CHARSET UTF-8", "expected a search key, as ALL, FROM, SINCE, UID or a sequence set"),
         (b" RETURN", "expected a space and SEARCH return options"),
         (b" RETURN ALL SEEN", "expected SEARCH return options"),
-        (b" RETURN (FOO) SEEN", "unknown SEARCH return option"),
+        (b" RETURN (FOO) SEEN", "expected a SEARCH return option: ALL, CONTEXT, COUNT, MAX, MIN, PARTIAL,"),
         (b" RETURN (ALL", "expected a SEARCH return option or a closing parenthesis"),
         (b" RETURN (ALL)", "expected a space and a search key"),
         (b" RETURN (" + b" ".join([b"ALL"] * 257) + b") SEEN", "too many SEARCH return options"),
     ],
 )
 def test_malformed(keys: bytes, expected: str) -> None:
-    assert reason(b"SEARCH" + keys) == expected
-    assert reason(b"UID SEARCH" + keys) == expected
+    assert reason(b"SEARCH" + keys).startswith(expected)
+    assert reason(b"UID SEARCH" + keys).startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,10 @@ def test_depth_is_bounded(opening: bytes, closing: bytes) -> None:
     fits = MAX_NESTING // levels
     assert isinstance(parse(b"SEARCH " + opening * fits + b"SEEN" + closing * fits), Search)
     deep = fits + 1
-    assert reason(b"SEARCH " + opening * deep + b"SEEN" + closing * deep) == "search keys are nested too deeply"
-    assert reason(b"SEARCH " + opening * 100_000) == "search keys are nested too deeply"
+    assert reason(b"SEARCH " + opening * deep + b"SEEN" + closing * deep).startswith(
+        "search keys are nested too deeply"
+    )
+    assert reason(b"SEARCH " + opening * 100_000).startswith("search keys are nested too deeply")
 
 
 def test_a_chain_of_or_has_no_depth() -> None:
@@ -177,4 +179,4 @@ def test_a_chain_of_or_has_no_depth() -> None:
 
 def test_the_number_of_keys_is_bounded() -> None:
     assert isinstance(parse(b"SEARCH" + b" SEEN" * MAX_SEARCH_KEYS), Search)
-    assert reason(b"SEARCH" + b" SEEN" * (MAX_SEARCH_KEYS + 1)) == "too many search keys"
+    assert reason(b"SEARCH" + b" SEEN" * (MAX_SEARCH_KEYS + 1)).startswith("too many search keys")

@@ -30,5 +30,5 @@ SIMPLE = {
 @pytest.mark.parametrize("verb", SIMPLE)
 def test_takes_nothing(verb: bytes) -> None:
     assert parse(verb) == SIMPLE[verb]
-    assert reason(verb + b" ") == "unexpected text after the command"
-    assert reason(verb + b" x") == "unexpected text after the command"
+    assert reason(verb + b" ") == "expected the end of the command"
+    assert reason(verb + b" x") == "expected the end of the command"

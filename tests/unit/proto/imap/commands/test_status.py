@@ -20,12 +20,12 @@ def test_well_formed() -> None:
         (b"STATUS a", "expected a space and a list of status items"),
         (b"STATUS a MESSAGES", "expected a list of status items"),
         (b"STATUS a ()", "expected a status item"),
-        (b"STATUS a (FOO)", "unknown status item"),
+        (b"STATUS a (FOO)", "expected a status item: APPENDLIMIT, DELETED, DELETED-STORAGE,"),
         (b"STATUS a (MESSAGES", "expected a status item or a closing parenthesis"),
         (b"STATUS a (MESSAGES )", "expected a status item"),
-        (b"STATUS a (MESSAGES) x", "unexpected text after the command"),
-        (b"STATUS a (" + b" ".join([b"SIZE"] * 257) + b")", "too many status items"),
+        (b"STATUS a (MESSAGES) x", "expected the end of the command"),
+        (b"STATUS a (" + b" ".join([b"SIZE"] * 257) + b")", "expected at most 256 status items"),
     ],
 )
 def test_malformed(line: bytes, expected: str) -> None:
-    assert reason(line) == expected
+    assert reason(line).startswith(expected)

@@ -47,8 +47,8 @@ def test_well_formed(arguments: bytes, expected: Store) -> None:
         (b" 1 FLAGS (", "expected a flag"),
         (b" 1 FLAGS (\\Seen", "expected a flag or a closing parenthesis"),
         (b" 1 FLAGS (\\Seen )", "expected a flag"),
-        (b" 1 FLAGS (\\Seen) x", "unexpected text after the command"),
-        (b" 1 FLAGS (\\Foo)", "unknown system flag"),
+        (b" 1 FLAGS (\\Seen) x", "expected the end of the command"),
+        (b" 1 FLAGS (\\Foo)", "expected \\Answered, \\Flagged, \\Deleted, \\Seen, \\Draft, or a keyword"),
         (b" 1 FLAGS (\\recent)", "\\Recent cannot be set"),
         (b" 1 FLAGS (\\*)", "expected a flag"),
         (b' 1 FLAGS ("a")', "expected a flag"),
@@ -57,4 +57,4 @@ def test_well_formed(arguments: bytes, expected: Store) -> None:
     ],
 )
 def test_malformed(verb: bytes, arguments: bytes, expected: str) -> None:
-    assert reason(verb + arguments) == expected
+    assert reason(verb + arguments).startswith(expected)
