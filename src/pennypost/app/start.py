@@ -17,6 +17,7 @@ from pennypost.app.supervisor import SoloPort, Supervisor, WorkerPort
 from pennypost.app.worker import run_worker
 from pennypost.model.errors import ConfigError
 from pennypost.net.spread import Spread
+from pennypost.net.tls import ServerTls
 from pennypost.store.sqlite.migrate import known_migrations
 from pennypost.store.store import prepare_folder
 
@@ -61,6 +62,10 @@ def _run(loaded: Loaded, sockets: list[Sockets], log: LogOutput) -> int:
     service = ServiceManager()
     forget_figures(config.server.run_folder)
     certificates = certificates_of(config, config.server.data_dir / "tls")
+    try:
+        ServerTls(config.tls, certificates)  # so that what cannot be used is told in a line, not by each worker
+    except ConfigError as error:
+        raise ConfigError(str(loaded.file or ""), error.problems) from None
 
     names = tuple(dict.fromkeys(name for own in sockets for name in own))
     spread = Spread(names, len(sockets)) if len(sockets) > 1 else None

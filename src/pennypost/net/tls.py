@@ -2,6 +2,7 @@
 
 import ssl
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,12 +122,14 @@ class ServerTls:
     def _load(self) -> None:
         stamp = self._look()
         identities: list[_Identity] = []
-        problems: list[ConfigProblem] = []
+        problems = [*self._bad_ciphers()]
+        if problems:
+            raise ConfigError("", tuple(problems))
         for number, files in enumerate(self._files):
             try:
                 identities.append(self._identity(files))
             except (OSError, ValueError, ssl.SSLError) as problem:
-                problems.append(ConfigProblem(f"tls.certificates[{number}]", f"{files.chain}: {problem}"))
+                problems.append(ConfigProblem(f"tls.certificates.{number}", _unusable(files, problem)))
         if problems:
             raise ConfigError("", tuple(problems))
         by_name: dict[str, _Identity] = {}
@@ -137,6 +140,13 @@ class ServerTls:
         self._default = identities[0]
         self._stamp = stamp
         self._next_check = time.monotonic() + self.settings.recheck.total_seconds()
+
+    def _bad_ciphers(self) -> Iterator[ConfigProblem]:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(self.settings.ciphers)
+        except ssl.SSLError:
+            expected = "expected ciphers of TLS 1.2 in OpenSSL's notation, of which it knows one at least"
+            yield ConfigProblem("tls.ciphers", f'{expected}, not "{self.settings.ciphers}"')
 
     def _identity(self, files: CertificateFiles) -> _Identity:
         certificate = x509.load_pem_x509_certificate(files.chain.read_bytes())
@@ -173,6 +183,17 @@ class _ServerContext(ssl.SSLContext):
     """A context that knows the channel binding of its certificate."""
 
     end_point: bytes = b""
+
+
+def _unusable(files: CertificateFiles, problem: Exception) -> str:
+    """Say what is wrong with a certificate, and in which file."""
+    match problem:
+        case ssl.SSLError():
+            return f"expected the private key of {files.chain} in {files.key}, both PEM: {problem.reason or problem}"
+        case OSError():
+            return f"{problem.filename} cannot be read: {problem.strerror}"
+        case _:
+            return f"expected a PEM certificate in {files.chain} and its key, not encrypted, in {files.key}: {problem}"
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

@@ -55,6 +55,24 @@ def test_addresses_that_are_taken_are_told_all_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    """It is told before workers start, each of which would tell it by a traceback."""
+    chain = tmp_path / "mx.pem"
+    certificates = f'tls.certificates=[{{chain = "{chain}", key = "{tmp_path}/mx.key"}}]'
+    server = RunningServer(tmp_path / "a", certificates)
+    done = subprocess.run(
+        [sys.executable, "-m", "pennypost", "serve", *server.options],
+        capture_output=True,
+        text=True,
+        env=server.environment,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    told = f"tls.certificates.0: {chain} cannot be read: No such file or directory"
+    assert done.stderr.splitlines()[-1].endswith(told)
+    assert "Traceback" not in done.stderr
+
+
 def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     with RunningServer(tmp_path / "a", workers=2) as server:
         assert server.process is not None

@@ -96,7 +96,12 @@ def test_unusable_certificates_are_all_reported(authority, tmp_path):
     mismatched = CertificateFiles(good.chain, other.key)
     with pytest.raises(ConfigError) as caught:
         ServerTls(TlsSettings(certificates=(good, missing, mismatched)))
-    assert [problem.key for problem in caught.value.problems] == ["tls.certificates[1]", "tls.certificates[2]"]
+    assert [problem.key for problem in caught.value.problems] == ["tls.certificates.1", "tls.certificates.2"]
+    told = [problem.problem for problem in caught.value.problems]
+    assert told[0].endswith("cannot be read: No such file or directory")
+    assert told[1].startswith("expected the private key of ")
+    with pytest.raises(ConfigError, match=r"^tls.ciphers: expected ciphers"):
+        ServerTls(TlsSettings(certificates=(good,), ciphers="zzz"))
     with pytest.raises(ConfigError):
         ServerTls(TlsSettings())
 
