@@ -11,6 +11,7 @@ opens a group of that name, one with neither closes it. An address that has no d
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import msgspec
 
@@ -67,8 +68,16 @@ _USUAL = re.compile(
 )
 
 
+_SHORT = 100
+"""Octets up to which an address list is remembered: it comes again, if any does."""
+
+
 def parse_addresses(body: bytes) -> AddressList:
     """Read an unfolded address list. At most `limits.MAX_ADDRESSES` entries; what stands behind is left out."""
+    return _parse(body) if len(body) > _SHORT else _remembered(body)
+
+
+def _parse(body: bytes) -> AddressList:
     found: list[HeaderAddress] = []
     at, end = 0, len(body)
     usual = _USUAL.match
@@ -92,6 +101,9 @@ def parse_addresses(body: bytes) -> AddressList:
             break
         at = match.end()
     return tuple(found)
+
+
+_remembered = lru_cache(maxsize=1024)(_parse)
 
 
 def addresses(entries: AddressList) -> Iterator[Address]:

@@ -113,3 +113,11 @@ def test_the_number_is_bounded(unit: bytes) -> None:
 def test_nonsense_is_survived(body: bytes) -> None:
     for entry in parse_addresses(body):
         assert entry.address is None
+
+
+def test_a_short_list_that_comes_again_is_not_read_again() -> None:
+    short = b"Ann <ann@example.org>"
+    long = b", ".join([short] * 5)
+    assert parse_addresses(short) is parse_addresses(bytes(bytearray(short)))
+    assert parse_addresses(long) == 5 * parse_addresses(short)
+    assert parse_addresses(long) is not parse_addresses(long)  # memory for those would have no bound

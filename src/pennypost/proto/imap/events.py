@@ -1,6 +1,11 @@
-"""What `ImapServerSession.next_event` gives, and how each is answered."""
+"""What `ImapServerSession.next_event` gives, and how each is answered.
+
+Those that every message brings are structs, which are made in a third of the time.
+"""
 
 from dataclasses import dataclass, field
+
+import msgspec
 
 from pennypost.proto.imap.commands import CommandBody
 from pennypost.proto.imap.commands.append import Append
@@ -41,8 +46,7 @@ class LiteralRequested:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class AppendStart:
+class AppendStart(msgspec.Struct, frozen=True):
     """A message wants to come. Answer with `accept_literal`, or `send(no(…))`: what comes all the same is forgotten.
 
     It comes also in place of `AppendEnd`, when the command goes on with one more message (RFC 3502).
@@ -60,15 +64,13 @@ class AppendText:
     text: CatenateText
 
 
-@dataclass(frozen=True, slots=True)
-class AppendChunk:
+class AppendChunk(msgspec.Struct, frozen=True):
     """Octets of the message, one or more, in order; nothing is due for them. A message of size 0 has none."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AppendEnd:
+class AppendEnd(msgspec.Struct, frozen=True):
     """The message is whole and the command well-formed. Answer with one `send`.
 
     If the command is not, a `BadCommand` comes instead, and the message must not be stored. `rest`: what follows the

@@ -4,7 +4,7 @@ What can be done in part is done to the messages with the highest UIDs, and MESS
 of them, below which the client goes on. What is done whole or not at all is refused.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from pennypost.proto.imap.commands.copy import Copy
 from pennypost.proto.imap.commands.sort import Sort

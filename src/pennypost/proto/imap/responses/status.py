@@ -4,8 +4,9 @@ Texts are one line of ASCII of ours: what a client sent is never echoed in them.
 """
 
 from binascii import b2a_base64
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from pennypost.proto.imap.responses.codes import ResponseCode
 
@@ -18,8 +19,7 @@ class Condition(Enum):
     BYE = b"BYE"
 
 
-@dataclass(frozen=True, slots=True)
-class Tagged:
+class Tagged(msgspec.Struct, frozen=True):
     """The end of a command: OK, NO or BAD. `ImapServerSession.send` adds the tag and moves the state."""
 
     condition: Condition
