@@ -47,7 +47,7 @@ def test_an_administrator_can_do_it_for_him(server: RunningServer, new_account: 
     (number,) = {word for word in listed.split() if word.startswith("q") and word[1:].isdigit()}
     told = server.command("queue", "recall", number, "--account", sender.name)
     assert told == f"{recipient.name}: taken back\nthe message is in Drafts\n"
-    assert server.command("queue", "list", "--account", sender.name) == "nothing is queued\n"
+    assert server.command("queue", "list", "--account", sender.name) == "nothing that is queued fits\n"
     (draft,) = server.messages(sender.name, "Drafts")
     assert draft.startswith((b"Message-ID: ", b"Date: "))
     assert b"Received:" not in draft
