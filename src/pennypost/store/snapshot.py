@@ -49,6 +49,18 @@ class Advance(NamedTuple):
     expunged: Sequence[int]
 
 
+class Marked(NamedTuple):
+    """What was found of the messages that have a flag, or lack it. It holds while UIDs and flags are the same.
+
+    `asked`: what else was asked, to be compared.
+    """
+
+    asked: object
+    flags: bytes
+    uids: "array[int]"
+    numbers: list[int]
+
+
 class _Steps(NamedTuple):
     """What the log said, and the rows it named."""
 
@@ -128,6 +140,7 @@ class Snapshot(_Columns):
         "account",
         "highest_modseq",
         "mailbox",
+        "marked",
         "modseq",
         "number",
         "reader",
@@ -150,6 +163,8 @@ class Snapshot(_Columns):
         """The account's, up to which the snapshot is true; -1 before it is read."""
         self.highest_modseq = ModSeq(0)
         self.removed = False
+        self.marked: Marked | None = None
+        """What the last search for a flag found, of a mailbox that is open: clients ask for it again and again."""
 
     # -- Reading it
 

@@ -237,8 +237,8 @@ class _Shared:
     users: int = 0
 
 
-IDLE_MESSAGES = 250_000
-"""Messages in snapshots that are kept though nobody has them open: some eight megabytes in one worker."""
+IDLE_MESSAGES = 500_000
+"""Messages in snapshots that are kept though nobody has them open: some sixteen megabytes in one worker."""
 
 IDLE_MAILBOXES = 1_000
 """How many such snapshots are kept at most."""
@@ -302,6 +302,7 @@ class Views:
 
     def _keep_idle(self, key: _Key, snapshot: Snapshot) -> None:
         """Keep a snapshot that nobody has open now, and let the oldest go that are too many."""
+        snapshot.marked = None
         self._idle[key] = snapshot
         self._idle_messages += len(snapshot.uids)
         while self._idle_messages > IDLE_MESSAGES or len(self._idle) > IDLE_MAILBOXES:

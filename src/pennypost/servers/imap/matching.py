@@ -40,6 +40,7 @@ from pennypost.servers.imap.selected import Selected, Slice
 from pennypost.store import sets
 from pennypost.store.engine import to_microseconds
 from pennypost.store.entry_columns import Words
+from pennypost.store.snapshot import Marked
 
 Positions = Sequence[int]
 
@@ -192,21 +193,30 @@ class Known:
         return found
 
 
-def with_flag(selected: Selected, key: FlagKey, uid: bool) -> list[int] | None:
+def with_flag(selected: Selected, key: FlagKey, uid: bool) -> Sequence[int] | None:
     """Give numbers or UIDs of the messages that have a flag, or lack it: what is asked most. None: the session does not
     know the mailbox as the snapshot has it, so that it has to be asked message by message."""
     snapshot = selected.snapshot
     if selected.view.uids is not snapshot.uids:
         return None
+    asked, flags, known = (int(key.flag), key.present, uid), bytes(snapshot.flags), snapshot.marked
+    if known is not None and known.asked == asked and known.flags == flags and known.uids is snapshot.uids:
+        return known.numbers
     column = snapshot.uids if uid else range(1, len(snapshot.uids) + 1)
-    marks = bytes(snapshot.flags).translate(_table(int(key.flag), key.present))
-    if marks.count(b"\0\1") * _STRETCH > len(marks):
-        return list(compress(column, marks))
+    marks = flags.translate(_table(asked[0], key.present))
     found: list[int] = []
-    for start, end in sets.spans(marks):  # most often what was not seen is together
-        found += column[start:end]
+    if marks.count(b"\0\1") * _STRETCH > len(marks):
+        found += compress(column, marks)
+    else:
+        for start, end in sets.spans(marks):  # most often what was not seen is together
+            found += column[start:end]
+    if len(found) <= MAX_MARKED:
+        snapshot.marked = Marked(asked, flags, snapshot.uids, found)
     return found
 
+
+MAX_MARKED = 10_000
+"""Messages that a search for a flag may find and be remembered: a third of a megabyte, while the mailbox is open."""
 
 _STRETCH = 40
 """To take a stretch of messages costs as much as to look at so many."""

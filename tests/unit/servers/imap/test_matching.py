@@ -42,6 +42,7 @@ class _Mailbox:
         self.flags = bytearray(flags)
         self.uids = array("I", range(11, 11 + 3 * len(flags), 3))
         self.view = self.snapshot = self
+        self.marked: Any = None
 
 
 _SEEN = bytes([Flags.SEEN])
@@ -56,8 +57,27 @@ def test_messages_with_a_flag_are_found_together_or_apart(flags: bytes, present:
     mailbox = _Mailbox(flags)
     places = [at for at, bits in enumerate(flags) if bool(bits & Flags.SEEN) is present]
     key = FlagKey(Flags.SEEN, present=present)
-    assert with_flag(cast(Any, mailbox), key, uid=False) == [at + 1 for at in places]
+    for _ in range(2):
+        assert with_flag(cast(Any, mailbox), key, uid=False) == [at + 1 for at in places]
     assert with_flag(cast(Any, mailbox), key, uid=True) == [mailbox.uids[at] for at in places]
+
+
+def test_what_was_found_is_found_again_only_while_nothing_changed() -> None:
+    mailbox = _Mailbox(b"\0" + _SEEN * 4)
+
+    def found(flag: Flags = Flags.SEEN, *, present: bool = False, uid: bool = True) -> list[int]:
+        return list(with_flag(cast(Any, mailbox), FlagKey(flag, present=present), uid) or ())
+
+    assert found() == [11]
+    assert with_flag(cast(Any, mailbox), FlagKey(Flags.SEEN, present=False), True) is mailbox.marked.numbers
+    assert found(uid=False) == [1]
+    assert found(present=True) == [14, 17, 20, 23]
+    assert found(Flags.FLAGGED) == [11, 14, 17, 20, 23]
+    assert found() == [11]
+    mailbox.flags[2] = 0
+    assert found() == [11, 17]
+    mailbox.uids = mailbox.view.uids = array("I", [1, 2, 3, 4, 5])
+    assert found() == [1, 3]
 
 
 async def test_others_have_their_turn_while_many_keys_are_tested() -> None:
