@@ -10,19 +10,20 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
-_SHOWN_OCTETS = {"TiB": 1024 * GIB, "GiB": GIB, "MiB": MIB, "KiB": KIB}
-_SHOWN_TIMES = {
+OCTET_UNITS = {"TiB": 1024 * GIB, "GiB": GIB, "MiB": MIB, "KiB": KIB}
+TIME_UNITS = {
     "d": timedelta(days=1),
     "h": timedelta(hours=1),
     "min": timedelta(minutes=1),
     "s": timedelta(seconds=1),
     "ms": timedelta(milliseconds=1),
 }
+"""The units that values are written in, the largest first."""
 
 
 def render_octets(octets: int) -> str:
     """Write a size in the largest unit that divides it."""
-    for unit, size in _SHOWN_OCTETS.items():
+    for unit, size in OCTET_UNITS.items():
         if octets and octets % size == 0:
             return f"{octets // size} {unit}"
     return f"{octets} octet" if octets == 1 else f"{octets} octets"
@@ -31,7 +32,7 @@ def render_octets(octets: int) -> str:
 def render_duration(duration: timedelta) -> str:
     """Write a duration as a sum of units, the largest first."""
     parts: list[str] = []
-    for unit, length in _SHOWN_TIMES.items():
+    for unit, length in TIME_UNITS.items():
         count, duration = divmod(duration, length)
         if count:
             parts.append(f"{count} {unit}")

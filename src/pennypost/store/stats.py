@@ -54,17 +54,19 @@ _FIGURES = {
     "entries": "SELECT COALESCE(SUM(entry_count), 0) FROM account",
     "message_octets": "SELECT COALESCE(SUM(used_octets), 0) FROM account",
     "blobs": "SELECT COUNT(*) FROM blob",
-    "blob_octets": "SELECT COALESCE(SUM(size), 0) "
-    "- (SELECT COALESCE(SUM(b.size), 0) FROM blob_part p JOIN blob b ON b.id = p.part) FROM blob",
+    "blob_octets": "SELECT COALESCE(SUM(size), 0) FROM blob",
     "inline_blobs": "SELECT COUNT(*) FROM blob WHERE place IS NULL",
     "inline_octets": "SELECT COALESCE(SUM(LENGTH(data)), 0) FROM blob WHERE place IS NULL",
-    "attachments": "SELECT COUNT(DISTINCT part) FROM blob_part",
-    "spared_octets": "SELECT COALESCE(SUM(b.size), 0) - (SELECT COALESCE(SUM(size), 0) FROM blob "
-    "WHERE id IN (SELECT part FROM blob_part)) FROM blob_part p JOIN blob b ON b.id = p.part",
     "changes": "SELECT COUNT(*) FROM change",
     "being_removed": "SELECT (SELECT COUNT(*) FROM mailbox WHERE removed = 1) "
     "+ (SELECT COUNT(*) FROM account WHERE removed = 1)",
 }
+
+_ATTACHMENTS = (
+    "SELECT COUNT(*), COALESCE(SUM(b.size), 0), COALESCE(SUM(p.uses * b.size), 0) "
+    "FROM (SELECT part, COUNT(*) AS uses FROM blob_part GROUP BY part) p JOIN blob b ON b.id = p.part"
+)
+"""How many there are; their octets, once each; and as often as they stand in bodies."""
 
 
 async def stats(tx: Transaction) -> StoreStats:
@@ -74,7 +76,11 @@ async def stats(tx: Transaction) -> StoreStats:
         row = await tx.fetch_one(sql)
         assert row is not None
         figures[name] = int(row[0])
-    return StoreStats(queue=await queue_view.count(tx), **figures)
+    row = await tx.fetch_one(_ATTACHMENTS)
+    assert row is not None
+    attachments, once, used = row
+    figures["blob_octets"] -= used  # bodies count them already
+    return StoreStats(queue=await queue_view.count(tx), attachments=attachments, spared_octets=used - once, **figures)
 
 
 async def by_account(tx: Transaction) -> list[AccountStats]:

@@ -13,6 +13,12 @@ import pytest
 from tests.running import RunningServer, until
 
 
+def refused(server: RunningServer) -> "subprocess.CompletedProcess[str]":
+    """Start a server that is to end by itself, and give what it told."""
+    command = [sys.executable, "-m", "pennypost", "serve", *server.options]
+    return subprocess.run(command, capture_output=True, text=True, env=server.environment, timeout=60)
+
+
 def test_several_servers_run_side_by_side(tmp_path: Path) -> None:
     with RunningServer(tmp_path / "a") as first, RunningServer(tmp_path / "b", workers=2) as second:
         first.add_account("a@one.example")
@@ -26,13 +32,7 @@ def test_several_servers_run_side_by_side(tmp_path: Path) -> None:
 def test_one_folder_is_one_server(tmp_path: Path) -> None:
     with RunningServer(tmp_path / "a") as running:
         other = RunningServer(tmp_path / "a")
-        done = subprocess.run(
-            [sys.executable, "-m", "pennypost", "serve", *other.options],
-            capture_output=True,
-            text=True,
-            env=other.environment,
-            timeout=60,
-        )
+        done = refused(other)
         assert done.returncode == 1
         assert "another server runs on this folder" in done.stderr
         assert running.get("/readyz") == (200, "ready\n")
@@ -42,13 +42,7 @@ def test_addresses_that_are_taken_are_told_all_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         server = RunningServer(tmp_path / "a", f"listeners.smtp={address}", "listeners.imap=192.0.2.1:1")
-        done = subprocess.run(
-            [sys.executable, "-m", "pennypost", "serve", *server.options],
-            capture_output=True,
-            text=True,
-            env=server.environment,
-            timeout=60,
-        )
+        done = refused(server)
     assert done.returncode == 1
     assert f"listeners.smtp: {address}: Address already in use" in done.stderr
     assert "listeners.imap: 192.0.2.1:1: Cannot assign" in done.stderr
@@ -60,13 +54,7 @@ def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     chain = tmp_path / "mx.pem"
     certificates = f'tls.certificates=[{{chain = "{chain}", key = "{tmp_path}/mx.key"}}]'
     server = RunningServer(tmp_path / "a", certificates)
-    done = subprocess.run(
-        [sys.executable, "-m", "pennypost", "serve", *server.options],
-        capture_output=True,
-        text=True,
-        env=server.environment,
-        timeout=60,
-    )
+    done = refused(server)
     assert done.returncode == 1
     told = f"tls.certificates.0: {chain} cannot be read: No such file or directory"
     assert done.stderr.splitlines()[-1].endswith(told)

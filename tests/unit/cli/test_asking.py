@@ -10,13 +10,6 @@ from tests.unit.cli.shell import Shell
 EXPECTED = "pennypost: expected the password on standard input, one line of UTF-8"
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    shell = Shell(tmp_path / "data")
-    shell("domain", "add", "example.org", "--no-dkim")
-    return shell
-
-
 @pytest.mark.parametrize("options", [(), ("--password-stdin",)])
 def test_a_line_of_standard_input_is_the_password(shell: Shell, options: tuple[str, ...]) -> None:
     assert shell("account", "add", "a@example.org", *options, typed="secret\r\nmore\n") == "a@example.org added\n"

@@ -20,13 +20,6 @@ RESOLVER = 'expected the IP address and the port of a resolver, as "127.0.0.1:53
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    shell = Shell(tmp_path / "data")
-    shell("domain", "add", "example.org", "--no-dkim")
-    return shell
-
-
-@pytest.fixture
 def ann(shell: Shell) -> Shell:
     shell("account", "add", "ann@example.org", "--generate-password")
     return shell

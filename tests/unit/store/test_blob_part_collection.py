@@ -3,41 +3,17 @@
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from tests.unit.store.attachments import LOGO, PHOTO, draft, encoded, keep, letter, read, value
+from tests.unit.store.conftest import Clock
 
 from pennypost.model.ids import BlobId
 from pennypost.store import check
 from pennypost.store.blobs import REFRESH, note_dropped, note_unused, put
 from pennypost.store.collection import Collected, collect
 from pennypost.store.engine import Transaction
-from pennypost.store.settings import StoreSettings
 from pennypost.store.store import Store
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest_asyncio.fixture
-async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
-    store = await Store.open(StoreSettings(tmp_path / "data"), clock=clock)
-    yield store
-    await store.close()
 
 
 async def test_attachments_go_when_the_last_message_that_has_them_is_gone(store: Store, clock: Clock) -> None:

@@ -2,44 +2,22 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
+from tests.unit.store.conftest import Clock
 
 from pennypost.model.ids import BlobId
 from pennypost.store.blob_drafts import BlobDraft
 from pennypost.store.blobs import REFRESH, note_dropped, note_unused, put
 from pennypost.store.collection import Collected, _delete, _dropped, _old_files, _unlink, _used, collect
-from pennypost.store.settings import StoreSettings
 from pennypost.store.store import Store
 
 LARGE = b"A body of some size.\r\n" * 10_000
 GRACE = timedelta(hours=1)
 LATER = GRACE + REFRESH + timedelta(seconds=1)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest_asyncio.fixture
-async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
-    store = await Store.open(StoreSettings(tmp_path / "data"), clock=clock)
-    yield store
-    await store.close()
 
 
 async def keep(store: Store, draft: BlobDraft) -> BlobId:

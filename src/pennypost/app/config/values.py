@@ -11,18 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pennypost.model.secret import Secret
-from pennypost.model.units import GIB, KIB, MIB, Octets, render_duration, render_octets
+from pennypost.model.units import OCTET_UNITS, TIME_UNITS, Octets, render_duration, render_octets
 
-_OCTET_UNITS = {"octets": 1, "octet": 1, "B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": 1024 * GIB}
-
-_TIME_UNITS = {
-    "ms": timedelta(milliseconds=1),
-    "s": timedelta(seconds=1),
-    "min": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "week": timedelta(weeks=1),
-}
+_OCTET_UNITS = {"octets": 1, "octet": 1, "B": 1, **OCTET_UNITS}
+_TIME_UNITS = {**TIME_UNITS, "week": timedelta(weeks=1)}
 _TIME_NAMES = {"sec": "s", "second": "s", "minute": "min", "hour": "h", "day": "d"}
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
