@@ -115,6 +115,11 @@ class StoreSettings:
     keyword_limit: int = 128
     """Different keywords in one mailbox."""
 
+    @property
+    def log_room(self) -> Octets:
+        """How long the file of the log is kept: a quarter more than the log may grow before it begins anew."""
+        return Octets(self.log_limit + self.log_limit // 4)
+
     def __post_init__(self) -> None:
         if self.page_size not in PAGE_SIZES:
             raise ValueError("page_size: expected 512 octets, 1, 2, 4, 8, 16, 32 or 64 KiB")

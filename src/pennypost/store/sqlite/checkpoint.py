@@ -12,7 +12,8 @@ one short moment; readers for none. If a long read still stands in the log, it h
 *Room in the log.* Syncing octets that made the file longer costs half as much again as syncing octets that replace
 others: the file system has to write down the new length, too. A log that begins anew replaces its old octets; one that
 grows for the first time does not. So this thread makes room ahead of a growing log, by zeros behind its end, which are
-no valid frame and mean nothing. It does so in small pieces, as a writer among writers.
+no valid frame and mean nothing. It does so in small pieces, as a writer among writers. There is room for a quarter more
+than `log_limit`: for what is committed while the log that has passed it is copied.
 """
 
 import os
@@ -49,6 +50,7 @@ class Checkpointer:
         self._page_size = page_size = connection.pragma("page_size")
         self._step = max(1, settings.checkpoint_size // page_size)
         self._limit = max(1, settings.log_limit // page_size)
+        self._most_room = settings.log_room // (page_size + _FRAME_HEADER)
         self._room_from = _ROOM_FROM // page_size  # pages of the log from which more room is needed
         self._due = self._step
         self._idle = True
@@ -86,19 +88,21 @@ class Checkpointer:
                     self._turn.release()
             if pages >= self._due:
                 self._due = pages + self._step
+                if pages < self._limit:
+                    self._due = min(self._due, self._limit)
             self._idle = True
 
     def _make_room(self, pages: int) -> None:
-        """Lengthen the log's file to twice of what is in it, its largest length at most."""
+        """Lengthen the log's file to twice of what is in it, `log_room` at most."""
         frame = self._page_size + _FRAME_HEADER
-        wanted = min(2 * pages, self._limit) * frame
+        wanted = min(2 * pages, self._most_room) * frame
         try:
             fd = os.open(self._log, os.O_WRONLY | os.O_CLOEXEC)
         except OSError:
             return
         try:
             status = os.fstatvfs(fd)
-            if status.f_bavail * status.f_frsize < _ROOM_SHARE * self._limit * frame:
+            if status.f_bavail * status.f_frsize < _ROOM_SHARE * self._most_room * frame:
                 wanted = 0  # a disk that is nearly full is needed for better things
             while os.fstat(fd).st_size < wanted and self._lengthen(fd):
                 os.fdatasync(fd)
@@ -106,7 +110,7 @@ class Checkpointer:
             wanted = 0
         finally:
             os.close(fd)
-        self._room_from = wanted // frame * 3 // 4 if 0 < wanted < self._limit * frame else _NEVER
+        self._room_from = wanted // frame * 3 // 4 if 0 < wanted < self._most_room * frame else _NEVER
 
     def _lengthen(self, fd: int) -> bool:
         """Add zeros behind the end of the log while nobody writes to it. False: somebody else's tool is at it."""

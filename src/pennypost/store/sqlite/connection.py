@@ -41,7 +41,7 @@ def connect(
             "foreign_keys=OFF",
             f"cache_size=-{cache_size // 1024}",
             f"mmap_size={settings.mmap_size}",
-            f"journal_size_limit={settings.log_limit}",
+            f"journal_size_limit={settings.log_room}",
             f"query_only={'ON' if read_only else 'OFF'}",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()

@@ -331,6 +331,17 @@ async def test_the_log_stays_short_under_steady_writing(tmp_path: Path) -> None:
     assert not log.exists()
 
 
+async def test_the_log_has_room_for_what_comes_while_it_is_copied(tmp_path: Path) -> None:
+    """Octets behind its limit replace others, too: a file that becomes longer is slower to sync."""
+    limit = 1 * MIB
+    engine = await open_engine(tmp_path, checkpoint_size=768 * KIB, log_limit=limit)
+    log = (tmp_path / DATABASE).with_name(DATABASE + "-wal")
+    while (tmp_path / DATABASE).stat().st_size < 8 * limit:
+        await engine.write(lambda tx: add(tx, b"x" * 6000))
+    assert log.stat().st_size > 1.2 * limit
+    await engine.close()
+
+
 async def test_a_long_read_does_not_hold_up_writers(engine: SqliteEngine) -> None:
     started, go = threading.Event(), threading.Event()
 
