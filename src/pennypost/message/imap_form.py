@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from struct import Struct
 
-from pennypost.message.addresses import AddressList
+from pennypost.message.addresses import AddressList, HeaderAddress
 from pennypost.message.structure import Parameters, Part
 from pennypost.message.summary import Summary
 
@@ -17,6 +17,9 @@ _UNSAFE = re.compile(rb'["\\\x00-\x08\x0a-\x1f\x7f-\xff]')
 _NEEDS_LITERAL = re.compile(rb"[\x00\r\n\x80-\xff]")
 _NO_ENVELOPE = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
 _MAX_KEPT = 0xFFFF
+_SHORT = 100
+"""Octets up to which an address is remembered as it is written."""
+
 _QUOTED_SPECIALS = re.compile(rb'(["\\])')
 
 
@@ -90,11 +93,29 @@ def sent_envelope(kept: bytes) -> bytes:
 def _addresses(entries: AddressList) -> bytes:
     if not entries:
         return b"NIL"
+    return _remembered(entries) if len(entries) == 1 and _is_short(entries[0]) else _written(entries)
+
+
+def _is_short(entry: HeaderAddress) -> bool:
+    name, local_part, domain = entry.name, entry.local_part, entry.domain
+    return (
+        local_part is not None
+        and domain is not None
+        and len(local_part) + len(domain) + (0 if name is None else len(name)) <= _SHORT
+        and entry.route is None
+    )
+
+
+def _written(entries: AddressList) -> bytes:
     written = [
         b"(%b %b %b %b)" % (nstring(entry.name), nstring(entry.route), nstring(entry.local_part), nstring(entry.domain))
         for entry in entries
     ]
     return b"(" + b"".join(written) + b")"
+
+
+_remembered = lru_cache(maxsize=1024)(_written)
+"""For lists of one short address: it comes again, if any does."""
 
 
 def imap_bodystructure(index: Part) -> bytes:

@@ -69,8 +69,13 @@ def _shift(run: re.Match[str]) -> str:
     return f"&{digits.decode('ascii')}-"
 
 
+_INBOXES = frozenset({b"INBOX", b"Inbox", b"inbox"})
+
+
 def decode_name(octets: bytes, utf8: bool) -> str:
     """Read a mailbox name as it came: NFC, "INBOX" in capitals also where it is the first level. Raises ValueError."""
+    if octets in _INBOXES:
+        return "INBOX"
     name = octets.decode("utf-8") if utf8 else decode_utf7(octets)
     if not name.isascii():
         name = normalize("NFC", name)

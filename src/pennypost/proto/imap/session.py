@@ -23,7 +23,7 @@ from pennypost.model.errors import PeerError, UsageError
 from pennypost.proto.imap.commands import COMMANDS, CommandSpec
 from pennypost.proto.imap.commands.append import Append
 from pennypost.proto.imap.commands.authenticate import decode_base64
-from pennypost.proto.imap.commands.catenate import AppendRest, CatenateText
+from pennypost.proto.imap.commands.catenate import NOTHING, AppendRest, CatenateText
 from pennypost.proto.imap.events import (
     AppendChunk,
     AppendEnd,
@@ -472,6 +472,11 @@ class ImapServerSession:
         assert spec is not None
         assert spec.end is not None
         assert before is not None
+        if not line and not before.catenates and not before.wrapped:  # what nearly all of them send
+            self._unasked = False
+            self._errors = 0
+            self._mode = _Mode.ANSWER
+            return AppendEnd(tag, NOTHING)
         announced = _announced(line, 0, len(line))
         self._unasked = announced is not None and bool(announced.group(3))
         self._remaining = int(announced.group(2)) if announced is not None and self._unasked else 0
