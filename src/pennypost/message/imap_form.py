@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from struct import Struct
 
-from pennypost.message.addresses import AddressList, HeaderAddress
+from pennypost.message.addresses import AddressList
 from pennypost.message.structure import Parameters, Part
 from pennypost.message.summary import Summary
 
@@ -93,29 +93,20 @@ def sent_envelope(kept: bytes) -> bytes:
 def _addresses(entries: AddressList) -> bytes:
     if not entries:
         return b"NIL"
-    return _remembered(entries) if len(entries) == 1 and _is_short(entries[0]) else _written(entries)
-
-
-def _is_short(entry: HeaderAddress) -> bool:
-    name, local_part, domain = entry.name, entry.local_part, entry.domain
-    return (
-        local_part is not None
-        and domain is not None
-        and len(local_part) + len(domain) + (0 if name is None else len(name)) <= _SHORT
-        and entry.route is None
-    )
-
-
-def _written(entries: AddressList) -> bytes:
-    written = [
-        b"(%b %b %b %b)" % (nstring(entry.name), nstring(entry.route), nstring(entry.local_part), nstring(entry.domain))
-        for entry in entries
-    ]
+    written = []
+    for entry in entries:
+        name, route, local_part, domain = entry.name, entry.route, entry.local_part, entry.domain
+        octets = len(name or b"") + len(route or b"") + len(local_part or b"") + len(domain or b"")
+        written.append((_remembered if octets <= _SHORT else _address)(name, route, local_part, domain))
     return b"(" + b"".join(written) + b")"
 
 
-_remembered = lru_cache(maxsize=1024)(_written)
-"""For lists of one short address: it comes again, if any does."""
+def _address(name: bytes | None, route: bytes | None, local_part: bytes | None, domain: bytes | None) -> bytes:
+    return b"(%b %b %b %b)" % (nstring(name), nstring(route), nstring(local_part), nstring(domain))
+
+
+_remembered = lru_cache(maxsize=1024)(_address)
+"""For short addresses: they come again, if any do."""
 
 
 def imap_bodystructure(index: Part) -> bytes:
