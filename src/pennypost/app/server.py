@@ -31,6 +31,7 @@ from pennypost.mail.sending import SendingGuard
 from pennypost.mail.signing import Signer
 from pennypost.mail.trace import DateStamp
 from pennypost.model.errors import BadAddress, MailError
+from pennypost.net.busy_poll import busy_poll
 from pennypost.net.listener import Admission, Listener
 from pennypost.net.resolver import Resolver
 from pennypost.net.self_signed import ensure_self_signed
@@ -143,6 +144,7 @@ class Server:
     async def _open_listeners(self, doors: Mapping[str, Door], sockets: Sockets, defence: Defence) -> None:
         limits = self._config.limits
         admission = Admission(limits)
+        polling = busy_poll(self._config.server.busy_poll)
         for name, door in doors.items():
             if not sockets.get(name):
                 continue
@@ -156,6 +158,7 @@ class Server:
                 admission=admission,
                 gate=defence.admits if door.for_strangers else defence.admits_user,
                 share=self._spread.share(name) if self._spread is not None else None,
+                busy_poll=polling,
             )
             self._listeners.append(listener)
             for sock in sockets[name]:

@@ -2,14 +2,21 @@
 
 import asyncio
 from collections import deque
+from time import monotonic
+
+from pennypost.net.busy_poll import POLL_SECONDS, BusyPoll
 
 
 class Inbox:
-    """A queue of octets with one reader. `size_octets`: how many wait. Whoever feeds it keeps it bounded."""
+    """A queue of octets with one reader. `size_octets`: how many wait. Whoever feeds it keeps it bounded.
 
-    __slots__ = ("_chunks", "_failure", "_interrupted", "_waiter", "ended", "size_octets")
+    `busy_poll`: what the event loop knows of who reads, if it is ever to look for octets without sleeping.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_busy_poll", "_chunks", "_failure", "_interrupted", "_waiter", "ended", "size_octets")
+
+    def __init__(self, busy_poll: BusyPoll | None = None) -> None:
+        self._busy_poll = busy_poll
         self._chunks: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._interrupted = False
@@ -65,14 +72,26 @@ class Inbox:
         """Return once `ready`."""
         if self._waiter is not None:
             raise RuntimeError("a connection has one reader at a time")
-        self._waiter = asyncio.get_running_loop().create_future()
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
         try:
-            await self._waiter
+            if self._busy_poll is not None and self._busy_poll.is_alone(id(self)):
+                await self._look(waiter, self._busy_poll)
+            else:
+                await waiter
         finally:
             self._waiter = None
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
+
+    async def _look(self, waiter: asyncio.Future[None], busy_poll: BusyPoll) -> None:
+        """Wait, if it is due without sleeping at first."""
+        since = monotonic()
+        if busy_poll.due:
+            while not waiter.done() and monotonic() - since < POLL_SECONDS:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        await waiter
+        busy_poll.waited(id(self), monotonic() - since)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from pennypost.model.peer import Peer
+from pennypost.net.busy_poll import BusyPoll
 from pennypost.net.connection import Connection, ConnectionEnded
 from pennypost.net.incident import log_incident
 from pennypost.net.settings import ListenerLimits
@@ -72,8 +73,8 @@ class Listener:
     `name`: what it is called in the log. `tls`: certificates, needed for `implicit_tls` and for Connection.start_tls.
     `refusal`: the line that a connection beyond the limits is sent (not under implicit TLS) before it is closed; no
     task is made for it. `gate`: says of a peer whether it may come in at all. `timeout`: what `Connection.timeout`
-    begins with. `share`: hands connections to workers that have fewer. An exception out of the handler is logged as an
-    incident and ends that connection only.
+    begins with. `share`: hands connections to workers that have fewer. `busy_poll`: of this event loop. An exception
+    out of the handler is logged as an incident and ends that connection only.
 
     A lack of descriptors while accepting is left to the event loop: stdlib's waits a second and tries again, libuv
     closes the connection at once.
@@ -92,6 +93,7 @@ class Listener:
         gate: Callable[[Peer], bool] | None = None,
         timeout: timedelta = timedelta(minutes=5),
         share: Share | None = None,
+        busy_poll: BusyPoll | None = None,
     ) -> None:
         if implicit_tls and tls is None:
             raise ValueError("implicit TLS needs a certificate")
@@ -105,6 +107,7 @@ class Listener:
         self._gate = gate
         self._timeout = timeout
         self._share = share
+        self._busy_poll = busy_poll
         self._adoptions: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
         self._tasks: dict[SocketConnection, asyncio.Task[None]] = {}
@@ -178,7 +181,7 @@ class Listener:
         return self._connection(self._share.hand_over if self._share is not None and not self._stopping else None)
 
     def _connection(self, hand_over: Callable[[int], bool] | None) -> SocketConnection:
-        connection = SocketConnection(self._tls, self._timeout, self._made, self._lost, hand_over)
+        connection = SocketConnection(self._tls, self._timeout, self._made, self._lost, hand_over, self._busy_poll)
         if self._limits.proxies:
             connection.expect_proxy(self._is_proxy, self._limits.proxy_timeout)
         return connection

@@ -11,6 +11,7 @@ from typing import cast
 
 from pennypost.model.peer import Peer
 from pennypost.net.alarm import Alarm
+from pennypost.net.busy_poll import BusyPoll
 from pennypost.net.connection import (
     READ_LIMIT,
     WRITE_HIGH_WATER,
@@ -54,7 +55,7 @@ class SocketConnection(Connection, asyncio.Protocol):
     """A connection over a transport. `made` is called when there is a peer, `lost` when the connection is over.
 
     `server_tls`: None where `start_tls` is never called. `hand_over`: given the descriptor of a connection just made,
-    says whether another process serves it: then it is over here, without a word.
+    says whether another process serves it: then it is over here, without a word. `busy_poll`: of its event loop.
     """
 
     __slots__ = (
@@ -86,13 +87,14 @@ class SocketConnection(Connection, asyncio.Protocol):
         made: Callable[["SocketConnection"], None],
         lost: Callable[["SocketConnection"], None],
         hand_over: Callable[[int], bool] | None = None,
+        busy_poll: BusyPoll | None = None,
     ) -> None:
         super().__init__(_UNIX, timeout)
         self._hand_over = hand_over
         self._server_tls = server_tls
         self._made = made
         self._on_lost = lost
-        self._inbox = Inbox()
+        self._inbox = Inbox(busy_poll)
         self._alarm = Alarm(asyncio.get_running_loop(), self._timed_out)
         self._transport: asyncio.Transport | None = None
         self._stream: TlsStream | None = None
