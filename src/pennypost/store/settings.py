@@ -37,7 +37,7 @@ class StoreSettings:
     """How much of the log is moved into the database at one time."""
 
     log_limit: Octets = Octets(32 * MIB)
-    """From this size on of the log, writes are held up for a moment so that it can begin anew."""
+    """From this size on of the log, writes are held up for a moment so that it can begin anew. Its file is longer."""
 
     statement_cache: int = 512
     """Prepared statements kept per connection: more than the store has."""

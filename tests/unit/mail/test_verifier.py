@@ -214,7 +214,7 @@ async def test_a_forger_cannot_use_up_the_questions_about_the_author(world: Worl
 
 async def test_a_forger_cannot_use_up_the_time_for_the_author(world: World, zone: FakeDns) -> None:
     zone.faults["evil.example", "TXT"] = Fault.SILENCE
-    async with verifying(world, zone, patience=5, time=timedelta(milliseconds=300)) as verifier:
+    async with verifying(world, zone, patience=5, time=timedelta(milliseconds=900)) as verifier:
         found = await look(verifier, sender=Address("x", "evil.example"), peer=STRANGER)
     assert found.handling is Handling.REFUSE
 
@@ -237,7 +237,7 @@ async def test_silent_name_servers_do_not_fill_the_resolver(
     monkeypatch.setattr("pennypost.net.resolver.MAX_IN_FLIGHT", 4)
     monkeypatch.setattr("pennypost.mail.verifier.MOST_OF_STRANGERS", 2)
     zone.faults = {(f"evil{n}.example", "TXT"): Fault.SILENCE for n in range(8)}
-    async with verifying(world, zone, patience=5, time=timedelta(milliseconds=600)) as verifier:
+    async with verifying(world, zone, patience=5, time=timedelta(milliseconds=900)) as verifier:
         header = HEADER.replace(b"example.org", b"nobody.example")
         evil = (look(verifier, header, sender=Address("x", f"evil{n}.example"), peer=STRANGER) for n in range(8))
         slow = [asyncio.create_task(one) for one in evil]
@@ -250,7 +250,7 @@ async def test_silent_name_servers_do_not_fill_the_resolver(
 async def test_an_author_with_a_slow_dns_does_not_hide_another(world: World, zone: FakeDns) -> None:
     zone.faults["_dmarc.evil.example", "TXT"] = Fault.SILENCE
     header = HEADER.replace(b"From: ", b"From: x@evil.example, ")
-    async with verifying(world, zone, patience=5, time=timedelta(milliseconds=300)) as verifier:
+    async with verifying(world, zone, patience=5, time=timedelta(milliseconds=900)) as verifier:
         found = await look(verifier, header, sender=Address("x", "evil.example"), peer=STRANGER)
     assert found.handling is Handling.REFUSE
 
@@ -292,7 +292,7 @@ async def test_a_key_that_does_not_come_holds_up_no_other_large_message(world: W
         sign(HEADER, body, [signer], int(world.clock.now.timestamp())) + HEADER
         for signer in (key, replace(key, domain="evil.example"))
     )
-    async with verifying(world, zone, patience=5, time=timedelta(seconds=1)) as verifier:
+    async with verifying(world, zone, patience=5, time=timedelta(milliseconds=900)) as verifier:
         slow = [asyncio.create_task(look(verifier, evil, body, peer=STRANGER)) for _ in range(3)]
         await asyncio.sleep(0)
         found = await look(verifier, good, body)
