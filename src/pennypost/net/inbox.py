@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from os import sched_yield
 from time import monotonic
 
 from pennypost.net.busy_poll import POLL_SECONDS, BusyPoll
@@ -88,7 +89,8 @@ class Inbox:
         """Wait, if it is due without sleeping at first."""
         since = monotonic()
         if busy_poll.due:
-            while not waiter.done() and monotonic() - since < POLL_SECONDS:  # noqa: ASYNC110
+            while not waiter.done() and monotonic() - since < POLL_SECONDS:
+                sched_yield()  # whoever else wants this processor, the client perhaps, has it first
                 await asyncio.sleep(0)
         await waiter
         busy_poll.waited(id(self), monotonic() - since)
