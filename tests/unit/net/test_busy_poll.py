@@ -2,10 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
+from pennypost.net import inbox as inbox_module
 from pennypost.net.busy_poll import POLL_SECONDS, QUICK_READS, BusyPoll, busy_poll
 from pennypost.net.inbox import Inbox
 
@@ -126,19 +127,31 @@ async def test_it_can_be_cancelled_while_it_looks() -> None:
     assert inbox.take() == b"later"
 
 
-async def test_others_have_their_turn_while_it_looks() -> None:
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Who had a turn of the loop, while time stands still."""
+    turns: list[str] = []
+    monkeypatch.setattr(inbox_module, "sched_yield", lambda: turns.append("looks"))
+    monkeypatch.setattr(inbox_module, "monotonic", lambda: 0.0)
+    return turns
+
+
+async def test_others_have_their_turn_while_it_looks(turns: list[str]) -> None:
     inbox, _ = due_inbox()
-    task = await looking(inbox)
-    turns = 0
-
-    async def other() -> None:
-        nonlocal turns
-        for _ in range(100):
-            await asyncio.sleep(0)
-            turns += 1
-
-    work: Awaitable[None] = other()
-    await work
-    assert turns == 100
+    task = asyncio.create_task(inbox.wait())
+    for _ in range(3):
+        await asyncio.sleep(0)
+        turns.append("other")
     inbox.feed(b"x")
     await task
+    assert turns == ["looks", "other"] * 3
+
+
+async def test_it_does_not_look_when_it_is_not_due(turns: list[str]) -> None:
+    inbox = Inbox(BusyPoll())
+    for _ in range(QUICK_READS):
+        task = await looking(inbox)
+        inbox.feed(b"x")
+        await task
+        inbox.take()
+    assert turns == []

@@ -87,9 +87,8 @@ class Checkpointer:
                 finally:
                     self._turn.release()
             if pages >= self._due:
-                self._due = pages + self._step
-                if pages < self._limit:
-                    self._due = min(self._due, self._limit)
+                following = pages + self._step
+                self._due = following if pages >= self._limit else min(following, self._limit)
             self._idle = True
 
     def _make_room(self, pages: int) -> None:
