@@ -12,7 +12,7 @@ import asyncio
 import mmap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar, cast
@@ -108,7 +108,7 @@ class Budget:
         health: DnsHealth,
         questions: int,
         seconds: float,
-        room: AbstractAsyncContextManager[object],
+        room: asyncio.Semaphore | None,
     ) -> None:
         self._resolver = resolver
         self._room = room
@@ -128,8 +128,8 @@ class Budget:
         if begun >= self._deadline:
             return _FAILED
         try:
-            async with asyncio.timeout_at(self._deadline), self._room:
-                answer = await self._resolver.ask(question)
+            async with asyncio.timeout_at(self._deadline):
+                answer = await self._resolver.ask(question, self._room)
         except TimeoutError:
             answer = _FAILED
         if answer.status is not DnsStatus.FAILED or self._loop.time() - begun > _SLOW_SECONDS:
@@ -233,7 +233,7 @@ class Verifier:
                 self._signatures(budget, header, octets, start, now),
                 budget.consult(iprev.verify(peer.ip)),
             )
-        budget = Budget(self._resolver, self._health, kept, seconds / AUTHORS_SHARE, nullcontext())
+        budget = Budget(self._resolver, self._health, kept, seconds / AUTHORS_SHARE, None)
         dmarc = await budget.consult(verify_all(author.domains, mail_from, signatures))
         verdicts = Verdicts(mail_from, helo, signatures, dmarc, chain, reverse, forgeries=author.forgeries)
         if settings.bimi and dmarc.result is DmarcResult.PASS and dmarc.policy is not DmarcPolicy.NONE:
@@ -249,17 +249,13 @@ class Verifier:
         """Have the policies of the authors looked up while others are asked: so they are there when they are needed."""
         domains = author.domains[:MAX_AUTHORS] if author is not None else ()
         questions = [DnsQuestion(PREFIX + domain, RecordType.TXT) for domain in domains]
-        room: AbstractAsyncContextManager[object] = self._room if len(questions) > 1 else nullcontext()
-        asking = [asyncio.create_task(self._fetch(question, room)) for question in questions]
+        room = self._room if len(questions) > 1 else None
+        asking = [asyncio.create_task(self._resolver.ask(question, room)) for question in questions]
         try:
             yield
         finally:
             for task in asking:
                 task.cancel()  # who asks the same now has the answer of the question that goes on
-
-    async def _fetch(self, question: DnsQuestion, room: AbstractAsyncContextManager[object]) -> None:
-        async with room:
-            await self._resolver.ask(question)
 
     def _spf_sender(self, peer: Peer, hello: str, sender: Address | None, now: int) -> spf.Sender:
         assert peer.ip is not None

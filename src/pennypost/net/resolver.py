@@ -105,8 +105,11 @@ class Resolver:
         self._in_flight: dict[DnsQuestion, asyncio.Task[DnsAnswer]] = {}
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
 
-    async def ask(self, question: DnsQuestion) -> DnsAnswer:
-        """Answer a question; never raises. A name that no host can have, a label of 64 octets say, does not exist."""
+    async def ask(self, question: DnsQuestion, room: asyncio.Semaphore | None = None) -> DnsAnswer:
+        """Answer a question; never raises. A name that no host can have, a label of 64 octets say, does not exist.
+
+        `room`: has a place for as long as servers are asked, also when nobody waits for the answer any more.
+        """
         if (known := self._cache.get(question)) is not None:
             return known
         task = self._in_flight.get(question)
@@ -114,9 +117,16 @@ class Resolver:
             name = name_from(question.name)
             if name is None:
                 return _CANNOT_EXIST
+            if room is not None:
+                await room.acquire()
+                if question in self._in_flight or self._cache.get(question) is not None:  # others asked it meanwhile
+                    room.release()
+                    return await self.ask(question, room)
             task = asyncio.create_task(self._find(question, name))
             self._in_flight[question] = task
             task.add_done_callback(lambda _: self._in_flight.pop(question, None))
+            if room is not None:
+                task.add_done_callback(lambda _: room.release())
         return await asyncio.shield(task)  # one who gives up does not take the answer from the others
 
     def known(self, question: DnsQuestion) -> DnsAnswer | None:

@@ -215,6 +215,22 @@ async def test_who_asks_the_same_shares_the_answer(dns: FakeDns) -> None:
         assert len(dns.asked) == 1
 
 
+async def test_a_place_is_taken_until_the_answer_not_until_nobody_waits(dns: FakeDns) -> None:
+    dns.faults["silent.example"] = Fault.SILENCE
+    room = asyncio.Semaphore(1)
+    async with resolving(dns) as resolver:
+        silent = asyncio.create_task(resolver.ask(DnsQuestion("silent.example", A), room))
+        await asyncio.sleep(0.05)
+        silent.cancel()
+        two = [asyncio.create_task(resolver.ask(DnsQuestion("example.org", A), room)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        assert ("example.org", "A") not in dns.asked
+        assert (await resolver.ask(DnsQuestion("example.org", MX))).status is DnsStatus.NO_DATA
+        assert [answer.status for answer in await asyncio.gather(*two)] == [DnsStatus.FOUND] * 2
+        assert dns.asked.count(("example.org", "A")) == 1
+        assert not room.locked()
+
+
 async def test_the_next_server_is_asked_and_asked_first_from_then_on(dns: FakeDns) -> None:
     with FakeDns(faults={"example.org": Fault.SERVFAIL}) as bad:
         async with resolving(bad, dns) as resolver:
