@@ -8,8 +8,9 @@ expunged leaves the results right before EXPUNGE is said, while its number is st
 
 Places (RFC 5267 §4.3.3) are told of sorted results only; those of SEARCH are in mailbox order. Among sorted results
 removals are told from the last to the first, and additions from the first to the last, so that each place is what the
-client counts when it comes to it. Of new messages there may be data to tell: before it is said that they are results
-(RFC 5465 §7).
+client counts when it comes to it. A message that is expunged keeps its place until that is told, though nothing is left
+that it could be sorted by. Of new messages there may be data to tell: before it is said that they are results (RFC 5465
+§7).
 
 CONTEXT is a hint (RFC 5267 §4.2) of which we have no need: what searches look at is kept anyway.
 """
@@ -204,11 +205,33 @@ async def _add(
     else:
         columns = await columns_for(session, selected, found, context.keys)
         uids, order = found.piece.uids, Order(columns)
+        there = _among(context.results, uids) if len(uids) < selected.count else context.results[:]
         for uid in sorted(come):
-            at = bisect_left(uids, uid)
-            place = order.place_of(at, context.results, lambda other: bisect_left(uids, other))
-            context.results.insert(place, uid)
+            place = order.place_of(bisect_left(uids, uid), there, lambda other: bisect_left(uids, other))
+            there.insert(place, uid)
+        context.results = _put_between(context.results, there)
     return _placed(context, _runs(context.results, come), number)
+
+
+def _among(results: Sequence[int], uids: Sequence[int]) -> "array[int]":
+    """Leave out results that are expunged, of which the client is still to hear: nothing is known of them any more."""
+    return array("I", filter(set(uids).__contains__, results))
+
+
+def _put_between(before: "array[int]", there: "array[int]") -> "array[int]":
+    """Put what is new in `there` into results; each stands right behind what it stands behind in `there`."""
+    old, known = iter(before), set(before)
+    results = array("I")
+    for uid in there:
+        if uid not in known:
+            results.append(uid)
+            continue
+        for one in old:
+            results.append(one)
+            if one == uid:
+                break
+    results.extend(old)
+    return results
 
 
 def _runs(results: Sequence[int], chosen: set[int]) -> list[tuple[int, list[int]]]:
