@@ -1,7 +1,8 @@
 """GETQUOTA, GETQUOTAROOT and SETQUOTA (RFC 9208 §4.1).
 
 Each account is one quota root: all its mailboxes count against it. An account calls its own `Account`; that of another
-is `Account/` with the other's name, shown to who may read a mailbox there, and to administrators, who may set it.
+is `Account/` with the other's name, shown to who may read a mailbox there, and to administrators, who may set it. A
+mailbox of an account without limits counts against none.
 """
 
 from pennypost.model.errors import NoSuchAccount, NoSuchMailbox
@@ -62,9 +63,11 @@ async def getquotaroot(session: Session, command: GetQuotaRoot) -> Tagged:
         return root, await _figures(tx, reached.account) if reached.rights & Rights.READ else None
 
     root, figures = await session.door.store.read(operation)
-    session.write(quotaroot(command.mailbox, (root,), session.utf8))
-    if figures is not None:
-        session.write(quota(root, _resources(*figures)))
+    resources = _resources(*figures) if figures is not None else []
+    roots = (root,) if resources or figures is None else ()  # RFC 9208 §7: a list of resources has one at least
+    session.write(quotaroot(command.mailbox, roots, session.utf8))
+    if resources:
+        session.write(quota(root, resources))
     return ok("GETQUOTAROOT completed")
 
 
