@@ -112,13 +112,27 @@ async def others(tx: Transaction, user: AccountId) -> list[Reached]:
         row = await tx.fetch_one("SELECT name, shared FROM account WHERE id = ? AND removed = 0", owner)
         if row is None or not _can_be_named(row[0]):
             continue
-        prefix = f"{SHARED if row[1] else OTHER_USERS}{DELIMITER}{row[0]}{DELIMITER}"
+        prefix = _prefix(*row)
         for mailbox in await mailboxes.list_all(tx, owner):
             if mailbox.id in rights:
                 shown = replace(mailbox, name=prefix + mailbox.name, role=None, subscribed=False)
                 reader = None if mailbox.shared_seen else user
                 found.append(Reached(owner, shown, shown.name, rights[mailbox.id], reader))
     return found
+
+
+async def name_of(tx: Transaction, user: AccountId, owner: AccountId, mailbox: MailboxId) -> str | None:
+    """Give what a user calls a mailbox now, which may have been renamed since they opened it. None: it is gone."""
+    found = await mailboxes.by_id(tx, owner, mailbox)
+    if found is None or owner == user:
+        return found.name if found is not None else None
+    row = await tx.fetch_one("SELECT name, shared FROM account WHERE id = ?", owner)
+    return _prefix(*row) + found.name if row is not None else None
+
+
+def _prefix(account: str, shared: int) -> str:
+    """Give what stands before the names of an account's mailboxes, as others call them."""
+    return DELIMITER.join((SHARED if shared else OTHER_USERS, account, ""))
 
 
 def _can_be_named(account: str) -> bool:

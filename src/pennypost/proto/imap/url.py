@@ -5,7 +5,7 @@ or at `;UID` where the mailbox is known. Names in it are UTF-8, percent-encoded.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
@@ -65,10 +65,6 @@ class MessageUrl:
 
     def is_of(self, account: str) -> bool:
         return account in (self.user, self.account)
-
-    def within(self, mailbox: str) -> "MessageUrl":
-        """Complete a relative URL by the mailbox it is relative to."""
-        return self if self.mailbox else replace(self, mailbox=mailbox)
 
 
 def parse_url(octets: bytes) -> MessageUrl:

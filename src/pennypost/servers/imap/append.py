@@ -131,7 +131,8 @@ async def replace(session: Session, start: Append) -> Tagged:
 
 def _note(session: Session, arrived: Sequence[Arrived], appended: Sequence[Appended]) -> None:
     if session.watch is not None:
-        session.watch.note_arrivals(arrived[0].start.mailbox, [message.uid for message in appended])
+        uids = [message.uid for message in appended]
+        session.watch.note_arrivals(arrived[0].start.mailbox, appended[0].uid_validity, uids)
 
 
 def _appenduid(appended: Sequence[Appended]) -> ResponseCode:

@@ -42,10 +42,6 @@ async def _open(session: Session, octets: bytes) -> UrlText | None:
 
 
 async def _own(session: Session, url: MessageUrl) -> UrlText | None:
-    if session.selected is not None:
-        url = url.within(session.selected.name)
-    if not url.mailbox:
-        return None
     try:
         return await open_text(session, session.owner.account, url)
     except MailError:

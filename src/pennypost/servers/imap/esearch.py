@@ -22,7 +22,7 @@ from pennypost.servers.imap.matching import asks_modseq
 from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
 from pennypost.servers.imap.text_keys import Lookups
-from pennypost.store import mailboxes, places
+from pennypost.store import places
 from pennypost.store.acl import Action
 from pennypost.store.engine import Transaction
 from pennypost.store.places import Reached, is_own
@@ -58,9 +58,9 @@ async def _search_other(
     except NoSuchMailbox:
         return  # it went meanwhile
     foreign = reached.account != session.owner.account
-    selected = Selected(view, reached.name, True, reached.rights, foreign)
+    selected = Selected(view, reached.mailbox.uid_validity, True, reached.rights, foreign)
     try:
-        await _search(session, command, key, selected, reached.mailbox.uid_validity, lookups)
+        await _search(session, command, key, selected, reached.name, lookups)
     finally:
         selected.close()
 
@@ -70,7 +70,7 @@ async def _search(
     command: SearchMailboxes,
     key: SearchKey,
     selected: Selected,
-    uid_validity: int,
+    name: str,
     lookups: Lookups,
 ) -> list[int]:
     """Search one mailbox, and tell what was found, if anything was."""
@@ -81,27 +81,26 @@ async def _search(
     modseqs = [found.piece.modseqs[at] for at in found.positions] if asks_modseq(key) else None
     scores = fuzzy.relevancies(found.scores, found.positions) if search.fuzzy else ()
     returns = search.returns if search.returns is not None else SearchReturn.ALL
-    place = text.mailbox(selected.name, session.utf8), uid_validity
+    place = text.mailbox(name, session.utf8), selected.uid_validity
     search_result.tell_extended(session, search, returns, found.uids, modseqs, scores, place)
     return found.uids
 
 
-async def _meant(session: Session, command: SearchMailboxes) -> tuple[int | None, list[Reached]]:
-    """Find the mailboxes that are meant: the UIDVALIDITY of the open one, if it is, and the others, each once."""
+async def _meant(session: Session, command: SearchMailboxes) -> tuple[str | None, list[Reached]]:
+    """Find the mailboxes that are meant: the name of the open one, if it is, and the others, each once."""
     user, selected = session.owner.account, session.selected
     place = (selected.account, selected.id) if selected is not None else None
     only_selected = all(source.scope is SearchScope.SELECTED for source in command.sources)
 
-    async def operation(tx: Transaction) -> tuple[int | None, list[Reached]]:
-        opened: int | None = None
+    async def operation(tx: Transaction) -> tuple[str | None, list[Reached]]:
+        opened: str | None = None
         if command.selected and place is not None:
-            mailbox = await mailboxes.by_id(tx, *place)
-            opened = mailbox.uid_validity if mailbox is not None else None
+            opened = await places.name_of(tx, user, *place)
         if only_selected:
             return opened, []
         found = await _others(tx, user, command)
         if opened is None and place is not None:
-            opened = next((one.mailbox.uid_validity for one in found if (one.account, one.id) == place), None)
+            opened = next((one.name for one in found if (one.account, one.id) == place), None)
         return opened, [one for one in found if (one.account, one.id) != place]
 
     return await session.door.store.scan(operation)

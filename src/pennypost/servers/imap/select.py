@@ -1,6 +1,5 @@
 """SELECT (RFC 9051 §6.3.2) and EXAMINE (RFC 9051 §6.3.3)."""
 
-from pennypost.model.mailbox import Mailbox
 from pennypost.proto.imap.commands.select import Examine, Select
 from pennypost.proto.imap.object_id import mailbox_id
 from pennypost.proto.imap.responses import codes, mailbox
@@ -13,6 +12,7 @@ from pennypost.servers.imap.selected import Selected
 from pennypost.servers.imap.session import Session
 from pennypost.store import places
 from pennypost.store.acl import WRITABLE, Action
+from pennypost.store.places import Reached
 
 
 async def select(session: Session, command: Select) -> Tagged:
@@ -44,16 +44,17 @@ async def _open(session: Session, command: Select | Examine, read_only: bool) ->
         if before is not None:
             before.close()  # last: the same mailbox again is in memory still
     read_only = read_only or not reached.rights & WRITABLE
-    session.selected = Selected(view, reached.name, read_only, reached.rights, foreign=reached.account != user)
+    validity = reached.mailbox.uid_validity
+    session.selected = Selected(view, validity, read_only, reached.rights, foreign=reached.account != user)
     await recent.take(session)
-    _describe(session, reached.mailbox)
+    _describe(session, reached)
     if command.resync is not None:
         await resync.tell(session, command.resync, reached.mailbox)
 
 
-def _describe(session: Session, found: Mailbox) -> None:
+def _describe(session: Session, reached: Reached) -> None:
     """Write what RFC 9051 §6.3.2 asks for; RECENT and UNSEEN to IMAP4rev1 (RFC 3501 §6.3.1), LIST to IMAP4rev2 only."""
-    selected = session.open_mailbox
+    selected, found = session.open_mailbox, reached.mailbox
     keywords = selected.known_keywords
     session.write(mailbox.flags(available_flags(keywords, may_make=False)))
     session.write(mailbox.exists(selected.count))
@@ -78,4 +79,4 @@ def _describe(session: Session, found: Mailbox) -> None:
     session.write(untagged(Condition.OK, "Mailbox id", codes.mailboxid(identifier)))  # RFC 8474 §4.2
     if session.rev2:
         role = [ROLE_ATTRIBUTES[found.role]] if found.role in ROLE_ATTRIBUTES and not selected.foreign else []
-        session.write(list_name(selected.name, role, utf8=True))
+        session.write(list_name(reached.name, role, utf8=True))

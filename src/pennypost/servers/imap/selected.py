@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING, cast
 
-from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid
+from pennypost.model.ids import AccountId, MailboxId, ModSeq, Uid, UidValidity
 from pennypost.model.rights import ALL_RIGHTS, Rights
 from pennypost.proto.imap.responses.fetch import available_flags
 from pennypost.proto.imap.responses.search import ranges_of
@@ -88,7 +88,7 @@ class Selected:
     `contexts`: searches whose results are kept up to date (RFC 5267 §4.3); `touched`: UIDs of what came or changed
     since they were.
     `known_keywords`: those the client was told of. `foreign`: it is another account's; `rights`: what may be done
-    with it.
+    with it. Its name may change while it is open: `places.name_of` gives that of now.
     """
 
     __slots__ = (
@@ -96,20 +96,25 @@ class Selected:
         "foreign",
         "known_keywords",
         "missed",
-        "name",
         "read_only",
         "recents",
         "rights",
         "saved",
         "touched",
+        "uid_validity",
         "view",
     )
 
     def __init__(
-        self, view: MailboxView, name: str, read_only: bool, rights: Rights = ALL_RIGHTS, foreign: bool = False
+        self,
+        view: MailboxView,
+        uid_validity: UidValidity,
+        read_only: bool,
+        rights: Rights = ALL_RIGHTS,
+        foreign: bool = False,
     ) -> None:
         self.view = view
-        self.name = name
+        self.uid_validity = uid_validity
         self.rights = rights
         self.foreign = foreign
         self.read_only = read_only

@@ -36,7 +36,7 @@ async def transfer(session: Session, chosen: SequenceSet, uid: bool, name: str, 
 
     copied = await session.door.store.write_rows(within, len(uids))
     if session.watch is not None:
-        session.watch.note_arrivals(name, [target for _, target in copied.pairs])
+        session.watch.note_arrivals(name, copied.uid_validity, [target for _, target in copied.pairs])
     return copied if copied.pairs else None
 
 

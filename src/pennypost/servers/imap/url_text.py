@@ -40,11 +40,19 @@ class UrlText:
 
 
 async def open_text(session: Session, user: AccountId, url: MessageUrl) -> UrlText | None:
-    """Open what a URL names for a user; None if there is no such message or part. Raises as `places.reach`."""
-    store = session.door.store
+    """Open what a URL names for a user; None if there is no such message or part. Raises as `places.reach`.
+
+    One that names no mailbox is relative to the one that is open (RFC 4469 §3).
+    """
+    store, selected = session.door.store, session.selected
 
     async def operation(tx: Transaction) -> tuple[Record, BlobReader] | None:
-        reached = await places.reach(tx, user, url.mailbox, Action.READ)
+        name: str | None = url.mailbox
+        if not name and selected is not None:
+            name = await places.name_of(tx, user, selected.account, selected.id)
+        if not name:
+            raise NoSuchMailbox
+        reached = await places.reach(tx, user, name, Action.READ)
         if url.uid_validity not in (None, reached.mailbox.uid_validity):
             raise NoSuchMailbox
         uid = Uid(url.uid)

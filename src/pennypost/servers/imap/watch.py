@@ -14,7 +14,7 @@ that it put into the open mailbox.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pennypost.model.ids import AccountId, Uid
+from pennypost.model.ids import AccountId, Uid, UidValidity
 from pennypost.proto.imap.commands.create import Create
 from pennypost.proto.imap.commands.delete import Delete
 from pennypost.proto.imap.commands.metadata import EntryName, SetMetadata
@@ -31,6 +31,7 @@ from pennypost.servers.imap.news import News
 from pennypost.servers.imap.survey import Figures, Step, Survey, Watched
 from pennypost.servers.imap.unasked import send_unasked
 from pennypost.store import acl, names
+from pennypost.store.places import is_own
 
 if TYPE_CHECKING:
     from pennypost.servers.imap.session import Session
@@ -237,8 +238,10 @@ class Watch:
         name = name.removesuffix("/")
         self._own_names |= {name, *names.ancestors(name)}
 
-    def note_arrivals(self, mailbox: str, uids: Sequence[Uid]) -> None:
-        """Take note of messages that the client put into a mailbox."""
+    def note_arrivals(self, mailbox: str, uid_validity: UidValidity, uids: Sequence[Uid]) -> None:
+        """Take note of messages that the client put into a mailbox. Of one account no two have the same UIDVALIDITY."""
         selected = self._session.selected
-        if selected is not None and selected.name == mailbox and self.interest.fetch:
+        if selected is None or not self.interest.fetch:
+            return
+        if selected.uid_validity == uid_validity and is_own(mailbox) is not selected.foreign:
             self._own_uids |= set(uids)
