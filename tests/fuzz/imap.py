@@ -67,6 +67,8 @@ PARTS = [
     b"\r\na IDLE\r\n",
     b"\r\na STARTTLS\r\n",
     b'\r\nx APPEND a CATENATE (TEXT {3}\r\nabc URL "/a/;UID=1" TEXT {2+}\r\nab URL x)\r\n',
+    b'\r\nx UID REPLACE 1 a CATENATE (URL "/a/;UID=1" TEXT {3}\r\nabc URL "/a/;UID=1")\r\n',
+    b'\r\nx REPLACE 1 a CATENATE (URL {3}\r\nabc URL "/a/;UID=1")\r\n',
     b"\r\nx SETMETADATA a (/private/b ~{2+}\r\n\x00a /shared/c NIL)\r\n",
     b'\r\nx URLFETCH "imap://u@h/m/;UID=1/;SECTION=1.2/;PARTIAL=1.2;URLAUTH=user+a:INTERNAL:01"\r\n',
     b"\r\nx SETACL a -anyone +lrsc\r\n",

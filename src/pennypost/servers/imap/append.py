@@ -13,7 +13,7 @@ from pennypost.mail.prepare import Prepared
 from pennypost.message import convert
 from pennypost.model.errors import BadMessage, MailError, MessageTooLarge
 from pennypost.model.flags import Flags, Keywords
-from pennypost.model.ids import AccountId
+from pennypost.model.ids import AccountId, Uid
 from pennypost.model.units import KIB
 from pennypost.proto.imap.commands.append import Append
 from pennypost.proto.imap.commands.catenate import AppendRest, Catenate, Composed
@@ -21,6 +21,7 @@ from pennypost.proto.imap.events import AppendChunk, AppendEnd, AppendStart, App
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.codes import ResponseCode
 from pennypost.proto.imap.responses.status import Condition, Tagged, bad, no, ok, untagged
+from pennypost.proto.imap.sequence import SequenceSet
 from pennypost.servers.imap import message_limit, news
 from pennypost.servers.imap.catenate import add_urls
 from pennypost.servers.imap.errors import Refused, require_writable
@@ -60,22 +61,34 @@ class Arrived(NamedTuple):
 
 async def append(session: Session, start: Append) -> Tagged:
     """Take messages in. Nothing is stored unless all of them came and the command is well-formed (RFC 3502 §4)."""
-    if start.replaces is not None:
-        return await replace(session, start)
-    return await _keep(session, await _take_all(session, start))
+    if start.replaces is None:
+        return await _keep(session, await _take_all(session, start))
+    session.tells_uids = session.rev2 or session.condstore or start.uid
+    old = await _to_replace(session, start.replaces, start.uid)
+    return await _replace(session, old, await _take_all(session, start))
 
 
 async def catenate(session: Session, command: Catenate) -> Tagged:
-    """Put messages together of what URLs name, and store them (RFC 4469)."""
+    """Put messages together of what URLs name, and store them (RFC 4469), or one in the place of another."""
     arrived: list[Arrived] = []
-    await _compose(session, command.mailbox, command.messages, arrived)
-    return await _keep(session, arrived)
+    if command.replaces is None:
+        await _compose(session, command.mailbox, command.messages, arrived)
+        return await _keep(session, arrived)
+    old = await _to_replace(session, command.replaces, command.uid)
+    await _compose(session, command.mailbox, command.messages, arrived, command.replaces)
+    return await _replace(session, old, arrived)
 
 
-async def _compose(session: Session, mailbox: str, messages: Sequence[Composed], arrived: list[Arrived]) -> None:
+async def _compose(
+    session: Session,
+    mailbox: str,
+    messages: Sequence[Composed],
+    arrived: list[Arrived],
+    replaces: SequenceSet | None = None,
+) -> None:
     """Put messages together of what URLs name, and add them to those that came."""
     for message in messages:
-        start = Append(mailbox, message.flags, message.date, 0, binary=False, synchronizing=True)
+        start = Append(mailbox, message.flags, message.date, 0, binary=False, synchronizing=True, replaces=replaces)
         _require_room(session, arrived)
         await _refuse_early(session, start, sum(one.size for one in arrived))
         with session.door.store.spools.new() as spool:
@@ -97,25 +110,26 @@ async def _keep(session: Session, arrived: list[Arrived]) -> Tagged:
     return ok("APPEND completed", _appenduid(appended))
 
 
-async def replace(session: Session, start: Append) -> Tagged:
-    """Put a message in the place of another, in one transaction (RFC 8508 §3)."""
+async def _to_replace(session: Session, replaces: SequenceSet, uid: bool) -> Sequence[Uid]:
+    """Find the message that is to be replaced, which the user has to be allowed to take out (RFC 8508 §4.1)."""
     selected, user = session.open_mailbox, session.owner.account
-    assert start.replaces is not None
-    if session.uid_only and not start.uid:
+    if session.uid_only and not uid:
         raise Refused(bad("Message numbers are not used after ENABLE UIDONLY", codes.UIDREQUIRED))
     require_writable(selected.read_only)
-
-    async def still_allowed(tx: Transaction) -> None:
-        await recheck(tx, user, selected.account, selected.id, Action.TAKE_OUT)
-
-    await session.door.store.read(still_allowed)
-    old = selected.uids_of(selected.numbers_of(start.replaces, start.uid))
+    await session.door.store.read(lambda tx: recheck(tx, user, selected.account, selected.id, Action.TAKE_OUT))
+    old = selected.uids_of(selected.numbers_of(replaces, uid))
     if len(old) != 1:
         raise Refused(no("No such message", codes.NONEXISTENT))
-    arrived = await _take_all(session, start)
+    return old
+
+
+async def _replace(session: Session, old: Sequence[Uid], arrived: Sequence[Arrived]) -> Tagged:
+    """Put a message in the place of another, in one transaction (RFC 8508 §3)."""
+    selected, user = session.open_mailbox, session.owner.account
 
     async def operation(tx: Transaction) -> list[Appended]:
-        await still_allowed(tx)  # much may have happened while the message came
+        # Much may have happened while the message came
+        await recheck(tx, user, selected.account, selected.id, Action.TAKE_OUT)
         gone, _ = await messages.remove(tx, selected.account, selected.id, old)
         if not gone:
             raise Refused(no("The message is gone", codes.EXPUNGEISSUED))

@@ -190,4 +190,6 @@ def goes_by_uid(body: CommandBody) -> bool:
             return search.uid
         case Expunge(uids=uids):
             return uids is not None
+        case Catenate(uid=uid):
+            return uid
     return False

@@ -5,8 +5,10 @@ import pytest
 from pennypost.model.errors import PeerError, UsageError
 from pennypost.model.flags import Flags
 from pennypost.proto.imap.commands import COMMANDS
+from pennypost.proto.imap.commands.announcement import Announcement
 from pennypost.proto.imap.commands.append import Append
 from pennypost.proto.imap.commands.authenticate import Authenticate
+from pennypost.proto.imap.commands.catenate import AppendRest, Catenate, CatenateText, Composed
 from pennypost.proto.imap.commands.fetch import Fetch
 from pennypost.proto.imap.commands.idle import Idle
 from pennypost.proto.imap.commands.login import Login
@@ -17,6 +19,7 @@ from pennypost.proto.imap.events import (
     AppendChunk,
     AppendEnd,
     AppendStart,
+    AppendText,
     AuthenticateCancelled,
     AuthenticateResponse,
     BadCommand,
@@ -29,6 +32,7 @@ from pennypost.proto.imap.flags import FlagList
 from pennypost.proto.imap.limits import AFTER_LOGIN, BEFORE_LOGIN, MAX_TAG
 from pennypost.proto.imap.responses.codes import TRYCREATE
 from pennypost.proto.imap.responses.status import bad, no, ok
+from pennypost.proto.imap.sequence import SequenceSet
 from pennypost.proto.imap.session import ImapServerSession
 from pennypost.proto.imap.states import State
 
@@ -436,6 +440,34 @@ def test_one_more_message(plus: bytes) -> None:
         expect(session, AppendEnd(b"a"))
         session.send(ok("done"))
     expect(session, Command(b"b", Noop()))
+
+
+def test_a_replacement_that_is_put_together() -> None:
+    """RFC 8508 §4.2: as an APPEND is, but for a second message."""
+    line = b"a UID REPLACE 7 work CATENATE (URL /b TEXT {2+}\r\nxy URL /c TEXT {3}\r\n"
+    session = logged_in(line, selected=True)
+    seven = SequenceSet(((7, 7),))
+    start = Append("work", NO_FLAGS, None, 2, False, False, seven, uid=True, urls=(b"/b",), catenates=True)
+    expect(session, AppendStart(b"a", start))
+    assert session.accept_literal() == b""
+    expect(session, AppendChunk(b"xy"))
+    expect(session, AppendText(b"a", CatenateText((b"/c",), Announcement(3, False, True, False))))
+    assert session.accept_literal() == READY
+    session.receive_data(b"abc URL /d)\r\n")
+    expect(session, AppendChunk(b"abc"))
+    expect(session, AppendEnd(b"a", AppendRest((b"/d",))))
+    session.send(ok("done"))
+    session.receive_data(b"b REPLACE 1 work CATENATE (URL {2}\r\n")
+    expect(session, LiteralRequested(b"b", 2))
+    session.accept_literal()
+    session.receive_data(b"/b)\r\n")
+    composed = (Composed(NO_FLAGS, None, (b"/b",)),)
+    expect(session, Command(b"b", Catenate("work", composed, SequenceSet(((1, 1),)))))
+    session.send(ok("done"))
+    session.receive_data(b"c REPLACE 1 work CATENATE (URL /b) {3+}\r\nabc\r\nd NOOP\r\n")
+    expect(session, BadCommand(b"c", "expected the end of the command"))
+    session.send(bad("no"))
+    expect(session, Command(b"d", Noop()))
 
 
 def test_a_malformed_append_is_not_asked_for() -> None:

@@ -55,7 +55,13 @@ from pennypost.proto.imap.commands.quota import (
     parse_setquota,
 )
 from pennypost.proto.imap.commands.rename import Rename, parse_rename
-from pennypost.proto.imap.commands.replace import begin_replace, begin_uid_replace, end_replace, parse_replace
+from pennypost.proto.imap.commands.replace import (
+    begin_replace,
+    begin_uid_replace,
+    end_replace,
+    parse_replace,
+    parse_uid_replace,
+)
 from pennypost.proto.imap.commands.search import Search, parse_search, parse_uid_search
 from pennypost.proto.imap.commands.select import Examine, Select, parse_examine, parse_select
 from pennypost.proto.imap.commands.sort import Sort, parse_sort, parse_uid_sort
@@ -216,7 +222,7 @@ COMMANDS: dict[bytes, CommandSpec] = {
     b"UIDBATCHES": CommandSpec(parse_uidbatches, SELECTED),
     b"REPLACE": CommandSpec(parse_replace, SELECTED, begin=begin_replace, end=end_replace),
     # RFC 9051 §6.4.9
-    b"UID REPLACE": CommandSpec(parse_replace, SELECTED, begin=begin_uid_replace, end=end_replace),
+    b"UID REPLACE": CommandSpec(parse_uid_replace, SELECTED, begin=begin_uid_replace, end=end_replace),
     b"UID EXPUNGE": CommandSpec(parse_uid_expunge, SELECTED),
     b"UID SEARCH": CommandSpec(parse_uid_search, SELECTED),
     b"UID SORT": CommandSpec(parse_uid_sort, SELECTED),

@@ -79,34 +79,42 @@ def _read_messages(reader: Reader, mailbox: str) -> Append | tuple[Composed, ...
     """
     composed: list[Composed] = []
     while True:
-        flags, date = _read_options(reader)
-        if reader.next_octet() == _BRACE or reader.peek_word() != b"CATENATE":
-            return _read_announcement(reader, mailbox, flags, date, tuple(composed))
-        parts = _read_catenate(reader)
-        if parts is None:
-            return None
-        if isinstance(parts, CatenateText):
-            text = parts.text
-            return Append(
-                mailbox,
-                flags,
-                date,
-                text.size,
-                text.binary,
-                text.synchronizing,
-                urls=parts.urls,
-                catenates=True,
-                composed=tuple(composed),
-                wrapped=text.wrapped,
-            )
-        composed.append(Composed(flags, date, parts))
+        found = read_message(reader, mailbox, tuple(composed))
+        if not isinstance(found, Composed):
+            return found
+        composed.append(found)
         if reader.at_end():
             return tuple(composed)
 
 
-def read_message(reader: Reader, mailbox: str) -> Append:
-    """Read flags, date and announcement of a message, as they stand before each one (RFC 3502 §6.3.11)."""
-    return _read_announcement(reader, mailbox, *_read_options(reader))
+def read_message(reader: Reader, mailbox: str, composed: tuple[Composed, ...] = ()) -> Append | Composed | None:
+    """Read flags and date of a message, as they stand before each one (RFC 3502 §6.3.11), and what it is made of, up
+    to a literal or to its end. `composed`: those ahead of it.
+
+    None: the literal is a URL.
+    """
+    flags, date = _read_options(reader)
+    if reader.next_octet() == _BRACE or reader.peek_word() != b"CATENATE":
+        size, binary, synchronizing, wrapped = read_announcement(reader, "a message literal")
+        return Append(mailbox, flags, date, size, binary, synchronizing, composed=composed, wrapped=wrapped)
+    parts = _read_catenate(reader)
+    if parts is None:
+        return None
+    if not isinstance(parts, CatenateText):
+        return Composed(flags, date, parts)
+    text = parts.text
+    return Append(
+        mailbox,
+        flags,
+        date,
+        text.size,
+        text.binary,
+        text.synchronizing,
+        urls=parts.urls,
+        catenates=True,
+        composed=composed,
+        wrapped=text.wrapped,
+    )
 
 
 def _read_options(reader: Reader) -> tuple[FlagList, datetime | None]:
@@ -120,13 +128,6 @@ def _read_options(reader: Reader) -> tuple[FlagList, datetime | None]:
         date = _read_date(reader)
         reader.space("a message literal")
     return flags, date
-
-
-def _read_announcement(
-    reader: Reader, mailbox: str, flags: FlagList, date: datetime | None, composed: tuple[Composed, ...] = ()
-) -> Append:
-    size, binary, synchronizing, wrapped = read_announcement(reader, "a message literal")
-    return Append(mailbox, flags, date, size, binary, synchronizing, composed=composed, wrapped=wrapped)
 
 
 def _read_catenate(reader: Reader) -> CatenateText | tuple[bytes, ...] | None:

@@ -1,4 +1,4 @@
-"""What APPEND … CATENATE puts a message together of: URLs of messages we have, and texts (RFC 4469 §3).
+"""What CATENATE puts a message together of, in APPEND and REPLACE: URLs of messages we have, and texts (RFC 4469 §3).
 
 Texts are literals that the machine hands on in chunks, as it does a message. So the parts are read a line at a time:
 URLs up to the announcement of the next text, or to the end. A URL may itself be a literal before the first text only.
@@ -12,6 +12,7 @@ from pennypost.proto.imap.commands.announcement import Announcement, read_announ
 from pennypost.proto.imap.flags import FlagList
 from pennypost.proto.imap.limits import MAX_URLS
 from pennypost.proto.imap.reader import BadSyntax, Reader
+from pennypost.proto.imap.sequence import SequenceSet
 
 _ARGUMENT = re.compile(rb"\{[0-9]{1,19}\+?\}\Z")
 
@@ -27,10 +28,15 @@ class Composed:
 
 @dataclass(frozen=True, slots=True)
 class Catenate:
-    """An APPEND of such messages alone: nothing of them has to come."""
+    """An APPEND of such messages alone, or a REPLACE by one: nothing of them has to come.
+
+    `replaces`: the one message that goes for it (RFC 8508 §4.2), by UID if `uid`.
+    """
 
     mailbox: str
     messages: tuple[Composed, ...]
+    replaces: SequenceSet | None = None
+    uid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ def read_parts(reader: Reader) -> CatenateText | tuple[bytes, ...] | None:
 
 
 def read_rest(reader: Reader) -> CatenateText | tuple[bytes, ...]:
-    """Read what follows a text on its line: more parts, or the end of the message."""
+    """Read what follows a text on its line: more parts, or the end of the message; then give the URLs before it."""
     if reader.skip(b")"):
         return ()
     reader.space("URL or TEXT")
