@@ -7,7 +7,7 @@ reads and writes modified UTF-7 (RFC 9051 Appendix A), one that has, UTF-8 (RFC 
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from unicodedata import normalize
+from unicodedata import is_normalized, normalize
 
 from pennypost.model.mailbox import DELIMITER
 
@@ -82,6 +82,15 @@ def decode_name(octets: bytes, utf8: bool) -> str:
     if name[:5].upper() == "INBOX" and (len(name) == 5 or name[5] == DELIMITER):
         return _INBOX_PREFIX[: len(name)] + name[6:]
     return name
+
+
+def denormalised(octets: bytes) -> str | None:
+    """Give a name in UTF-8 as it came, where that is not NFC (RFC 9051 §5.1). In which case INBOX is written does not
+    count. Raises ValueError."""
+    if octets.isascii():
+        return None
+    given = octets.decode("utf-8")
+    return None if is_normalized("NFC", given) else given
 
 
 def decode_pattern(octets: bytes, utf8: bool) -> str:

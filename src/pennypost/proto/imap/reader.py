@@ -12,7 +12,7 @@ from pennypost.model.flags import Flags
 from pennypost.model.ids import ModSeq
 from pennypost.proto.imap.flags import FlagList, flag_list
 from pennypost.proto.imap.limits import MAX_LIST_ITEMS, MAX_NUMBER, MAX_NUMBER64, MAX_SEQUENCE_ITEMS
-from pennypost.proto.imap.mailbox_name import decode_name, decode_pattern
+from pennypost.proto.imap.mailbox_name import decode_name, decode_pattern, denormalised
 from pennypost.proto.imap.sequence import STAR, SequenceSet
 
 NO_NAME = "\0"
@@ -216,6 +216,12 @@ class Reader:
     def mailbox(self) -> str:
         """Read a mailbox name (RFC 9051 §5.1): NFC, "INBOX" in capitals."""
         return self._name(self.astring("a mailbox name"))
+
+    def mailbox_as_given(self) -> tuple[str, str | None]:
+        """Read a mailbox name as `mailbox` does, for a command that says how it is called (RFC 9051 §6.3.9.7): with
+        what the client calls it, where that is not in NFC."""
+        octets = self.astring("a mailbox name")
+        return self._name(octets), denormalised(octets)
 
     def _name(self, octets: bytes) -> str:
         try:

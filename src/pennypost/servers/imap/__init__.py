@@ -17,6 +17,7 @@ finding       what SEARCH, SORT, THREAD and ESEARCH share: matching (by the snap
               which columns has, and by the full-text index), message_text (by reading), object_ids, fuzzy, filters
 search_result, ordering, contexts   telling what was found, sorting it, keeping it up to date
 patterns      the wildcards of LIST
+old_names     what CREATE, RENAME and DELETE say of names that were written otherwise
 transfer      COPY and MOVE
 watch, interest, survey, watch_news   what NOTIFY asked for, and what is told of it
 flag_change   STORE and FETCH, in one's own mailboxes and in others'

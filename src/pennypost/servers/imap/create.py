@@ -7,6 +7,7 @@ from pennypost.proto.imap.object_id import mailbox_id
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Tagged, no, ok
 from pennypost.proto.imap.special_use import role_of
+from pennypost.servers.imap import old_names
 from pennypost.servers.imap.errors import Refused
 from pennypost.servers.imap.session import Session
 from pennypost.store import mailboxes, places
@@ -29,6 +30,7 @@ async def create(session: Session, command: Create) -> Tagged:
     if command.mailbox == "INBOX":
         raise MailboxExists
     made = await session.door.store.write(operation)
+    await old_names.tell(session, command.mailbox, command.given)
     return ok("CREATE completed", codes.mailboxid(made))  # RFC 8474 §4.1
 
 

@@ -3,6 +3,7 @@
 from pennypost.proto.imap.commands.delete import Delete
 from pennypost.proto.imap.responses import codes
 from pennypost.proto.imap.responses.status import Condition, Tagged, ok, untagged
+from pennypost.servers.imap import old_names
 from pennypost.servers.imap.session import Session
 from pennypost.store import places
 
@@ -15,4 +16,5 @@ async def delete(session: Session, command: Delete) -> Tagged:
     if selected is not None and (selected.account, selected.id) == (gone.account, gone.id):
         session.close_mailbox()
         session.write(untagged(Condition.OK, "Mailbox deleted", codes.CLOSED))
+    await old_names.tell(session, command.mailbox, command.given)
     return ok("DELETE completed")

@@ -2,6 +2,7 @@
 
 from pennypost.proto.imap.commands.rename import Rename
 from pennypost.proto.imap.responses.status import Tagged, ok
+from pennypost.servers.imap import old_names
 from pennypost.servers.imap.session import Session
 from pennypost.store import places
 from pennypost.store.engine import Transaction
@@ -15,4 +16,5 @@ async def rename(session: Session, command: Rename) -> Tagged:
         await places.rename(tx, account, command.mailbox, command.new_name)
 
     await session.door.store.write_large(operation)
+    await old_names.tell(session, command.new_name, command.given)
     return ok("RENAME completed")

@@ -47,13 +47,14 @@ async def _open(session: Session, command: Select | Examine, read_only: bool) ->
     validity = reached.mailbox.uid_validity
     session.selected = Selected(view, validity, read_only, reached.rights, foreign=reached.account != user)
     await recent.take(session)
-    _describe(session, reached)
+    _describe(session, reached, command.given)
     if command.resync is not None:
         await resync.tell(session, command.resync, reached.mailbox)
 
 
-def _describe(session: Session, reached: Reached) -> None:
-    """Write what RFC 9051 §6.3.2 asks for; RECENT and UNSEEN to IMAP4rev1 (RFC 3501 §6.3.1), LIST to IMAP4rev2 only."""
+def _describe(session: Session, reached: Reached, given: str | None) -> None:
+    """Write what RFC 9051 §6.3.2 asks for; RECENT and UNSEEN to IMAP4rev1 (RFC 3501 §6.3.1), LIST to IMAP4rev2 only:
+    with what the client called the mailbox, if that was not its name."""
     selected, found = session.open_mailbox, reached.mailbox
     keywords = selected.known_keywords
     session.write(mailbox.flags(available_flags(keywords, may_make=False)))
@@ -79,4 +80,4 @@ def _describe(session: Session, reached: Reached) -> None:
     session.write(untagged(Condition.OK, "Mailbox id", codes.mailboxid(identifier)))  # RFC 8474 §4.2
     if session.rev2:
         role = [ROLE_ATTRIBUTES[found.role]] if found.role in ROLE_ATTRIBUTES and not selected.foreign else []
-        session.write(list_name(reached.name, role, utf8=True))
+        session.write(list_name(reached.name, role, utf8=True, old_name=given))

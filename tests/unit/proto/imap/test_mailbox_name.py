@@ -2,7 +2,14 @@
 
 import pytest
 
-from pennypost.proto.imap.mailbox_name import decode_name, decode_pattern, decode_utf7, encode_name, encode_utf7
+from pennypost.proto.imap.mailbox_name import (
+    decode_name,
+    decode_pattern,
+    decode_utf7,
+    denormalised,
+    encode_name,
+    encode_utf7,
+)
 
 NAMES = [
     ("", b""),
@@ -63,6 +70,13 @@ def test_names_are_composed() -> None:
     assert decode_pattern("u\u0308*".encode(), utf8=True) == "ü*"
     assert decode_pattern(b"&APw-%", utf8=False) == "ü%"
     assert decode_pattern(b"inbox", utf8=False) == "inbox"
+
+
+def test_what_is_not_composed_is_told_apart() -> None:
+    assert denormalised("u\u0308".encode()) == "u\u0308"
+    assert denormalised("inbox/u\u0308".encode()) == "inbox/u\u0308"
+    assert denormalised("ü".encode()) is None
+    assert denormalised(b"inbox") is None
 
 
 def test_encode() -> None:

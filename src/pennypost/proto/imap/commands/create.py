@@ -11,22 +11,23 @@ class Create:
     """Make a mailbox. A delimiter at the end of the name says that names below it will follow; leave it off.
 
     `uses`: attributes as they came, `\\Sent`; see `special_use.role_of`. One that we do not know or cannot give is
-    answered NO [USEATTR].
+    answered NO [USEATTR]. `given`: what the client calls it, if not in NFC.
     """
 
     mailbox: str
     uses: tuple[bytes, ...] = ()
+    given: str | None = None
 
 
 def parse_create(reader: Reader) -> Create:
     reader.space("a mailbox name")
-    mailbox = reader.mailbox()
+    mailbox, given = reader.mailbox_as_given()
     uses: tuple[bytes, ...] = ()
     if not reader.at_end():
         reader.space("CREATE parameters")
         uses = _read_parameters(reader)
     reader.end()
-    return Create(mailbox, uses)
+    return Create(mailbox, uses, given)
 
 
 def _read_parameters(reader: Reader) -> tuple[bytes, ...]:

@@ -7,13 +7,14 @@ from pennypost.proto.imap.reader import Reader
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove a mailbox."""
+    """Remove a mailbox. `given`: what the client calls it, if not in NFC."""
 
     mailbox: str
+    given: str | None = None
 
 
 def parse_delete(reader: Reader) -> Delete:
     reader.space("a mailbox name")
-    mailbox = reader.mailbox()
+    mailbox, given = reader.mailbox_as_given()
     reader.end()
-    return Delete(mailbox)
+    return Delete(mailbox, given)

@@ -26,12 +26,14 @@ class Resync:
 class Select:
     """Open a mailbox. A mailbox that was open is closed first, also when this fails.
 
-    `condstore`: the client wants to hear of mod-sequences from now on.
+    `condstore`: the client wants to hear of mod-sequences from now on. `given`: what it calls the mailbox, if not
+    in NFC.
     """
 
     mailbox: str
     condstore: bool = False
     resync: Resync | None = None
+    given: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Examine:
     mailbox: str
     condstore: bool = False
     resync: Resync | None = None
+    given: str | None = None
 
 
 def parse_select(reader: Reader) -> Select:
@@ -51,14 +54,14 @@ def parse_examine(reader: Reader) -> Examine:
     return Examine(*_parse(reader))
 
 
-def _parse(reader: Reader) -> tuple[str, bool, Resync | None]:
+def _parse(reader: Reader) -> tuple[str, bool, Resync | None, str | None]:
     reader.space("a mailbox name")
-    mailbox = reader.mailbox()
+    mailbox, given = reader.mailbox_as_given()
     condstore, resync = False, None
     if reader.more_in_parentheses():
         condstore, resync = _read_parameters(reader)
     reader.end()
-    return mailbox, condstore, resync
+    return mailbox, condstore, resync, given
 
 
 def _read_parameters(reader: Reader) -> tuple[bool, Resync | None]:

@@ -37,7 +37,19 @@ def test_one_name(verb: bytes) -> None:
     assert parse(verb + b" Entw&APw-rfe") == command("Entwürfe")
     assert parse(verb + b" a]&-") == command("a]&")
     assert parse(verb + ' "Entwürfe & Rest"'.encode(), utf8=True) == command("Entwürfe & Rest")
-    assert parse(verb + ' "Entwu\u0308rfe"'.encode(), utf8=True) == command("Entwürfe")
+    composed = parse(verb + ' "Entwu\u0308rfe"'.encode(), utf8=True)
+    assert getattr(composed, "mailbox", None) == "Entwürfe"
+
+
+@pytest.mark.parametrize("verb", [b"SELECT", b"EXAMINE", b"CREATE", b"DELETE"])
+def test_a_name_that_is_not_in_nfc_is_kept_as_it_was_given(verb: bytes) -> None:
+    """RFC 9051 §6.3.9.7."""
+    given = "inbox/Entwu\u0308rfe"
+    for octets in (f' "{given}"'.encode(), b" {%d}\r\n%b" % (len(given.encode()), given.encode())):
+        assert parse(verb + octets, utf8=True) == ONE_NAME[verb]("INBOX/Entwürfe", given=given)
+    assert parse(verb + ' "Entwürfe"'.encode(), utf8=True) == ONE_NAME[verb]("Entwürfe")
+    assert parse(verb + b" inbox", utf8=True) == ONE_NAME[verb]("INBOX")
+    assert parse(verb + b" Entwu&Awg-rfe") == ONE_NAME[verb]("Entwürfe")
 
 
 @pytest.mark.parametrize("verb", ONE_NAME)
@@ -75,6 +87,10 @@ def test_utf8_names_have_to_be_utf8() -> None:
 def test_rename() -> None:
     """RFC 9051 §6.3.6."""
     assert parse(b'RENAME a "b c"') == Rename("a", "b c")
+    assert parse('RENAME "a\u0308" "b\u0323"'.encode(), utf8=True) == Rename("ä", "ḅ", "a\u0308")
+    assert parse('RENAME "a\u0308" b'.encode(), utf8=True) == Rename("ä", "b", "a\u0308")
+    assert parse('RENAME "ä" "b\u0323"'.encode(), utf8=True) == Rename("ä", "ḅ", "ä")
+    assert parse('RENAME "ä" "ḅ"'.encode(), utf8=True) == Rename("ä", "ḅ")
     assert reason(b"RENAME a").startswith("expected a space and the new mailbox name")
     assert reason(b"RENAME a b c").startswith("expected the end of the command")
 
