@@ -78,7 +78,7 @@ async def stats(tx: Transaction) -> StoreStats:
         figures[name] = int(row[0])
     row = await tx.fetch_one(_ATTACHMENTS)
     assert row is not None
-    attachments, once, used = row
+    attachments, once, used = map(int, row)
     figures["blob_octets"] -= used  # bodies count them already
     return StoreStats(queue=await queue_view.count(tx), attachments=attachments, spared_octets=used - once, **figures)
 

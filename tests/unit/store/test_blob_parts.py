@@ -2,7 +2,9 @@
 
 import base64
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,6 +18,7 @@ from pennypost.store.blob_files import FRAME
 from pennypost.store.blob_parts import PartCache, Pieces, put_together
 from pennypost.store.blobs import put
 from pennypost.store.body_coding import COMPRESSED, DIVIDED, ENCODED, UNDOTTED
+from pennypost.store.engine import Transaction
 from pennypost.store.settings import StoreSettings
 from pennypost.store.store import Store
 
@@ -61,6 +64,30 @@ async def test_an_attachment_is_kept_once_whatever_it_came_in(store: Store) -> N
     assert len(LOGO) + len(PHOTO) < figures.blob_octets < len(LOGO) + len(PHOTO) + 10 * 300
     assert (figures.attachments, figures.spared_octets) == (2, 9 * len(LOGO.rstrip()) + 4 * len(PHOTO.rstrip()))
     assert figures.inline_octets < len(LOGO) + 10 * 300
+
+
+class Decimals:
+    """A transaction of an engine whose sums of integers are decimals."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self.fetch_all = tx.fetch_all
+        self._tx = tx
+
+    async def fetch_one(self, sql: str) -> Any:
+        row = await self._tx.fetch_one(sql)
+        return tuple(map(Decimal, row)) if row is not None and "SUM" in sql else row
+
+
+async def test_figures_are_integers_whatever_sums_are(store: Store) -> None:
+    await keep(store, letter(LOGO))
+    figures = await store.scan(stats.stats)
+    others = await store.scan(lambda tx: stats.stats(Decimals(tx)))  # type: ignore[arg-type]
+    assert others == figures
+    assert {name: type(getattr(others, name)) for name in ("attachments", "blob_octets", "spared_octets")} == {
+        "attachments": int,
+        "blob_octets": int,
+        "spared_octets": int,
+    }
 
 
 @pytest.mark.parametrize(
