@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pennypost.message import addresses, imap_form
 from pennypost.message import digest as digests
 from pennypost.message.defects import Defect, DefectKind
 from pennypost.message.digest import MessageDigest, digest, has_attachment, parse
@@ -81,6 +82,17 @@ def test_keys_have_a_bound_and_what_clients_are_shown_has_none() -> None:
     assert long.lower().startswith(summary.subject_key)
     assert summary.subject == f"Re: {long}".encode()
     assert sent_envelope(found.envelope).count(long.encode()) == 6  # From stands for Sender and Reply-To, too
+
+
+def test_long_addresses_are_not_remembered() -> None:
+    long = "x" * 101
+    for author in (f"{long}@example.org", f"{long} <a@b>"):
+        before = addresses._remembered.cache_info(), imap_form._remembered.cache_info()
+        made(f"From: {author}\n\n")
+        assert (addresses._remembered.cache_info(), imap_form._remembered.cache_info()) == before
+    made("From: one that is not seen before <in-this@test.example>\n\n")
+    after = addresses._remembered.cache_info(), imap_form._remembered.cache_info()
+    assert [one.misses - other.misses for one, other in zip(after, before, strict=True)] == [1, 1]
 
 
 def test_keys_without_names_or_addresses() -> None:
