@@ -34,7 +34,7 @@ class StoreSettings:
     """How much of the database is mapped, not read. No gain was measured, and a disk error then ends the process."""
 
     checkpoint_size: Octets = Octets(16 * MIB)
-    """How much of the log is moved into the database at one time."""
+    """How much of the log is moved into the database at one time: `log_limit`, if that is less."""
 
     log_limit: Octets = Octets(32 * MIB)
     """From this size on of the log, writes are held up for a moment so that it can begin anew. Its file is longer."""

@@ -48,7 +48,7 @@ class Checkpointer:
         self._connection = connection
         self._log = Path(f"{connection.filename}-wal")
         self._page_size = page_size = connection.pragma("page_size")
-        self._step = max(1, settings.checkpoint_size // page_size)
+        self._step = max(1, min(settings.checkpoint_size, settings.log_limit) // page_size)
         self._limit = max(1, settings.log_limit // page_size)
         self._most_room = settings.log_room // (page_size + _FRAME_HEADER)
         self._room_from = _ROOM_FROM // page_size  # pages of the log from which more room is needed
@@ -62,7 +62,7 @@ class Checkpointer:
 
     def log_pages(self, pages: int) -> None:
         """Say how long the log is after a commit. Cheap."""
-        if pages < self._step:
+        if pages <= self._due - self._step:
             self._due = self._step  # it has begun anew
         if (pages >= self._due or pages >= self._room_from) and self._idle:
             self._idle = False
@@ -78,7 +78,7 @@ class Checkpointer:
 
     def _main(self) -> None:
         while pages := self._wake.get():
-            if self._turn.try_acquire():
+            if ours := self._turn.try_acquire():
                 try:
                     if pages >= self._room_from:
                         self._make_room(pages)
@@ -86,7 +86,7 @@ class Checkpointer:
                         self._checkpoint(pages)
                 finally:
                     self._turn.release()
-            if pages >= self._due:
+            if pages >= self._due and (ours or pages < self._limit):  # behind its limit the turn is tried for again
                 following = pages + self._step
                 self._due = following if pages >= self._limit else min(following, self._limit)
             self._idle = True

@@ -5,17 +5,21 @@ from pathlib import Path
 
 import apsw
 import pytest
+from tests.running import until
 
+from pennypost.model.units import Octets
 from pennypost.store.settings import StoreSettings
 from pennypost.store.sqlite.checkpoint import Checkpointer
+from pennypost.store.sqlite.lock import FairLock
 
 
 class Connection:
-    """One whose first checkpoint fails."""
+    """One whose first checkpoint fails, if there is a problem. `checkpoints`: how many did not."""
 
-    def __init__(self, folder: Path, problem: type[Exception]) -> None:
+    def __init__(self, folder: Path, problem: type[Exception] | None = None) -> None:
         self.filename = str(folder / "x.db")
-        self.problem: type[Exception] | None = problem
+        self.problem = problem
+        self.checkpoints = 0
         self.done = threading.Event()
         self.failed = threading.Event()
 
@@ -27,6 +31,7 @@ class Connection:
             problem, self.problem = self.problem, None
             self.failed.set()
             raise problem
+        self.checkpoints += 1
         self.done.set()
 
     def close(self) -> None:
@@ -47,3 +52,65 @@ def test_a_checkpoint_that_fails_is_not_the_last(tmp_path: Path, problem: type[E
             break
     assert connection.done.is_set()
     checkpointer.close()
+
+
+class Log:
+    """What is told of the log to one that looks after it. Sizes are in pages."""
+
+    def __init__(self, folder: Path, *, checkpoint_size: int, log_limit: int) -> None:
+        self.connection = Connection(folder)
+        page = self.connection.pragma("page_size")
+        sizes = {"checkpoint_size": Octets(checkpoint_size * page), "log_limit": Octets(log_limit * page)}
+        self.checkpointer = Checkpointer(self.connection, folder, StoreSettings(folder, **sizes))  # type: ignore[arg-type]
+
+    def commit(self, pages: int) -> int:
+        """Tell how long the log is. Gives how many checkpoints follow: two where writers wait for the second."""
+        before = self.connection.checkpoints
+        self.checkpointer.log_pages(pages)
+        until(lambda: self.checkpointer._idle)
+        return self.connection.checkpoints - before
+
+    def grow(self, start: int, end: int) -> dict[int, int]:
+        """Commit page by page. Gives how long the log was when checkpoints followed, and how many."""
+        return {pages: count for pages in range(start, end) if (count := self.commit(pages))}
+
+
+def test_a_checkpoint_comes_at_each_step_and_at_the_limit(tmp_path: Path) -> None:
+    log = Log(tmp_path, checkpoint_size=30, log_limit=70)
+    assert log.grow(1, 131) == {30: 1, 60: 1, 70: 2, 100: 2, 130: 2}  # a long read stands in the log
+    assert log.grow(1, 71) == {30: 1, 60: 1, 70: 2}  # begun anew
+    log.checkpointer.close()
+
+
+def test_a_limit_that_is_less_than_a_step_takes_its_place(tmp_path: Path) -> None:
+    log = Log(tmp_path, checkpoint_size=70, log_limit=30)
+    assert log.grow(1, 61) == {30: 2, 60: 2}
+    log.checkpointer.close()
+
+
+def test_a_log_that_begins_anew_with_more_than_a_step_is_looked_after_from_there(tmp_path: Path) -> None:
+    log = Log(tmp_path, checkpoint_size=1, log_limit=1)
+    assert [log.commit(pages) for pages in (50, 60, 20, 20, 21)] == [2, 2, 2, 2, 2]
+    log.checkpointer.close()
+
+
+def test_behind_its_limit_the_log_does_not_grow_a_step_because_another_had_the_turn(tmp_path: Path) -> None:
+    log = Log(tmp_path, checkpoint_size=30, log_limit=70)
+    turn = FairLock(tmp_path, "checkpoint")
+    turn.acquire()
+    assert log.grow(1, 75) == {}
+    turn.release()
+    assert log.grow(75, 110) == {75: 2, 105: 2}
+    turn.close()
+    log.checkpointer.close()
+
+
+def test_before_its_limit_another_had_the_turn_for_all(tmp_path: Path) -> None:
+    log = Log(tmp_path, checkpoint_size=30, log_limit=70)
+    turn = FairLock(tmp_path, "checkpoint")
+    turn.acquire()
+    assert log.grow(1, 40) == {}
+    turn.release()
+    assert log.grow(40, 71) == {60: 1, 70: 2}
+    turn.close()
+    log.checkpointer.close()
