@@ -12,9 +12,10 @@ class Inbox:
     """A queue of octets with one reader. `size_octets`: how many wait. Whoever feeds it keeps it bounded.
 
     `busy_poll`: what the event loop knows of who reads, if it is ever to look for octets without sleeping.
+    `answered`: whether anything was said to the peer since octets of it were taken last. Who says it sets this.
     """
 
-    __slots__ = ("_busy_poll", "_chunks", "_failure", "_interrupted", "_waiter", "ended", "size_octets")
+    __slots__ = ("_busy_poll", "_chunks", "_failure", "_interrupted", "_waiter", "answered", "ended", "size_octets")
 
     def __init__(self, busy_poll: BusyPoll | None = None) -> None:
         self._busy_poll = busy_poll
@@ -22,6 +23,7 @@ class Inbox:
         self._waiter: asyncio.Future[None] | None = None
         self._interrupted = False
         self._failure: Exception | None = None
+        self.answered = False
         self.ended = False
         self.size_octets = 0
 
@@ -61,6 +63,7 @@ class Inbox:
         if self._interrupted:
             self._interrupted = False
             return None
+        self.answered = False
         chunks = self._chunks
         if len(chunks) == 1:
             self.size_octets = 0
@@ -75,7 +78,7 @@ class Inbox:
             raise RuntimeError("a connection has one reader at a time")
         waiter = self._waiter = asyncio.get_running_loop().create_future()
         try:
-            if self._busy_poll is not None and self._busy_poll.is_alone(id(self)):
+            if self._busy_poll is not None and self._busy_poll.is_alone(id(self)) and self.answered:
                 await self._look(waiter, self._busy_poll)
             else:
                 await waiter
@@ -87,11 +90,15 @@ class Inbox:
 
     async def _look(self, waiter: asyncio.Future[None], busy_poll: BusyPoll) -> None:
         """Wait, if it is due without sleeping at first."""
-        since = monotonic()
-        if busy_poll.due:
-            while not waiter.done() and monotonic() - since < POLL_SECONDS:
+        since = now = monotonic()
+        if busy_poll.is_due(now):
+            while not waiter.done() and now - since < POLL_SECONDS:
                 sched_yield()  # whoever else wants this processor, the client perhaps, has it first
+                back = monotonic()
+                if back - now > POLL_SECONDS:
+                    busy_poll.crowded(back)
                 await asyncio.sleep(0)
+                now = monotonic()
         await waiter
         busy_poll.waited(id(self), monotonic() - since)
 

@@ -135,6 +135,7 @@ class SocketConnection(Connection, asyncio.Protocol):
         if transport is None or self._closing or not data:
             return
         self._unanswered = False
+        self._inbox.answered = True
         if self._stream is None:
             transport.write(data)
             return

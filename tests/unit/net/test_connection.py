@@ -15,6 +15,7 @@ from datetime import timedelta
 import pytest
 import uvloop
 
+from pennypost.net.busy_poll import QUICK_READS, BusyPoll
 from pennypost.net.connection import READ_LIMIT, WRITE_HIGH_WATER, Connection, PeerGone, PeerTimeout, TlsFailed
 from pennypost.net.listener import Listener, bind_tcp
 from pennypost.net.self_signed import ensure_self_signed
@@ -354,3 +355,64 @@ async def test_a_client_that_writes_in_two_steps_is_not_held_up_by_delayed_ackno
 
     async with served(session) as address:
         assert await asyncio.to_thread(talk, address) < 40 * 0.02
+
+
+# -- A client that is quick
+
+
+@pytest.fixture
+def poll(monkeypatch):
+    """To this every client is quick."""
+    monkeypatch.setattr("pennypost.net.busy_poll.POLL_SECONDS", 60.0)
+    monkeypatch.setattr("pennypost.net.inbox.POLL_SECONDS", 60.0)
+    return BusyPoll()
+
+
+@asynccontextmanager
+async def lines_answered(poll: BusyPoll, server_tls: ServerTls | None):
+    """A client of a server that answers each line, and how often that has read."""
+    reads: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def session(connection: Connection) -> None:
+        line = b""
+        while data := await connection.read():
+            reads.put_nowait(data)
+            line += data
+            if line.endswith(b"\n"):
+                connection.write(b"ok\n")
+                line = b""
+
+    options = {"ssl": trusting()} if server_tls else {}
+    async with served(session, busy_poll=poll, tls=server_tls, implicit_tls=server_tls is not None) as address:
+        reader, writer = await connect(address, **options)
+        try:
+            yield reader, writer, reads
+        finally:
+            writer.close()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@on_both_loops
+async def test_a_client_that_is_quick_after_each_answer_is_looked_for(poll, server_tls, tls):
+    async with lines_answered(poll, server_tls if tls else None) as (reader, writer, _):
+        due = []
+        for _ in range(QUICK_READS + 3):
+            due.append(poll.is_due(time.monotonic()))
+            writer.write(b"NOOP\n")
+            assert await reader.readline() == b"ok\n"
+        assert due.index(True) >= QUICK_READS
+        assert poll.is_due(time.monotonic())
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@on_both_loops
+async def test_octets_that_follow_each_other_quickly_are_not(poll, server_tls, tls):
+    """A message that is sent from far away comes in such pieces, too."""
+    async with lines_answered(poll, server_tls if tls else None) as (reader, writer, reads):
+        for _ in range(3 * QUICK_READS):
+            writer.write(b"piece")
+            assert await reads.get() == b"piece"
+        assert not poll.is_due(time.monotonic())
+        writer.write(b"\n")
+        assert await reader.readline() == b"ok\n"
+        assert not poll.is_due(time.monotonic())
