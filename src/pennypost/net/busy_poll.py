@@ -17,10 +17,13 @@ who has been looking has to wait until it is its turn again, for some millisecon
 that was taken for longer than would have been looked says so: then the worker sleeps as others do, and tries again
 after `CROWDED_SECONDS`.
 
-A worker with a single processor sleeps always: it would keep its client from writing.
+A worker with a single processor sleeps always, or it would keep its client from writing; so does one whose control
+group grants it less than the time of two.
 """
 
 import os
+from math import inf
+from pathlib import Path
 
 POLL_SECONDS = 0.0003
 """How long is looked for a command."""
@@ -30,6 +33,9 @@ QUICK_READS = 8
 
 CROWDED_SECONDS = 10.0
 """How long nothing is looked for after somebody else has computed meanwhile. To find that out costs one slow answer."""
+
+_GROUP_OF_PROCESS = Path("/proc/self/cgroup")
+_GROUPS = "/sys/fs/cgroup"
 
 
 class BusyPoll:
@@ -67,4 +73,14 @@ class BusyPoll:
 
 def busy_poll(wanted: bool) -> BusyPoll | None:
     """Give what polls, for one event loop; None where it is not wanted, or would take the only processor."""
-    return BusyPoll() if wanted and len(os.sched_getaffinity(0)) > 1 else None
+    return BusyPoll() if wanted and min(len(os.sched_getaffinity(0)), _granted()) >= 2 else None
+
+
+def _granted() -> float:
+    """Give how many processors' time the control group of this process may take (cgroup v2, `cpu.max`)."""
+    try:
+        group = _GROUP_OF_PROCESS.read_text("utf-8").rpartition("0::")[2].strip()
+        quota, period = Path(f"{_GROUPS}{group}/cpu.max").read_text("ascii").split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):  # no such group; or the quota is "max"
+        return inf

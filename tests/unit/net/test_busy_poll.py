@@ -3,9 +3,11 @@
 import asyncio
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from pennypost.net import busy_poll as busy_poll_module
 from pennypost.net import inbox as inbox_module
 from pennypost.net.busy_poll import CROWDED_SECONDS, POLL_SECONDS, QUICK_READS, BusyPoll, busy_poll
 from pennypost.net.inbox import Inbox
@@ -63,6 +65,25 @@ def test_it_needs_a_second_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert busy_poll(False) is None
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
     assert busy_poll(True) is None
+
+
+@pytest.mark.parametrize(
+    ("quota", "enough"),
+    [("max 100000", True), ("200000 100000", True), ("199999 100000", False), ("50000 100000", False), ("", True)],
+)
+def test_it_needs_what_two_processors_take(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str, enough: bool
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    groups = tmp_path / "cgroup"
+    groups.write_text("0::/mail/pennypost.service\n")
+    monkeypatch.setattr(busy_poll_module, "_GROUP_OF_PROCESS", groups)
+    monkeypatch.setattr(busy_poll_module, "_GROUPS", str(tmp_path))
+    assert busy_poll(True) is not None  # such a group has no quota
+    own = tmp_path / "mail" / "pennypost.service"
+    own.mkdir(parents=True)
+    (own / "cpu.max").write_text(f"{quota}\n")
+    assert (busy_poll(True) is not None) is enough
 
 
 def due_inbox() -> tuple[Inbox, BusyPoll]:

@@ -68,7 +68,8 @@ class ServerSettings:
 
     busy_poll: bool = True
     """Look for the next command of a lone client for a third of a millisecond before sleeping, while it is as quick as
-    that. It waits up to a sixth less; a processor is busy meanwhile. Never where there is only one."""
+    that. It waits up to a sixth less; a processor is busy meanwhile. Never where there is only one, or the
+    process's control group grants less than two (`cpu.max`); quotas of other kinds are not seen."""
 
     stop_time: timedelta = timedelta(seconds=10)
     """How long sessions may take to finish when the server stops."""
