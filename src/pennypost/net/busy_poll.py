@@ -31,8 +31,9 @@ POLL_SECONDS = 0.0003
 QUICK_READS = 8
 """So many reads of one connection in a row had to wait no longer than that, and the next is looked for."""
 
-CROWDED_SECONDS = 10.0
-"""How long nothing is looked for after somebody else has computed meanwhile. To find that out costs one slow answer."""
+CROWDED_SECONDS = 1.0
+"""How long nothing is looked for after somebody else has computed meanwhile. To find that out costs one slow answer, a
+few milliseconds; on a quiet machine something else was taken for it every twenty seconds."""
 
 _GROUP_OF_PROCESS = Path("/proc/self/cgroup")
 _GROUPS = "/sys/fs/cgroup"
