@@ -9,8 +9,9 @@ from tests.running import SOURCE
 
 
 def start(*arguments: str, folder: Path) -> "subprocess.Popen[str]":
+    """Start it as from a terminal: what a shell starts behind itself ignores Ctrl-C."""
     return subprocess.Popen(
-        [sys.executable, "-m", "pennypost", "demo", *arguments],
+        ["env", "--default-signal=INT", sys.executable, "-m", "pennypost", "demo", *arguments],
         cwd=folder,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
