@@ -139,7 +139,7 @@ def test_what_is_told_leads_to_what_a_search_gives(seed: int) -> None:
                 numbers = list(range(5))
                 for _ in range(25):
                     await act(client, other, chance, numbers)
-                    for _ in range(chance.randrange(8)):  # of which the client hears at once
+                    for _ in range(chance.randrange(8)):  # of all of which the client hears together
                         await act(other, other, chance, numbers)
                     await client.say(b"NOOP")
                     await client.learn()

@@ -124,8 +124,10 @@ async def others(tx: Transaction, user: AccountId) -> list[Reached]:
 async def name_of(tx: Transaction, user: AccountId, owner: AccountId, mailbox: MailboxId) -> str | None:
     """Give what a user calls a mailbox now, which may have been renamed since they opened it. None: it is gone."""
     found = await mailboxes.by_id(tx, owner, mailbox)
-    if found is None or owner == user:
-        return found.name if found is not None else None
+    if found is None:
+        return None
+    if owner == user:
+        return found.name
     row = await tx.fetch_one("SELECT name, shared FROM account WHERE id = ?", owner)
     return _prefix(*row) + found.name if row is not None else None
 

@@ -205,11 +205,13 @@ async def _add(
     else:
         columns = await columns_for(session, selected, found, context.keys)
         uids, order = found.piece.uids, Order(columns)
-        there = _among(context.results, uids) if len(uids) < selected.count else context.results[:]
+        some_gone = len(uids) < selected.count
+        there = _among(context.results, uids) if some_gone else context.results
         for uid in sorted(come):
             place = order.place_of(bisect_left(uids, uid), there, lambda other: bisect_left(uids, other))
             there.insert(place, uid)
-        context.results = _put_between(context.results, there)
+        if some_gone:
+            context.results = _put_between(context.results, there)
     return _placed(context, _runs(context.results, come), number)
 
 

@@ -94,23 +94,19 @@ def test_a_log_that_begins_anew_with_more_than_a_step_is_looked_after_from_there
     log.checkpointer.close()
 
 
-def test_behind_its_limit_the_log_does_not_grow_a_step_because_another_had_the_turn(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("let_go", "end", "checkpoints"),
+    [
+        (75, 110, {75: 2, 105: 2}),  # behind its limit the log does not grow another step for it
+        (40, 71, {60: 1, 70: 2}),  # before that, the other had the turn for all
+    ],
+)
+def test_another_had_the_turn(tmp_path: Path, let_go: int, end: int, checkpoints: dict[int, int]) -> None:
     log = Log(tmp_path, checkpoint_size=30, log_limit=70)
     turn = FairLock(tmp_path, "checkpoint")
     turn.acquire()
-    assert log.grow(1, 75) == {}
+    assert log.grow(1, let_go) == {}
     turn.release()
-    assert log.grow(75, 110) == {75: 2, 105: 2}
-    turn.close()
-    log.checkpointer.close()
-
-
-def test_before_its_limit_another_had_the_turn_for_all(tmp_path: Path) -> None:
-    log = Log(tmp_path, checkpoint_size=30, log_limit=70)
-    turn = FairLock(tmp_path, "checkpoint")
-    turn.acquire()
-    assert log.grow(1, 40) == {}
-    turn.release()
-    assert log.grow(40, 71) == {60: 1, 70: 2}
+    assert log.grow(let_go, end) == checkpoints
     turn.close()
     log.checkpointer.close()

@@ -8,6 +8,7 @@ from pennypost.proto.imap.limits import MAX_NUMBER64
 from pennypost.proto.imap.reader import BadSyntax, Reader
 
 _BRACE = 0x7B
+_ARGUMENT = re.compile(rb"\{[0-9]{1,19}\+?\}\Z")
 _LITERAL = re.compile(rb"(~?)\{([0-9]{1,19})(\+?)\}\Z")
 
 
@@ -21,6 +22,11 @@ class Announcement(NamedTuple):
     binary: bool
     synchronizing: bool
     wrapped: bool
+
+
+def is_argument(reader: Reader) -> bool:
+    """Whether the line ends here with a literal; where an argument is expected, one that is still to come."""
+    return _ARGUMENT.match(reader.octets, reader.at) is not None
 
 
 def read_announcement(reader: Reader, name: str) -> Announcement:

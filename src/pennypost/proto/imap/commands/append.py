@@ -4,14 +4,13 @@ The message is never an argument: when the machine meets a literal in an APPEND 
 message starts here, announces it, and hands it on in chunks. What may follow it is read by `end_append`.
 """
 
-import re
 from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
 
 from pennypost.model.flags import Flags
-from pennypost.proto.imap.commands.announcement import read_announcement, read_close
+from pennypost.proto.imap.commands.announcement import is_argument, read_announcement, read_close
 from pennypost.proto.imap.commands.catenate import (
     NOTHING,
     AppendRest,
@@ -26,7 +25,6 @@ from pennypost.proto.imap.flags import FlagList
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.sequence import SequenceSet
 
-_ARGUMENT = re.compile(rb"\{[0-9]{1,19}\+?\}\Z")
 _BRACE = 0x7B
 _NO_FLAGS = FlagList(Flags.NONE, ())
 
@@ -65,7 +63,7 @@ def begin_append(reader: Reader) -> Append | None:
 
 def _read(reader: Reader) -> Append | Catenate | None:
     reader.space("a mailbox name")
-    if reader.next_octet() == _BRACE and _ARGUMENT.match(reader.octets, reader.at):
+    if reader.next_octet() == _BRACE and is_argument(reader):
         return None
     mailbox = reader.mailbox()
     found = _read_messages(reader, mailbox)

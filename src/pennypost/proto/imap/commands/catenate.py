@@ -4,17 +4,14 @@ Texts are literals that the machine hands on in chunks, as it does a message. So
 URLs up to the announcement of the next text, or to the end. A URL may itself be a literal before the first text only.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from pennypost.proto.imap.commands.announcement import Announcement, read_announcement
+from pennypost.proto.imap.commands.announcement import Announcement, is_argument, read_announcement
 from pennypost.proto.imap.flags import FlagList
 from pennypost.proto.imap.limits import MAX_URLS
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.sequence import SequenceSet
-
-_ARGUMENT = re.compile(rb"\{[0-9]{1,19}\+?\}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ def read_parts(reader: Reader) -> CatenateText | tuple[bytes, ...] | None:
             reader.space("a literal")
             return CatenateText(tuple(urls), read_announcement(reader, "a literal"))
         reader.space("a URL")
-        if _ARGUMENT.match(reader.octets, reader.at):
+        if is_argument(reader):
             return None
         urls.append(reader.astring("a URL"))
         if len(urls) > MAX_URLS:

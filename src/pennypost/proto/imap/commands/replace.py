@@ -3,11 +3,9 @@
 Its message may be put together by CATENATE, as one of APPEND (RFC 8508 §4.2), but there is only one (§4.7).
 """
 
-import re
-
 from msgspec.structs import replace
 
-from pennypost.proto.imap.commands.announcement import read_close
+from pennypost.proto.imap.commands.announcement import is_argument, read_close
 from pennypost.proto.imap.commands.append import Append, read_message
 from pennypost.proto.imap.commands.catenate import (
     NOTHING,
@@ -19,8 +17,6 @@ from pennypost.proto.imap.commands.catenate import (
 )
 from pennypost.proto.imap.reader import BadSyntax, Reader
 from pennypost.proto.imap.sequence import STAR
-
-_ARGUMENT = re.compile(rb"\{[0-9]{1,19}\+?\}\Z")
 
 
 def begin_replace(reader: Reader) -> Append | None:
@@ -46,7 +42,7 @@ def _read(reader: Reader, uid: bool) -> Append | Catenate | None:
     if uid and message.ranges[0][0] == STAR:
         raise BadSyntax("expected a UID")
     reader.space("a mailbox name")
-    if _ARGUMENT.match(reader.octets, reader.at):
+    if is_argument(reader):
         return None
     mailbox = reader.mailbox()
     found = read_message(reader, mailbox)
